@@ -1,0 +1,108 @@
+//! What one call did: sizes, errors, times.
+
+use crate::bound::Bound;
+use crate::field::{DType, Shape};
+
+/// Bytes of each part of a stream; they add up to the stream's length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectionBytes {
+    /// Header, section table and checksums.
+    pub header: u64,
+    /// Temporal bases and prediction parameters.
+    pub side: u64,
+    /// Masks of NaN, ±Inf and fill values.
+    pub mask: u64,
+    /// The foundation model's latents and hyper-latents.
+    pub latents: u64,
+    /// Wavelet coefficients of residuals.
+    pub coefficients: u64,
+    /// Block-PCA and pointwise corrections.
+    pub corrections: u64,
+    /// Values stored without loss.
+    pub lossless: u64,
+}
+
+impl SectionBytes {
+    /// Names and bytes, in the stream's order.
+    pub fn entries(&self) -> [(&'static str, u64); 7] {
+        [
+            ("header", self.header),
+            ("side", self.side),
+            ("mask", self.mask),
+            ("latents", self.latents),
+            ("coefficients", self.coefficients),
+            ("corrections", self.corrections),
+            ("lossless", self.lossless),
+        ]
+    }
+
+    /// Their sum.
+    pub fn total(&self) -> u64 {
+        self.entries().iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// Seconds spent in each stage, summed over threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageSeconds {
+    /// Statistics, masks, gathering and normalising.
+    pub field: f64,
+    /// Trials of ways and window lengths.
+    pub choose: f64,
+    /// Temporal bases, wavelets, quantisation and their inverses.
+    pub transform: f64,
+    /// Model graphs.
+    pub model: f64,
+    /// Entropy coding.
+    pub entropy: f64,
+    /// Decoding and checking the own output.
+    pub check: f64,
+}
+
+/// What one compress or decompress call did.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Bytes of the uncompressed field.
+    pub input_bytes: u64,
+    /// Bytes of the stream.
+    pub stream_bytes: u64,
+    /// Bytes of its parts.
+    pub sections: SectionBytes,
+    /// Share of chunks (windows of tiles) that used the foundation model, 0 to 1.
+    pub fm_share: f64,
+    /// Root mean square error over the range (0 for a constant field); as achieved, from the header when decompressing.
+    pub nrmse: f64,
+    /// Largest absolute error, in the field's units.
+    pub max_abs_error: f64,
+    /// Wall-clock seconds of the call.
+    pub seconds: f64,
+    /// Seconds of its stages.
+    pub stages: StageSeconds,
+}
+
+/// What a stream's header says.
+#[derive(Clone, Debug)]
+pub struct StreamInfo {
+    /// The format's version.
+    pub version: u16,
+    /// The field's shape.
+    pub shape: Shape,
+    /// The type of its values.
+    pub dtype: DType,
+    /// The bound that was asked for.
+    pub bound: Bound,
+    /// Root mean square error over the range, as achieved.
+    pub nrmse: f64,
+    /// Largest absolute error, as achieved, in the field's units.
+    pub max_abs_error: f64,
+    /// max − min over the valid points.
+    pub range: f64,
+    /// Name and hash (hex) of the model it needs to be decoded, if any.
+    pub model: Option<(String, String)>,
+    /// Bytes of its parts.
+    pub sections: SectionBytes,
+    /// Share of chunks that use the model.
+    pub fm_share: f64,
+    /// How windows are predicted, as text: one entry for each way in use with the number of its chunks.
+    pub ways: Vec<(String, u64)>,
+}

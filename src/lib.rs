@@ -1,0 +1,37 @@
+//! # fieldpress
+//!
+//! Compresses the fields of a running simulation under an error bound that is checked before the call returns: a
+//! foundation model (run through ONNX Runtime) and classical transforms predict, a residual coder corrects, and what is
+//! left after that is repaired point by point.
+//!
+//! The data flow, and where each box lives:
+//!
+//! ```text
+//! field ─ mask ─ normalise ─ windows and tiles     field, window
+//!   predict each window (four ways)                predict, model
+//!   residual: PCA, wavelet, quantise, contexts     residual, entropy
+//!   check and repair                               bound
+//!   header and sections                            stream
+//!   the flow itself                                codec
+//! ```
+#![warn(missing_docs)]
+
+mod bound;
+mod codec;
+mod entropy;
+mod error;
+pub mod ffi;
+mod field;
+#[doc(hidden)]
+pub mod model;
+mod options;
+mod predict;
+mod residual;
+mod stream;
+mod window;
+
+pub use bound::Bound;
+pub use codec::{Codec, Report, Request, Scale, SectionBytes, StageSeconds, StreamInfo, inspect};
+pub use error::{Error, ErrorKind, Result};
+pub use field::{DType, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut};
+pub use options::{Device, Effort, FmMode, OPTION_KEYS, Options};

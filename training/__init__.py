@@ -1,0 +1,1 @@
+"""Corpus, training and export of the fieldpress model packages."""

@@ -1,0 +1,1 @@
+"""The networks: the interpolator, and the autoencoder with its integer hyper-decoder."""
