@@ -4,12 +4,49 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from training.corpus import build
+from training.loop import LoopConfig
 
 
 def corpus(args: argparse.Namespace) -> None:
     build.build(args.cache, args.kinds or list(build.KINDS), args.seeds)
+
+
+def loop_config(args: argparse.Namespace, **defaults: Any) -> LoopConfig:
+    given = {k: v for k, v in (("batch", args.batch), ("learning_rate", args.learning_rate)) if v is not None}
+    return LoopConfig(folder=args.run_folder, seed=args.seed, steps=args.steps, minutes=args.minutes, **{**defaults, **given})
+
+
+def interpolator(args: argparse.Namespace) -> None:
+    from training.train_interpolator import InterpolatorRun, train
+
+    train(InterpolatorRun(loop_config(args), args.cache))
+
+
+def latents(args: argparse.Namespace) -> None:
+    from training.train_latents import RATES, LatentsRun, train
+
+    train(LatentsRun(loop_config(args, rates=RATES, batch=6, learning_rate=6e-4), args.cache))
+
+
+def export(args: argparse.Namespace) -> None:
+    from training.export import ExportConfig, export
+
+    manifest = export(ExportConfig(args.out, args.interpolator, args.latents, args.hyper_variants))
+    total = sum(f["bytes"] for f in manifest["files"].values())
+    print(f"{args.out}: {len(manifest['files'])} files, {total / 1e6:.2f} MB, trained {manifest['training']['parts']}")
+
+
+def add_training_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
+    p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
+    p.add_argument("--minutes", type=float, help="budget in minutes of training")
+    p.add_argument("--steps", type=int, help="budget in steps")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--batch", type=int)
+    p.add_argument("--learning-rate", type=float)
 
 
 def main() -> None:
@@ -21,6 +58,21 @@ def main() -> None:
     p.add_argument("--kinds", nargs="*", choices=list(build.KINDS), help="default: all")
     p.add_argument("--seeds", type=int, help="training seeds per kind")
     p.set_defaults(run=corpus)
+
+    p = commands.add_parser("interpolator", help="train or resume the interpolator")
+    add_training_arguments(p)
+    p.set_defaults(run=interpolator)
+
+    p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
+    add_training_arguments(p)
+    p.set_defaults(run=latents)
+
+    p = commands.add_parser("export", help="write a model package from run folders (at any time, also while they train)")
+    p.add_argument("out", type=Path, help="package folder, e.g. models/default")
+    p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
+    p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
+    p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
+    p.set_defaults(run=export)
 
     args = parser.parse_args()
     args.run(args)

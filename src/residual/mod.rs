@@ -1,1 +1,7 @@
-//! residual
+//! The residual coder: temporal basis, wavelet, quantiser, and the context coder of what it leaves.
+#![allow(dead_code)]
+
+pub(crate) mod contexts;
+pub(crate) mod layout;
+pub(crate) mod real;
+pub(crate) mod wavelet;

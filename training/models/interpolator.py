@@ -1,7 +1,7 @@
 """The interpolator: four decoded frames in, a correction to the polynomial base of the middle frame out.
 
 `planes [N, 6, H, W]` and `cond [N, 4]` as in docs/model-package.md. A stride-4 stem makes `stem` features per 4×4 cell; a
-U-Net without norms works at 1/4, 1/8 and 1/16 (and 1/32); the head is the sum of a direct term and a *gated* term: the
+U-Net without norms works at 1/4, 1/8, 1/16 and 1/32; the head is the sum of a direct term and a *gated* term: the
 stem's linear features (local derivatives of the references, say) times coefficients from the U-Net (a velocity, say). An
 advected field needs just that product: the correction to the average is v·∇(b−a)/2 to leading order.
 """
@@ -9,6 +9,7 @@ advected field needs just that product: the correction to the average is v·∇(
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,9 @@ class InterpolatorConfig:
 
     stem: int = 64
     stem_kernel: int = 6
-    widths: tuple[int, ...] = (48, 80, 128)
-    down_blocks: tuple[int, ...] = (1, 1, 4)
-    up_blocks: tuple[int, ...] = (2, 2)
+    widths: tuple[int, ...] = (48, 64, 96, 128)
+    down_blocks: tuple[int, ...] = (1, 1, 1, 3)
+    up_blocks: tuple[int, ...] = (2, 1, 1)
     expand: float = 2
     kernel: int = 7
 
@@ -45,12 +46,12 @@ class Interpolator(nn.Module):
         self.enter = nn.Conv2d(c.stem, w[0], 1)
         self.condition = nn.Sequential(nn.Linear(CONDITIONS, 64), nn.ReLU(), nn.Linear(64, sum(w) + 16))
         self.down = nn.ModuleList(stage(n, b, c.expand, c.kernel) for n, b in zip(w, c.down_blocks, strict=True))
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(w[:-1], w[1:], strict=True))
-        self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(w[:-1], w[1:], strict=True))
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(w))
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(w))
         self.up = nn.ModuleList(stage(n, b, c.expand, c.kernel) for n, b in zip(w[:-1], c.up_blocks, strict=True))
         self.gate = nn.Conv2d(w[0], c.stem, 1)
         self.gated = nn.Conv2d(c.stem, 16, 1, bias=False)
-        self.direct = nn.Conv2d(w[0], 16, 3, padding=1)
+        self.direct = nn.Conv2d(w[0], 16, 1)
         for layer in (self.direct, self.condition[2]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

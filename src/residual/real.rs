@@ -1,0 +1,83 @@
+//! The working precision: f32 where the bound allows it, f64 where it is finer than f32 resolves.
+
+use std::fmt::Debug;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
+
+/// A working float type and the integer type of its quantised values.
+pub(crate) trait Real:
+    Copy
+    + Debug
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + Sum
+    + 'static
+{
+    /// Quantiser indices: i32 or i64.
+    type Index: Index;
+    fn from_f64(value: f64) -> Self;
+    fn to_f64(self) -> f64;
+    fn abs(self) -> Self;
+    /// Truncates towards zero; saturates.
+    fn to_index(self) -> Self::Index;
+    fn from_index(index: Self::Index) -> Self;
+}
+
+/// A quantiser index.
+pub(crate) trait Index: Copy + Debug + Default + PartialEq + Send + Sync + 'static {
+    /// The largest magnitude that the codec uses; beyond it a field is coded without loss.
+    const LIMIT: u64;
+    fn from_i64(value: i64) -> Self;
+    fn to_i64(self) -> i64;
+}
+
+macro_rules! real {
+    ($float:ty, $int:ty, $limit:expr) => {
+        impl Real for $float {
+            type Index = $int;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $float
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                <$float>::abs(self)
+            }
+            #[inline(always)]
+            fn to_index(self) -> $int {
+                self as $int
+            }
+            #[inline(always)]
+            fn from_index(index: $int) -> Self {
+                index as $float
+            }
+        }
+        impl Index for $int {
+            const LIMIT: u64 = $limit;
+            #[inline(always)]
+            fn from_i64(value: i64) -> Self {
+                value as $int
+            }
+            #[inline(always)]
+            fn to_i64(self) -> i64 {
+                i64::from(self)
+            }
+        }
+    };
+}
+// An f32 holds integers exactly up to 2^24; an f64 up to 2^53.
+real!(f32, i32, 1 << 22);
+real!(f64, i64, 1 << 51);

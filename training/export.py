@@ -1,0 +1,373 @@
+"""Writes a model package (docs/model-package.md) from training checkpoints: ONNX graphs, entropy tables, manifest.
+
+Float weights are stored as f16 and cast on load; the PyTorch model is rounded the same way first, so that every graph is
+checked against PyTorch within float rounding. The hyper-decoder holds integers in f32 and must agree to the bit.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+import logging
+import math
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.corpus.build import KINDS
+from training.models import hyper
+from training.models.autoencoder import Autoencoder, AutoencoderConfig
+from training.models.interpolator import Interpolator, InterpolatorConfig
+
+OPSET = 17
+PRECISION = 16
+HALF_THRESHOLD = 64
+"""Initialisers with more elements than this are stored as f16."""
+MAX_BYTES = 8_000_000
+TOLERANCE = 2e-3
+"""Largest PyTorch–ONNX difference allowed, relative to the output's RMS."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    out: Path
+    interpolator: Path | None
+    """Run folders; a folder without a checkpoint exports untrained weights."""
+    latents: Path | None
+    hyper_variants: Path | None = None
+    seed: int = 1
+
+
+def load(model: nn.Module, folder: Path) -> dict[str, Any]:
+    """Averaged weights of a run, and its step and hours."""
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return {"steps": 0, "hours": 0.0}
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["average"])
+    return {"steps": state["step"], "hours": round(state["seconds"] / 3600, 3)}
+
+
+def round_weights(model: nn.Module) -> None:
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.numel() > HALF_THRESHOLD:
+                p.copy_(p.half().float())
+
+
+def to_onnx(model: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> onnx.ModelProto:
+    axes = {n: {0: "N", 2: "H", 3: "W"} if t.ndim == 4 else {0: "N"} for n, t in inputs.items()}
+    axes |= {n: {0: "N", 2: f"{n}_H", 3: f"{n}_W"} for n in outputs}
+    buffer = io.BytesIO()
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.eval(),
+            tuple(inputs.values()),
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=axes,
+        )
+    logging.disable(logging.NOTSET)
+    graph = onnx.load_model_from_string(buffer.getvalue())
+    graph.doc_string = ""
+    for node in graph.graph.node:
+        node.doc_string = ""
+    return graph
+
+
+def halve(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Stores large f32 initialisers as f16 with a Cast, which ONNX Runtime folds when it loads the graph."""
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size <= HALF_THRESHOLD:
+            continue
+        name, stored = tensor.name, f"{tensor.name}_f16"
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [name], name=f"{name}_cast", to=TensorProto.FLOAT))
+    nodes = casts + list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+def run_onnx(data: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return session.run(None, inputs)
+
+
+def check(name: str, data: bytes, model: nn.Module, inputs: dict[str, Tensor]) -> None:
+    """The graph must agree with PyTorch on other sizes than it was traced with."""
+    with torch.no_grad():
+        expected = model(*inputs.values())
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for want, got in zip(expected, run_onnx(data, {k: v.numpy() for k, v in inputs.items()}), strict=True):
+        reference = want.numpy()
+        error = float(np.abs(reference - got).max())
+        allowed = TOLERANCE * (float(np.sqrt(np.mean(reference**2))) + 1e-3)
+        if reference.shape != got.shape or error > allowed:
+            raise ValueError(f"{name}: ONNX differs from PyTorch by {error:.2e} (allowed {allowed:.2e}), shape {got.shape}")
+
+
+def write(
+    out: Path, name: str, model: nn.Module, example: dict[str, Tensor], test: dict[str, Tensor], outputs: list[str]
+) -> None:
+    graph = halve(to_onnx(model, example, outputs))
+    onnx.checker.check_model(graph)
+    data = graph.SerializeToString()
+    check(name, data, model, test)
+    (out / name).write_bytes(data)
+
+
+class IntegerGraph(nn.Module):
+    """The hyper-decoder as exported: integer weights, 3×3 as shifted copies and a 1×1 product.
+
+    A plain 3×3 convolution may run as Winograd on some device, whose transforms are not exact in integers; a 1×1 cannot.
+    `matrix` writes the products as MatMul, for arithmetic in which a runtime has no convolution (f64).
+    """
+
+    def __init__(
+        self,
+        decoder: hyper.HyperDecoder,
+        order: np.random.Generator | None = None,
+        matrix: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.matrix, self.dtype = matrix, dtype
+        self.convs = [*decoder.layers, decoder.mean, decoder.scale]
+        self.weights, self.biases = [], []
+        for conv in self.convs:
+            weight, bias = (t.detach() for t in conv.integers())
+            out, inputs, k, _ = weight.shape
+            self.weights.append(weight.permute(0, 2, 3, 1).reshape(out, k * k * inputs, 1, 1))
+            self.biases.append(bias)
+        if order is not None:
+            self._permute(order)
+        for i, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            self.register_buffer(f"w{i}", w.to(dtype).contiguous())
+            self.register_buffer(f"b{i}", b.to(dtype).contiguous())
+
+    def _permute(self, rng: np.random.Generator) -> None:
+        """Reorders the hidden channels (before any depth-to-space) and the inputs that read them alike."""
+        hidden = self.convs[2].weight.shape[1]
+        for i in range(3):
+            order = torch.from_numpy(rng.permutation(hidden))
+            group = 4 if i < 2 else 1
+            rows = (order[:, None] * group + torch.arange(group)).flatten()
+            self.weights[i], self.biases[i] = self.weights[i][rows], self.biases[i][rows]
+            for j in [i + 1] if i < 2 else [3, 4]:
+                taps = self.weights[j].shape[1] // hidden
+                columns = (torch.arange(taps)[:, None] * hidden + order).flatten()
+                self.weights[j] = self.weights[j][:, columns]
+
+    def layer(self, i: int, x: Tensor) -> Tensor:
+        conv = self.convs[i]
+        weight, bias = getattr(self, f"w{i}"), getattr(self, f"b{i}")
+        if conv.kernel == 3:
+            p = F.pad(x, (1, 1, 1, 1))
+            ends = (-2, -1, None)
+            x = torch.cat([p[:, :, y : ends[y], z : ends[z]] for y in range(3) for z in range(3)], dim=1)
+        if self.matrix:
+            rows = torch.matmul(x.permute(0, 2, 3, 1), weight[:, :, 0, 0].T.contiguous()) + bias
+            total = rows.permute(0, 3, 1, 2)
+        else:
+            total = F.conv2d(x, weight, bias)
+        return torch.floor(total * 2.0**-conv.shift).clamp(conv.low, conv.high)
+
+    def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+        x = z_hat.to(self.dtype)
+        x = F.pixel_shuffle(self.layer(0, x), 2)
+        x = F.pixel_shuffle(self.layer(1, x), 2)
+        x = self.layer(2, x)
+        return self.layer(3, x).float(), self.layer(4, x).float()
+
+
+def integer_graph(decoder: hyper.HyperDecoder, channels: int, **options: Any) -> bytes:
+    """Serialised hyper-decoder, checked to the bit against the training arithmetic."""
+    model = IntegerGraph(decoder, **options).eval()
+    graph = to_onnx(model, {"z_hat": torch.zeros(1, channels, 2, 3)}, ["mean", "scale_index"])
+    onnx.checker.check_model(graph)
+    data = graph.SerializeToString()
+    z = torch.from_numpy(np.random.default_rng(5).integers(-hyper.Z_LIMIT, hyper.Z_LIMIT + 1, (2, channels, 3, 2))).float()
+    for test in (z, torch.round(z / 25)):
+        with torch.no_grad():
+            expected = decoder(test)
+        for want, got in zip(expected, run_onnx(data, {"z_hat": test.numpy()}), strict=True):
+            if not np.array_equal(want.numpy(), got):
+                raise ValueError("hyper-decoder: ONNX and PyTorch differ; integer arithmetic must agree to the bit")
+    return data
+
+
+def frequencies(probabilities: np.ndarray) -> list[int]:
+    """Integer cumulative table: every frequency at least 1, total 2^PRECISION."""
+    total = 1 << PRECISION
+    f = np.maximum(1, np.floor(probabilities / probabilities.sum() * total)).astype(int)
+    while f.sum() != total:
+        difference = total - int(f.sum())
+        largest = int(np.argmax(f))
+        f[largest] += difference if difference > 0 else -min(-difference, int(f[largest]) - 1)
+    return [0, *np.cumsum(f).tolist()]
+
+
+def table(low: int, high: int, cdf: Any) -> dict[str, Any]:
+    """Row for the values `low..high` and the escape, from a continuous distribution function."""
+    edges = np.array([cdf(v - 0.5) for v in range(low, high + 2)])
+    inside = np.maximum(np.diff(edges), 0)
+    escape = max(1 - float(inside.sum()), 2.0**-PRECISION)
+    return {"min": low, "cdf": frequencies(np.append(inside, escape))}
+
+
+def tables(prior: hyper.FactorisedPrior) -> dict[str, Any]:
+    rows_z = []
+    for mean, log_scale in zip(prior.mean.tolist(), prior.log_scale.clamp(-3, 4).tolist(), strict=True):
+        scale = math.exp(log_scale)
+        reach = 9 * scale + 1
+        low, high = max(-hyper.Z_LIMIT, math.floor(mean - reach)), min(hyper.Z_LIMIT, math.ceil(mean + reach))
+        low, high = min(low, hyper.Z_LIMIT - 1), max(high, -hyper.Z_LIMIT + 1)
+        rows_z.append(table(low, high, lambda v, m=mean, s=scale: 1 / (1 + math.exp(-max(-60.0, min(60.0, (v - m) / s))))))
+    rows_y = []
+    for sigma in hyper.scale_table():
+        reach = max(1, math.ceil(3.9 * sigma))
+        rows_y.append(table(-reach, reach, lambda v, s=sigma: 0.5 * math.erfc(-v / s / math.sqrt(2))))
+    return {"precision": PRECISION, "z": rows_z, "y": rows_y}
+
+
+def count(*modules: nn.Module) -> int:
+    return sum(p.numel() for m in modules for p in m.parameters())
+
+
+class One(nn.Module):
+    """One head of the decoder, with only the part of the body it needs."""
+
+    def __init__(self, decoder: nn.Module, head: str) -> None:
+        super().__init__()
+        self.decoder, self.head = decoder, head
+
+    def forward(self, y_hat: Tensor) -> Tensor:
+        d = self.decoder
+        middle = d.middle(torch.relu(d.grow1(d.coarse(torch.relu(d.enter(y_hat))))))
+        if self.head == "quarter":
+            return d.linear_quarter(y_hat) + d.to_quarter(middle)
+        fine = d.fine(torch.relu(d.grow0(middle)))
+        return d.linear_half(y_hat) + d.to_half(fine) if self.head == "half" else d.linear(y_hat) + d.to_full(fine)
+
+
+def export_interpolator(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    torch.manual_seed(config.seed)
+    model = Interpolator(InterpolatorConfig())
+    record = load(model, run)
+    round_weights(model)
+    generator = torch.Generator().manual_seed(3)
+    example = {"planes": torch.randn(1, 6, 64, 64, generator=generator), "cond": torch.zeros(1, 4)}
+    test = {"planes": torch.randn(2, 6, 64, 128, generator=generator), "cond": torch.tensor([[-1.0, -2, 1, 0], [-3, 1, 1, 1]])}
+    write(config.out, "interpolator.onnx", model, example, test, ["correction"])
+    c = model.config
+    return {"graph": "interpolator.onnx", "align": c.align, "max_tile": 256, "parameters": count(model)}, record
+
+
+def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    torch.manual_seed(config.seed)
+    model = Autoencoder(AutoencoderConfig()).eval()
+    record = load(model, run)
+    for part in (model.encoder, model.decoder, model.hyper_encoder):
+        round_weights(part)
+    c, g = model.config, torch.Generator().manual_seed(4)
+
+    def pair(channels: int, cell: int) -> tuple[Tensor, Tensor]:
+        return (
+            torch.randn(1, channels, 64 // cell, 64 // cell, generator=g),
+            torch.randn(2, channels, 128 // cell, 192 // cell, generator=g),
+        )
+
+    x, y = pair(c.frames, 1), pair(c.y_channels, 16)
+    write(config.out, "encoder.onnx", model.encoder, {"x": x[0]}, {"x": x[1]}, ["y"])
+    write(config.out, "hyper_encoder.onnx", model.hyper_encoder, {"y_g": y[0]}, {"y_g": 9 * y[1]}, ["z"])
+    for head, name in (("full", "decoder"), ("half", "decoder_half"), ("quarter", "decoder_quarter")):
+        write(config.out, f"{name}.onnx", One(model.decoder, head), {"y_hat": y[0]}, {"y_hat": y[1]}, ["x_hat"])
+    decoder = model.hyper_decoder
+    (config.out / "hyper_decoder.onnx").write_bytes(integer_graph(decoder, c.z_channels))
+    if config.hyper_variants:
+        config.hyper_variants.mkdir(parents=True, exist_ok=True)
+        variants = {
+            "hyper_decoder_f64": {"matrix": True, "dtype": torch.float64},
+            "hyper_decoder_permuted": {"order": np.random.default_rng(6)},
+        }
+        for name, options in variants.items():
+            (config.hyper_variants / f"{name}.onnx").write_bytes(integer_graph(decoder, c.z_channels, **options))
+    (config.out / "tables.json").write_text(json.dumps(tables(model.prior), separators=(",", ":")))
+    section = {
+        **{k: f"{k}.onnx" for k in ("encoder", "hyper_encoder", "hyper_decoder", "decoder", "decoder_half", "decoder_quarter")},
+        "tables": "tables.json",
+        "align": 64,
+        "max_tile": 256,
+        "frames": c.frames,
+        "y_channels": c.y_channels,
+        "y_downsample": 16,
+        "y_time": 1,
+        "z_channels": c.z_channels,
+        "z_downsample": 64,
+        "gains": list(c.gains),
+        "parameters": count(model.encoder, model.decoder, model.hyper_encoder, model.hyper_decoder),
+        "range_proof": decoder.range_proof(),
+    }
+    return section, record
+
+
+def export(config: ExportConfig) -> dict[str, Any]:
+    """Writes the whole package and returns its manifest."""
+    torch.set_num_threads(1)
+    config.out.mkdir(parents=True, exist_ok=True)
+    for old in [*config.out.glob("*.onnx"), config.out / "tables.json"]:
+        old.unlink(missing_ok=True)
+    manifest: dict[str, Any] = {
+        "format": 1,
+        "name": config.out.name,
+        "architecture": "",
+        "created": datetime.date.today().isoformat(),
+    }
+    parts, records = [], {}
+    if config.interpolator:
+        manifest["interpolator"], records["interpolator"] = export_interpolator(config, config.interpolator)
+        parts.append(f"interpolator: stride-4 stem, U-Net {asdict(InterpolatorConfig())['widths']}, gated linear head")
+    if config.latents:
+        manifest["latents"], records["latents"] = export_latents(config, config.latents)
+        parts.append(
+            f"latents: learned block transform with ConvNeXt-like path {asdict(AutoencoderConfig())['widths']}, "
+            "integer hyperprior"
+        )
+    manifest["architecture"] = "; ".join(parts)
+    manifest["training"] = {
+        "seed": config.seed,
+        "corpus": list(KINDS),
+        "hours": round(sum(r["hours"] for r in records.values()), 3),
+        "steps": sum(r["steps"] for r in records.values()),
+        "parts": records,
+        "record": "training/records",
+    }
+    files = sorted(p for p in config.out.iterdir() if p.name != "manifest.json" and p.suffix in (".onnx", ".json"))
+    manifest["files"] = {p.name: {"bytes": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in files}
+    total = sum(p.stat().st_size for p in files)
+    if total > MAX_BYTES:
+        raise ValueError(f"package of {total} bytes; at most {MAX_BYTES} are allowed")
+    (config.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return manifest

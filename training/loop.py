@@ -1,0 +1,169 @@
+"""The training loop shared by both parts: schedule, averaged weights, checkpoints, exact resume, log.
+
+A batch is a function of `(seed, step)`, so a resumed run continues the same sequence of batches. The learning rate falls by
+a cosine over the *budget*: a number of steps (deterministic) or of training minutes (for a machine with a deadline).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    folder: Path
+    """Checkpoints and log; outside the source tree."""
+    seed: int = 1
+    batch: int = 16
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-3
+    warm_up: int = 300
+    clip: float = 1.0
+    ema: float = 0.999
+    steps: int | None = None
+    """Budget in steps; exactly one of `steps` and `minutes` is given."""
+    minutes: float | None = None
+    """Budget in minutes of training time, over all resumes."""
+    bfloat16: bool = True
+    checkpoint_minutes: float = 3
+    validate_every: int = 1000
+    rescan_every: int = 500
+    rates: tuple[tuple[str, float], ...] = ()
+    """Factors on the learning rate of the parameters whose name contains a text; no weight decay on those."""
+
+
+class Run:
+    """One training run; `loss(model, rng, size)` draws a batch and returns its mean loss and figures to log."""
+
+    def __init__(self, config: LoopConfig, model: nn.Module) -> None:
+        if (config.steps is None) == (config.minutes is None):
+            raise ValueError("give the training budget as steps or as minutes, not both")
+        self.config = config
+        self.model = model.to(memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, p in model.named_parameters():
+            factor = next((f for text, f in config.rates if text in name), None)
+            decay = config.weight_decay if factor is None and p.ndim > 1 else 0.0
+            groups.setdefault((factor or 1.0, decay), []).append(p)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": v, "factor": f, "weight_decay": d} for (f, d), v in groups.items()],
+            lr=config.learning_rate,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+        config.folder.mkdir(parents=True, exist_ok=True)
+        self.path = config.folder / "checkpoint.pt"
+
+    def progress(self) -> float:
+        c = self.config
+        return min(1.0, self.step / c.steps if c.steps else self.seconds / (60 * c.minutes))
+
+    def learning_rate(self) -> float:
+        c = self.config
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress()))
+        return c.learning_rate * (0.003 + 0.997 * cosine) * min(1.0, (self.step + 1) / c.warm_up)
+
+    def save(self) -> None:
+        part = self.path.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "history": self.history,
+            },
+            part,
+        )
+        part.rename(self.path)
+
+    def resume(self) -> bool:
+        if not self.path.exists():
+            return False
+        state = torch.load(self.path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+        return True
+
+    def averaged(self) -> dict[str, Tensor]:
+        return self.average
+
+    def train(
+        self,
+        loss: Callable[[nn.Module, np.random.Generator, int], tuple[Tensor, dict[str, float]]],
+        validate: Callable[[nn.Module], dict[str, Any]] | None = None,
+        rescan: Callable[[], None] | None = None,
+    ) -> None:
+        c = self.config
+        figures: list[dict[str, float]] = []
+        saved = time.monotonic()
+        bar = tqdm(total=1.0, desc=c.folder.name, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+        while self.progress() < 1:
+            start = time.monotonic()
+            rng = np.random.default_rng([c.seed, self.step])
+            torch.manual_seed(c.seed * 1_000_003 + self.step)
+            rate = self.learning_rate()
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group.get("factor", 1.0)
+            value, shown = loss(self.model, rng, c.batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), c.clip))
+            if math.isfinite(norm):
+                self.optimizer.step()
+            self.step += 1
+            ema = min(c.ema, (1 + self.step) / (10 + self.step))
+            with torch.no_grad():
+                names = list(self.average)
+                values = self.model.state_dict()
+                torch._foreach_lerp_([self.average[n] for n in names], [values[n] for n in names], 1 - ema)
+            figures.append({"loss": float(value.detach()), "norm": norm, **shown})
+            self.seconds += time.monotonic() - start
+            if self.step % 100 == 0:
+                means = {k: round(float(np.mean([f[k] for f in figures])), 4) for k in figures[0]}
+                self._log({"step": self.step, "minutes": round(self.seconds / 60, 2), "rate": round(rate, 7), **means})
+                bar.set_postfix_str(f"step {self.step} loss {means['loss']:.3f}")
+                bar.update(self.progress() - bar.n)
+                figures = []
+            if rescan and self.step % c.rescan_every == 0:
+                rescan()
+            if validate and (self.step % c.validate_every == 0 or self.progress() >= 1):
+                start = time.monotonic()
+                self._log({"step": self.step, "validation": self._validate(validate)})
+                self.seconds += time.monotonic() - start
+            if time.monotonic() - saved > 60 * c.checkpoint_minutes or self.progress() >= 1:
+                self.save()
+                saved = time.monotonic()
+        bar.close()
+
+    def _validate(self, validate: Callable[[nn.Module], dict[str, Any]]) -> dict[str, Any]:
+        live = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        with torch.no_grad():
+            result = validate(self.model)
+        self.model.load_state_dict(live)
+        self.model.train()
+        return result
+
+    def _log(self, row: dict[str, Any]) -> None:
+        self.history.append(row)
+        with (self.config.folder / "log.jsonl").open("a") as f:
+            f.write(json.dumps(row) + "\n")

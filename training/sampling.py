@@ -1,0 +1,69 @@
+"""Draws training samples from the corpus cache: random sequences, times, frame distances, crops and symmetries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass
+class Sequence:
+    kind: str
+    path: Path
+    frames: Array
+    """Memory-mapped `[T, H, W]`."""
+    range: float
+
+
+@dataclass
+class Corpus:
+    """All sequences of one split; `rescan` picks up files that have appeared since."""
+
+    root: Path
+    weights: dict[str, float] = field(default_factory=dict)
+    """Relative share of a kind in the draws, 1 unless named."""
+    sequences: dict[str, list[Sequence]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known: set[Path] = set()
+        self.rescan()
+        if not self.sequences:
+            raise FileNotFoundError(f"no sequences under {self.root}; build the corpus first (training.cli corpus)")
+
+    def rescan(self) -> None:
+        for path in sorted(self.root.glob("*/*.npy")):
+            if path in self.known or path.name.endswith(".part.npy"):
+                continue
+            self.known.add(path)
+            frames = np.load(path, mmap_mode="r")
+            span = float(frames.max() - frames.min())
+            if span > 0:
+                self.sequences.setdefault(path.parent.name, []).append(Sequence(path.parent.name, path, frames, span))
+
+    def draw(self, rng: np.random.Generator) -> Sequence:
+        kinds = sorted(self.sequences)
+        p = np.array([self.weights.get(k, 1.0) for k in kinds])
+        kind = kinds[rng.choice(len(kinds), p=p / p.sum())]
+        return self.sequences[kind][rng.integers(len(self.sequences[kind]))]
+
+
+def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generator) -> Array:
+    """`[len(times), size, size]` at a random place, in a random orientation and sign; smaller fields are reflected."""
+    _, h, w = sequence.frames.shape
+    y, x = (int(rng.integers(max(n - size, 0) + 1)) for n in (h, w))
+    out = np.stack([sequence.frames[t, y : y + size, x : x + size] for t in times])
+    if out.shape[1] < size or out.shape[2] < size:
+        out = np.pad(out, ((0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])), mode="symmetric")
+    if rng.random() < 0.5:
+        out = out[:, ::-1]
+    if rng.random() < 0.5:
+        out = out[:, :, ::-1]
+    if rng.random() < 0.5:
+        out = out.transpose(0, 2, 1)
+    if rng.random() < 0.5:
+        out = -out
+    return np.ascontiguousarray(out)

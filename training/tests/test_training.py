@@ -1,0 +1,83 @@
+"""Samples, shapes, short deterministic runs, exact resume, and the export of both parts."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training import triplets
+from training.export import ExportConfig, export
+from training.loop import LoopConfig
+from training.models.autoencoder import Autoencoder, AutoencoderConfig
+from training.models.interpolator import Interpolator, InterpolatorConfig
+from training.train_interpolator import InterpolatorRun
+from training.train_interpolator import train as train_interpolator
+from training.train_latents import LatentsRun
+from training.train_latents import train as train_latents
+
+SMALL = InterpolatorConfig(stem=16, widths=(8, 8), down_blocks=(1, 1), up_blocks=(1,))
+SMALL_LATENTS = AutoencoderConfig(y_channels=16, z_channels=4, widths=(8, 8, 16), blocks=(1, 1, 1))
+
+
+def loop(folder: Path, steps: int) -> LoopConfig:
+    return LoopConfig(folder=folder, steps=steps, batch=2, validate_every=1000)
+
+
+def test_the_interpolator_starts_as_the_polynomial() -> None:
+    model = Interpolator(InterpolatorConfig())
+    out = model(torch.randn(1, 6, 64, 96), torch.randn(1, 4))
+    assert out.shape == (1, 1, 64, 96) and float(out.abs().max()) == 0
+
+
+def test_the_base_is_exact_on_polynomials_in_time() -> None:
+    def at(t: float, power: int) -> torch.Tensor:
+        return torch.full((1, 1, 2, 2), 1.0 + t**power)
+
+    for left, right, power in ((1.0, 1.0, 3), (1.0, 0.0, 2), (0.0, 1.0, 2), (0.0, 0.0, 1)):
+        flags = torch.full((1, 1, 1, 1), left), torch.full((1, 1, 1, 1), right)
+        got = triplets.base(at(-3, power), at(-1, power), at(1, power), at(3, power), *flags)
+        assert torch.allclose(got, at(0, power), atol=1e-6)
+
+
+def test_the_autoencoder_starts_as_a_block_transform() -> None:
+    model = Autoencoder(AutoencoderConfig())
+    x = torch.ones(1, 8, 64, 64) * torch.linspace(-0.5, 0.5, 64)
+    full, half, quarter = model.decoder(model.encoder(x))
+    assert full.shape == x.shape and half.shape == (1, 8, 32, 32) and quarter.shape == (1, 8, 16, 16)
+    assert float((full - x).detach().abs().max()) < 0.05
+
+
+def test_twenty_steps_are_deterministic_and_resume_exactly(cache: Path, tmp_path: Path) -> None:
+    def run(name: str, steps: int) -> dict[str, torch.Tensor]:
+        made = train_interpolator(InterpolatorRun(loop(tmp_path / name, steps), cache, SMALL, crop=32))
+        return {k: v.clone() for k, v in made.model.state_dict().items()}
+
+    first, again = run("a", 20), run("b", 20)
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    # The learning rate depends on the budget, so the interrupted run keeps the budget and stops by its checkpoint.
+    config = InterpolatorRun(loop(tmp_path / "c", 20), cache, SMALL, crop=32)
+    half = train_interpolator(replace(config, loop=replace(config.loop, folder=tmp_path / "d", steps=20)))
+    assert half.step == 20
+    resumed = train_interpolator(replace(config, loop=replace(config.loop, folder=tmp_path / "d")))
+    assert resumed.step == 20 and all(torch.equal(first[k], v) for k, v in resumed.model.state_dict().items())
+
+
+def test_latents_train_and_validate(cache: Path, tmp_path: Path) -> None:
+    run = train_latents(LatentsRun(loop(tmp_path / "l", 4), cache, SMALL_LATENTS, crop=64))
+    assert run.step == 4
+    assert all(torch.isfinite(v).all() for v in run.averaged().values())
+    assert "random_fields/16" in run.history[-1]["validation"]
+
+
+def test_the_package_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "default"
+    manifest = export(ExportConfig(out, tmp_path / "none", tmp_path / "none", tmp_path / "hyper"))
+    assert manifest == json.loads((out / "manifest.json").read_text())
+    named = set(manifest["files"])
+    assert {manifest["interpolator"]["graph"], manifest["latents"]["encoder"], "tables.json"} <= named
+    assert sum(f["bytes"] for f in manifest["files"].values()) < 8_000_000
+    assert len(json.loads((out / "tables.json").read_text())["z"]) == manifest["latents"]["z_channels"]
+    assert {p.name for p in (tmp_path / "hyper").iterdir()} == {"hyper_decoder_f64.onnx", "hyper_decoder_permuted.onnx"}
+    assert np.all([p["largest_sum"] < p["limit"] for p in manifest["latents"]["range_proof"]])

@@ -1,0 +1,113 @@
+"""Samples for the interpolator: coded references around a clean middle frame, in the graph's normalised inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training import wavelet
+from training.sampling import Corpus, Sequence, crop
+
+MAX_DISTANCE = 16
+"""Largest frame distance drawn, in saved frames."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample before coding: five frames (outer ones may be repeats when absent) and how to corrupt them."""
+
+    frames: np.ndarray
+    """`[5, H, W]`: a2, a, target, b, b2."""
+    present: tuple[bool, bool]
+    step: float
+    scatter: tuple[float, float, float, float]
+    """Factors on the step per reference: hierarchy layers are coded at different steps."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    planes: Tensor
+    cond: Tensor
+    target: Tensor
+    """`(frame − base) / e`, what a perfect graph would return."""
+    floor: Tensor
+    """`0.02 (q/e)²` per sample: errors well below the step do not matter."""
+
+
+def request(
+    sequence: Sequence, size: int, distance: int, time: int, present: tuple[bool, bool], step: float, rng: np.random.Generator
+) -> Request:
+    count = len(sequence.frames)
+    left, right = (present[0] and time - 3 * distance >= 0), (present[1] and time + 3 * distance < count)
+    times = [
+        time - 3 * distance if left else time - distance,
+        time - distance,
+        time,
+        time + distance,
+        time + 3 * distance if right else time + distance,
+    ]
+    frames = crop(sequence, times, size, rng)
+    if rng.random() < 0.5:
+        frames, left, right = frames[::-1].copy(), right, left
+    a, b, c, d = np.exp(rng.uniform(np.log(0.7), np.log(1.3), 4))
+    return Request(frames, (left, right), step, (a, b, c, d))
+
+
+def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
+    """A sample at a random rate and step; steps far above what prediction could gain are mostly redrawn."""
+    while True:
+        sequence = corpus.draw(rng)
+        count = len(sequence.frames)
+        limit = min(MAX_DISTANCE, (count - 1) // 2)
+        distance = int(np.exp(rng.uniform(0, np.log(limit + 0.999))))
+        inner = (count - 1) // 6 >= distance and rng.random() < 0.6
+        margin = 3 * distance if inner else distance
+        time = int(rng.integers(margin, count - margin))
+        present = ((True, True), (True, False), (False, True), (False, False))[rng.choice(4, p=[0.6, 0.13, 0.13, 0.14])]
+        step = sequence.range * float(np.exp(rng.uniform(np.log(3e-4), np.log(6e-2))))
+        made = request(sequence, size, distance, time, present, step, rng)
+        f = made.frames
+        error = float(np.sqrt(np.mean(np.square(f[2] - (f[1] + f[3]) / 2))))
+        if error > 0.25 * step or (error > 0.02 * step and rng.random() < 0.1):
+            return made
+
+
+def collate(requests: list[Request]) -> Batch:
+    """Codes the references and computes the inputs exactly as the host does (docs/model-package.md)."""
+    frames = torch.from_numpy(np.stack([r.frames for r in requests]))
+    q = torch.tensor([r.step for r in requests])[:, None, None, None]
+    scatter = torch.tensor(np.array([r.scatter for r in requests]), dtype=torch.float32)[:, :, None, None]
+    levels = 5 if frames.shape[-1] % 32 == 0 else 4
+    centre = frames.mean(dim=(1, 2, 3), keepdim=True)
+    coded = wavelet.code(frames[:, [0, 1, 3, 4]] - centre, q * scatter, levels)
+    a2, a, b, b2 = (coded[:, i : i + 1] for i in range(4))
+    has_a2 = torch.tensor([[[[float(r.present[0])]]] for r in requests])
+    has_b2 = torch.tensor([[[[float(r.present[1])]]] for r in requests])
+    return normalise(a2, a, b, b2, has_a2, has_b2, q, frames[:, 2:3] - centre)
+
+
+def base(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor) -> Tensor:
+    """The polynomial through the references at the target time."""
+    both = (9 * (a + b) - (a2 + b2)) / 16
+    left = (6 * a + 3 * b - a2) / 8
+    right = (3 * a + 6 * b - b2) / 8
+    none = (a + b) / 2
+    return torch.where(has_a2 > 0, torch.where(has_b2 > 0, both, left), torch.where(has_b2 > 0, right, none))
+
+
+def normalise(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor, q: Tensor, target: Tensor) -> Batch:
+    pair = torch.cat([a, b], dim=1)
+    m = pair.mean(dim=(1, 2, 3), keepdim=True)
+    s = pair.std(dim=(1, 2, 3), keepdim=True, unbiased=False).clamp_min(1e-20)
+    e = (b - a).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-4 * s)
+    middle = base(a2, a, b, b2, has_a2, has_b2)
+    planes = torch.cat(
+        [(a - m) / s, (b - m) / s, (b - a) / e, has_a2 * (a2 - a) / e, has_b2 * (b2 - b) / e, (middle - (a + b) / 2) / e], dim=1
+    )
+    ratio = torch.log(e / s).clamp(-8, 2)
+    noise = torch.log(q / e).clamp(-8, 4)
+    cond = torch.cat([ratio, noise, has_a2, has_b2], dim=1)[:, :, 0, 0]
+    return Batch(planes, cond, (target - middle) / e, (0.02 * (q / e).square())[:, 0, 0, 0])
