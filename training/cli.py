@@ -39,6 +39,19 @@ def export(args: argparse.Namespace) -> None:
     print(f"{args.out}: {len(manifest['files'])} files, {total / 1e6:.2f} MB, trained {manifest['training']['parts']}")
 
 
+def evaluate(args: argparse.Namespace) -> None:
+    from training.evaluate import evaluate, report
+
+    print(report(evaluate(args.package, args.files)))
+
+
+def finetune(args: argparse.Namespace) -> None:
+    from training.finetune import FinetuneConfig, finetune
+
+    minutes = args.minutes if args.minutes or args.steps else 60.0
+    finetune(FinetuneConfig(args.base, args.data, args.run_folder, args.out, minutes, args.steps))
+
+
 def add_training_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
@@ -73,6 +86,20 @@ def main() -> None:
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
     p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
     p.set_defaults(run=export)
+
+    p = commands.add_parser("evaluate", help="gain of a package's interpolator on .npy sequences [frames, H, W]")
+    p.add_argument("package", type=Path)
+    p.add_argument("files", type=Path, nargs="+")
+    p.set_defaults(run=evaluate)
+
+    p = commands.add_parser("finetune", help="continue a package's interpolator on your own sequences")
+    p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
+    p.add_argument("--base", type=Path, default=Path("models/default"), help="package to start from")
+    p.add_argument("--data", type=Path, nargs="+", required=True, help=".npy files [frames, H, W]")
+    p.add_argument("--out", type=Path, required=True, help="package to write")
+    p.add_argument("--minutes", type=float, help="default 60")
+    p.add_argument("--steps", type=int)
+    p.set_defaults(run=finetune)
 
     args = parser.parse_args()
     args.run(args)

@@ -12,8 +12,9 @@ import io
 import json
 import logging
 import math
+import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -334,11 +335,23 @@ def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dic
 
 
 def export(config: ExportConfig) -> dict[str, Any]:
-    """Writes the whole package and returns its manifest."""
+    """Writes the whole package and returns its manifest; a reader of the folder meets whole files only."""
     torch.set_num_threads(1)
     config.out.mkdir(parents=True, exist_ok=True)
-    for old in [*config.out.glob("*.onnx"), config.out / "tables.json"]:
-        old.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=config.out.parent, prefix=".export-") as scratch:
+        staging = Path(scratch) / config.out.name
+        staging.mkdir()
+        manifest = build(replace(config, out=staging))
+        made = {*manifest["files"], "manifest.json"}
+        for old in config.out.glob("*.onnx"):
+            if old.name not in made:
+                old.unlink()
+        for name in sorted(made, key="manifest.json".__eq__):
+            (staging / name).rename(config.out / name)
+    return manifest
+
+
+def build(config: ExportConfig) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "format": 1,
         "name": config.out.name,

@@ -27,6 +27,8 @@ class InterpolatorRun:
     model: InterpolatorConfig = field(default_factory=InterpolatorConfig)
     crop: int = 128
     weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 5.0, "quasigeostrophic": 2.0})
+    initial: dict[str, Tensor] | None = None
+    """Weights to start from, where there is no checkpoint to resume."""
 
 
 def sample_loss(model: nn.Module, batch: triplets.Batch, bfloat16: bool) -> tuple[Tensor, Tensor]:
@@ -69,7 +71,10 @@ def validation_batches(cache: Path, per_cell: int = 2) -> dict[str, triplets.Bat
 def train(config: InterpolatorRun) -> Run:
     torch.set_num_threads(1)
     torch.manual_seed(config.loop.seed)
-    run = Run(config.loop, Interpolator(config.model))
+    model = Interpolator(config.model)
+    if config.initial:
+        model.load_state_dict(config.initial)
+    run = Run(config.loop, model)
     run.resume()
     corpus = Corpus(config.cache / "train", config.weights)
 

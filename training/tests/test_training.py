@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from training import triplets
+from training.corpus import random_fields
 from training.export import ExportConfig, export
+from training.finetune import FinetuneConfig, finetune, weights
 from training.loop import LoopConfig
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
@@ -28,7 +30,7 @@ def loop(folder: Path, steps: int) -> LoopConfig:
 def test_the_interpolator_starts_as_the_polynomial() -> None:
     model = Interpolator(InterpolatorConfig())
     out = model(torch.randn(1, 6, 64, 96), torch.randn(1, 4))
-    assert out.shape == (1, 1, 64, 96) and float(out.abs().max()) == 0
+    assert out.shape == (1, 1, 64, 96) and float(out.detach().abs().max()) == 0
 
 
 def test_the_base_is_exact_on_polynomials_in_time() -> None:
@@ -81,3 +83,14 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
     assert len(json.loads((out / "tables.json").read_text())["z"]) == manifest["latents"]["z_channels"]
     assert {p.name for p in (tmp_path / "hyper").iterdir()} == {"hyper_decoder_f64.onnx", "hyper_decoder_permuted.onnx"}
     assert np.all([p["largest_sum"] < p["limit"] for p in manifest["latents"]["range_proof"]])
+
+
+def test_finetuning_starts_from_the_package(tmp_path: Path) -> None:
+    base, data = tmp_path / "base", tmp_path / "user.npy"
+    export(ExportConfig(base, tmp_path / "none", tmp_path / "none"))
+    np.save(data, random_fields.generate(7, 64, 9)["f"])
+    manifest = finetune(FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", steps=2, batch=1, crop=64))
+    assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 2
+    assert set(manifest["files"]) == set(json.loads((base / "manifest.json").read_text())["files"])
+    before, after = (weights(tmp_path / p / "interpolator.onnx") for p in ("base", "mine"))
+    assert float((before["stem.weight"] - after["stem.weight"]).abs().max()) < 1e-2
