@@ -1,6 +1,8 @@
 //! The flow itself: compress, decompress, inspect.
 
 mod report;
+mod segment;
+mod side;
 
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 

@@ -1,1 +1,82 @@
-//! predict
+//! Predicting a window: four ways, of which the codec takes the one with the smallest total.
+//!
+//! - [`transform`]: a temporal basis turns the window's frames into eigenframes; with prediction from the previous window
+//!   (`previous`) or without.
+//! - [`hierarchical`]: key frame, then the middle frame of every gap from both decoded sides, by polynomial interpolation
+//!   or by the foundation model's.
+//! - latents: the foundation model's autoencoder, whose reconstruction the transform then corrects.
+//!
+//! Each way knows how to encode a window at a quantiser step and how to reconstruct it; the encoder reconstructs by the
+//! decoder's code.
+
+pub(crate) mod hierarchical;
+pub(crate) mod transform;
+pub(crate) mod weights;
+
+use crate::residual::contexts::PlaneContext;
+use crate::residual::kernels::Kernel;
+use crate::residual::quantise::Centroids;
+use crate::residual::real::Real;
+
+/// A quantiser step as it is stored: in 1/256 octaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Step(pub(crate) i16);
+
+impl Step {
+    /// Units of an octave.
+    const OCTAVE: f64 = 256.0;
+
+    /// The largest step not above `value` (positive).
+    pub(crate) fn at_most(value: f64) -> Self {
+        Self((value.log2() * Self::OCTAVE).floor().clamp(-32000.0, 32000.0) as i16)
+    }
+
+    /// Its value, the same on every machine.
+    pub(crate) fn value(self) -> f64 {
+        libm::exp2(f64::from(self.0) / Self::OCTAVE)
+    }
+}
+
+/// What a window's bytes say, in structured form.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CodedWindow<R: Real> {
+    /// Frames of the window.
+    pub(crate) count: usize,
+    pub(crate) step: Step,
+    pub(crate) centroids: Centroids,
+    /// Prediction weights in sixteenths: `[predicted planes][bands][2]`.
+    pub(crate) weights: Vec<[i8; 2]>,
+    /// For each plane, whether the foundation model predicts it.
+    pub(crate) fm: Vec<bool>,
+    /// Quantiser indices, `[planes][h][w]` in the wavelet's layout.
+    pub(crate) indices: Vec<R::Index>,
+}
+
+/// A decoded window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reconstruction<R> {
+    /// Frames of the window.
+    pub(crate) count: usize,
+    /// Wavelet coefficients of its planes, `[count][h][w]`: eigenframes, or frames for the hierarchical way.
+    pub(crate) planes: Vec<R>,
+    /// Its frames, `[count][h][w]`.
+    pub(crate) frames: Vec<R>,
+}
+
+/// The scaled sum of squares of the difference of two equally long slices.
+pub(crate) fn squared_error<R: Kernel>(a: &[R], b: &[R]) -> f64 {
+    // In pieces, so that the difference stays in cache.
+    let mut difference = [R::default(); 256];
+    a.chunks(256)
+        .zip(b.chunks(256))
+        .map(|(a, b)| {
+            for ((d, &x), &y) in difference.iter_mut().zip(a).zip(b) {
+                *d = x - y;
+            }
+            R::dot(&difference[..a.len()], &difference[..a.len()])
+        })
+        .sum()
+}
+
+/// Contexts of a window's planes, in coding order.
+pub(crate) type Contexts = Vec<PlaneContext>;

@@ -1,7 +1,10 @@
 //! The residual coder: temporal basis, wavelet, quantiser, and the context coder of what it leaves.
 #![allow(dead_code)]
 
+pub(crate) mod basis;
 pub(crate) mod contexts;
+pub(crate) mod kernels;
 pub(crate) mod layout;
+pub(crate) mod quantise;
 pub(crate) mod real;
 pub(crate) mod wavelet;

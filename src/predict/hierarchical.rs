@@ -1,0 +1,412 @@
+//! The way `hierarchical`: a key frame, then the window's last frame, then the middle frame of every gap from the decoded
+//! frames on both sides, layer by layer, in a closed loop.
+//!
+//! The middle is predicted by the polynomial through the references (the average of two; cubic where the frames beyond them
+//! are known as well), and where it helps by the foundation model's interpolator on top. Both predictions are weighted band
+//! by band (see [`super::weights`]). Lower layers serve no other frames and are quantised more coarsely.
+
+use super::weights::{apply, fit};
+use super::{CodedWindow, Contexts, Reconstruction, Step};
+use crate::error::{Error, Result};
+use crate::residual::contexts::{PlaneContext, Resembles};
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+use crate::residual::quantise::{ROUNDING, centroids, fit as fit_centroids};
+use crate::residual::real::Real;
+use crate::residual::wavelet::{forward, inverse};
+
+/// The frames around a missing one, in the working unit: `a` and `b` next to it, `a2` and `b2` three times as far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct References<'a> {
+    pub(crate) a: &'a [f32],
+    pub(crate) b: &'a [f32],
+    pub(crate) a2: Option<&'a [f32]>,
+    pub(crate) b2: Option<&'a [f32]>,
+}
+
+/// The foundation model's interpolator: from references and the quantiser step to the correction of the polynomial,
+/// snapped to a grid. False where there is nothing to correct.
+pub(crate) type Interpolator<'a> = dyn Fn(References<'_>, f64, &mut Vec<f32>) -> Result<bool> + Sync + 'a;
+
+/// How a frame is predicted. Times are relative to the window; the previous window's frames are negative.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// From nothing.
+    Key,
+    /// From earlier frames: the last known one, and an older one.
+    Ahead { last: isize, older: Option<isize> },
+    /// From both sides.
+    Middle { lo: isize, hi: isize, lo2: Option<isize>, hi2: Option<isize> },
+}
+
+/// One frame of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Node {
+    t: usize,
+    kind: Kind,
+    layer: usize,
+}
+
+/// The order in which a window's frames are coded, after a window of `previous` frames (0: none).
+fn schedule(count: usize, previous: usize) -> Vec<Node> {
+    let mut nodes = Vec::with_capacity(count);
+    let mut known: Vec<isize> = (1..=previous as isize).map(|t| -t).collect();
+    let end = count as isize - 1;
+    let start = if previous == 0 {
+        nodes.push(Node { t: 0, kind: Kind::Key, layer: 0 });
+        known.push(0);
+        0
+    } else {
+        -1
+    };
+    if end > start {
+        let older = (previous > 1).then_some(-(previous as isize));
+        nodes.push(Node { t: end as usize, kind: Kind::Ahead { last: start, older }, layer: 0 });
+        known.push(end);
+    }
+    let mut gaps = vec![(start, end)];
+    let mut layer = 1;
+    while !gaps.is_empty() {
+        let mut next = Vec::new();
+        let mut found = Vec::new();
+        for (lo, hi) in gaps {
+            let length = hi - lo;
+            if length < 2 {
+                continue;
+            }
+            // A gap that is no power of two gets its largest power of two first, so that most middles are exact.
+            let mut half = 1;
+            while half * 2 < length {
+                half *= 2;
+            }
+            let mid = lo + half;
+            let even = half * 2 == length;
+            let is_known = |t: &isize| even && known.contains(t);
+            nodes.push(Node {
+                t: mid as usize,
+                kind: Kind::Middle {
+                    lo,
+                    hi,
+                    lo2: Some(lo - 2 * half).filter(is_known),
+                    hi2: Some(hi + 2 * half).filter(is_known),
+                },
+                layer,
+            });
+            found.push(mid);
+            next.push((lo, mid));
+            next.push((mid, hi));
+        }
+        known.extend(found);
+        gaps = next;
+        layer += 1;
+    }
+    nodes
+}
+
+/// Contexts of the planes in coding order: each resembles the nearest frames coded before it.
+pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
+    let nodes = schedule(count, previous);
+    nodes
+        .iter()
+        .enumerate()
+        .map(|(i, node)| {
+            let mut earlier: Vec<(usize, usize)> =
+                nodes[..i].iter().enumerate().map(|(j, other)| (other.t.abs_diff(node.t) + 4 * (node.layer - other.layer), j)).collect();
+            earlier.sort_unstable();
+            let mut found = earlier.iter().map(|&(_, j)| Resembles::Current(j));
+            let previous = if previous > 0 { Resembles::Previous(i.min(previous - 1)) } else { Resembles::None };
+            let near = found.next().unwrap_or(previous);
+            PlaneContext { near, far: found.next().unwrap_or(previous), class: node.layer }
+        })
+        .collect()
+}
+
+/// What the model may do in a window.
+#[derive(Clone, Copy)]
+pub(crate) enum Model<'a> {
+    /// Not used.
+    Off,
+    /// Used where it makes a frame's residual cheaper.
+    Auto(&'a Interpolator<'a>),
+    /// Used wherever it can be.
+    Always(&'a Interpolator<'a>),
+}
+
+/// What both directions share.
+pub(crate) struct Hierarchy<'a, R> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) model: Model<'a>,
+    /// Each layer's step is this factor times the one above it.
+    pub(crate) layer_factor: f64,
+    /// The window before, if any; its planes are frames in order of time.
+    pub(crate) previous: Option<&'a Reconstruction<R>>,
+}
+
+/// The references of a frame in the wavelet domain: the base prediction, and a second predictor.
+struct Prediction<R> {
+    base: Vec<R>,
+    second: Option<Vec<R>>,
+}
+
+impl<R: Kernel> Hierarchy<'_, R> {
+    fn plane<'b>(&'b self, t: isize, out: &'b Reconstruction<R>) -> &'b [R] {
+        let n = self.layout.len();
+        match (usize::try_from(t), self.previous) {
+            (Ok(t), _) => &out.planes[t * n..][..n],
+            (Err(_), Some(previous)) => &previous.planes[(previous.count as isize + t) as usize * n..][..n],
+            (Err(_), None) => unreachable!("a schedule without a previous window names none of its frames"),
+        }
+    }
+
+    fn frame<'b>(&'b self, t: isize, out: &'b Reconstruction<R>) -> &'b [R] {
+        let n = self.layout.len();
+        match (usize::try_from(t), self.previous) {
+            (Ok(t), _) => &out.frames[t * n..][..n],
+            (Err(_), Some(previous)) => &previous.frames[(previous.count as isize + t) as usize * n..][..n],
+            (Err(_), None) => unreachable!("a schedule without a previous window names none of its frames"),
+        }
+    }
+
+    fn step(&self, step: Step, layer: usize) -> f64 {
+        step.value() * self.layer_factor.powi(layer.min(6) as i32)
+    }
+
+    /// The weighted sum of decoded planes that predicts `kind`, and where `model` says so the model's correction.
+    fn predict(
+        &self,
+        kind: Kind,
+        step: f64,
+        use_model: bool,
+        out: &Reconstruction<R>,
+        scratch: &mut Vec<R>,
+    ) -> Result<Option<Prediction<R>>> {
+        let n = self.layout.len();
+        let sum = |terms: &[(isize, f64)]| {
+            let mut base = vec![R::default(); n];
+            for &(t, weight) in terms {
+                R::axpy(R::from_f64(weight), self.plane(t, out), &mut base);
+            }
+            base
+        };
+        match kind {
+            Kind::Key => Ok(None),
+            Kind::Ahead { last, older } => {
+                let second = older.map(|t| self.plane(t, out).to_vec());
+                Ok(Some(Prediction { base: self.plane(last, out).to_vec(), second }))
+            }
+            Kind::Middle { lo, hi, lo2, hi2 } => {
+                let base = match (lo2, hi2) {
+                    (Some(lo2), Some(hi2)) => {
+                        sum(&[(lo, 9.0 / 16.0), (hi, 9.0 / 16.0), (lo2, -1.0 / 16.0), (hi2, -1.0 / 16.0)])
+                    }
+                    (Some(lo2), None) => sum(&[(lo, 0.75), (hi, 0.375), (lo2, -0.125)]),
+                    (None, Some(hi2)) => sum(&[(lo, 0.375), (hi, 0.75), (hi2, -0.125)]),
+                    (None, None) => {
+                        let mut half = 1;
+                        while half * 2 < hi - lo {
+                            half *= 2;
+                        }
+                        let weight = half as f64 / (hi - lo) as f64;
+                        sum(&[(lo, 1.0 - weight), (hi, weight)])
+                    }
+                };
+                if !use_model {
+                    return Ok(Some(Prediction { base, second: None }));
+                }
+                let (Model::Auto(model) | Model::Always(model)) = self.model else {
+                    return Err(Error::internal("a window wants a model that was not opened"));
+                };
+                let narrow = |t: isize| -> Vec<f32> { self.frame(t, out).iter().map(|v| v.to_f64() as f32).collect() };
+                let (a, b) = (narrow(lo), narrow(hi));
+                let (a2, b2) = (lo2.map(narrow), hi2.map(narrow));
+                let mut correction = Vec::new();
+                let references = References { a: &a, b: &b, a2: a2.as_deref(), b2: b2.as_deref() };
+                let second = model(references, step, &mut correction)?.then(|| {
+                    let mut plane: Vec<R> = correction.iter().map(|&v| R::from_f64(f64::from(v))).collect();
+                    forward(&mut plane, self.layout.h, self.layout.w, self.layout.levels, scratch);
+                    plane
+                });
+                Ok(Some(Prediction { base, second }))
+            }
+        }
+    }
+
+    /// Frames whose middle the model can predict: equal distances to both sides.
+    fn model_fits(&self, kind: Kind, t: usize) -> bool {
+        match kind {
+            Kind::Middle { lo, hi, .. } => t as isize - lo == hi - t as isize,
+            _ => false,
+        }
+    }
+
+    /// Encodes the window of `frames [count][h][w]` at `step`, leaving what a decoder gets in `out`. `None` where an index
+    /// would be too large.
+    pub(crate) fn encode(
+        &self,
+        frames: &[R],
+        count: usize,
+        step: Step,
+        scratch: &mut Vec<R>,
+        out: &mut Reconstruction<R>,
+    ) -> Result<Option<CodedWindow<R>>> {
+        let n = self.layout.len();
+        let bands = self.layout.bands.len();
+        let nodes = schedule(count, self.previous.map_or(0, |p| p.count));
+        let mut coded = CodedWindow {
+            count,
+            step,
+            indices: vec![R::Index::default(); count * n],
+            fm: vec![false; count],
+            ..Default::default()
+        };
+        prepare(out, count, n);
+        let mut residuals = vec![R::default(); count * n];
+        let mut values = vec![R::default(); n];
+        let mut sums = Default::default();
+        for (i, node) in nodes.iter().enumerate() {
+            let value = self.step(step, node.layer);
+            let residual = &mut residuals[i * n..][..n];
+            residual.copy_from_slice(&frames[node.t * n..][..n]);
+            forward(residual, self.layout.h, self.layout.w, self.layout.levels, scratch);
+            let may_use = !matches!(self.model, Model::Off) && self.model_fits(node.kind, node.t);
+            let mut prediction = self.predict(node.kind, value, may_use, out, scratch)?;
+            if let Some(found) = &mut prediction {
+                let mut weights = fit(residual, &found.base, found.second.as_deref(), self.layout);
+                if may_use && found.second.is_some() {
+                    coded.fm[i] = true;
+                    if matches!(self.model, Model::Auto(_)) {
+                        let plain = fit(residual, &found.base, None, self.layout);
+                        let cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
+                            let mut left = residual.to_vec();
+                            apply(&mut left, -1.0, weights, &found.base, second, self.layout);
+                            cost(&left, value)
+                        };
+                        if cost(&weights, found.second.as_deref()) * 1.005 >= cost(&plain, None) {
+                            coded.fm[i] = false;
+                            found.second = None;
+                            weights = plain;
+                        }
+                    }
+                }
+                apply(residual, -1.0, &weights, &found.base, found.second.as_deref(), self.layout);
+                coded.weights.extend(weights);
+            }
+            let indices = &mut coded.indices[i * n..][..n];
+            if !R::quantise(residual, R::from_f64(value), R::from_f64(ROUNDING), indices) {
+                return Ok(None);
+            }
+            // The closed loop needs centroids before the window's are known: those of the frame itself, and the window's
+            // header has one set, so the loop runs with plain midpoints shifted by the usual amount.
+            centroids(residual, indices, value, &mut sums);
+            coded.centroids = if i == 0 { fit_centroids(&sums) } else { coded.centroids };
+            values.fill(R::default());
+            R::add_dequantised(indices, R::from_f64(value), coded.centroids, &mut values);
+            self.finish(node.t, prediction.as_ref(), &coded.weights[coded.weights.len().saturating_sub(bands)..], &mut values, 0, scratch, out);
+        }
+        Ok(Some(coded))
+    }
+
+    /// Decodes a window. `low` > 0 stops every synthesis at the low-pass corner after that many splits.
+    pub(crate) fn reconstruct(&self, coded: &CodedWindow<R>, low: usize, scratch: &mut Vec<R>, out: &mut Reconstruction<R>) -> Result<()> {
+        let n = self.layout.len();
+        let bands = self.layout.bands.len();
+        prepare(out, coded.count, n);
+        let mut values = vec![R::default(); n];
+        let mut weights = coded.weights.chunks_exact(bands);
+        for (i, node) in schedule(coded.count, self.previous.map_or(0, |p| p.count)).iter().enumerate() {
+            let value = self.step(coded.step, node.layer);
+            let use_model = coded.fm.get(i).copied().unwrap_or(false);
+            if use_model && !self.model_fits(node.kind, node.t) {
+                return Err(Error::corrupt("a window names the model for a frame that it cannot predict"));
+            }
+            let prediction = self.predict(node.kind, value, use_model, out, scratch)?;
+            let weights = match prediction {
+                Some(_) => weights.next().ok_or_else(|| Error::corrupt("a window has too few prediction weights"))?,
+                None => &[],
+            };
+            values.fill(R::default());
+            let indices = &coded.indices[i * n..][..n];
+            R::add_dequantised(indices, R::from_f64(value), coded.centroids, &mut values);
+            self.finish(node.t, prediction.as_ref(), weights, &mut values, low, scratch, out);
+        }
+        Ok(())
+    }
+
+    /// Adds the prediction to a plane's decoded residual and synthesises its frame.
+    #[allow(clippy::too_many_arguments)]
+    fn finish(
+        &self,
+        t: usize,
+        prediction: Option<&Prediction<R>>,
+        weights: &[[i8; 2]],
+        values: &mut [R],
+        low: usize,
+        scratch: &mut Vec<R>,
+        out: &mut Reconstruction<R>,
+    ) {
+        let n = self.layout.len();
+        if let Some(found) = prediction {
+            apply(values, 1.0, weights, &found.base, found.second.as_deref(), self.layout);
+        }
+        out.planes[t * n..][..n].copy_from_slice(values);
+        let frame = &mut out.frames[t * n..][..n];
+        frame.copy_from_slice(values);
+        inverse(frame, self.layout.h, self.layout.w, self.layout.levels, low, scratch);
+    }
+}
+
+/// How many planes of a window carry prediction weights.
+pub(crate) fn predicted_planes(count: usize, has_previous: bool) -> usize {
+    if has_previous { count } else { count - 1 }
+}
+
+fn prepare<R: Real>(out: &mut Reconstruction<R>, count: usize, n: usize) {
+    out.count = count;
+    out.planes.clear();
+    out.planes.resize(count * n, R::default());
+    out.frames.clear();
+    out.frames.resize(count * n, R::default());
+}
+
+/// A quick estimate of what a plane costs at `step`: the bit lengths of what survives the dead zone.
+fn cost<R: Real>(plane: &[R], step: f64) -> f64 {
+    let inverse = R::from_f64(1.0 / step);
+    let one = R::from_f64(1.0);
+    plane
+        .iter()
+        .map(|&v| {
+            let scaled = v.abs() * inverse;
+            // log2(1 + x²) by its two ends; only a comparison depends on it.
+            let energy = (scaled * scaled + one).to_f64() as f32;
+            (energy.to_bits() as f64 - 127.0 * f64::from(1 << 23)) / f64::from(1 << 23)
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_names_every_frame_once_and_only_known_references() {
+        for count in 1..=33 {
+            for previous in [0, 1, 8, 16] {
+                let nodes = schedule(count, previous);
+                let mut known: Vec<isize> = (1..=previous as isize).map(|t| -t).collect();
+                for node in &nodes {
+                    let references: Vec<isize> = match node.kind {
+                        Kind::Key => vec![],
+                        Kind::Ahead { last, older } => [Some(last), older].into_iter().flatten().collect(),
+                        Kind::Middle { lo, hi, lo2, hi2 } => [Some(lo), Some(hi), lo2, hi2].into_iter().flatten().collect(),
+                    };
+                    assert!(references.iter().all(|t| known.contains(t)), "{count} after {previous}: {node:?}");
+                    assert!(!known.contains(&(node.t as isize)));
+                    known.push(node.t as isize);
+                }
+                assert_eq!(nodes.len(), count);
+                let predicted = nodes.iter().filter(|n| n.kind != Kind::Key).count();
+                assert_eq!(predicted, predicted_planes(count, previous > 0));
+            }
+        }
+    }
+}
