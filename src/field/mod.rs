@@ -3,11 +3,15 @@
 //! In: the caller's slice. Out: a checked view that the codec gathers from, or scatters to, chunk by chunk. Nothing here
 //! copies a whole field.
 
+mod mask;
 mod region;
 mod shape;
+mod stats;
 
+pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub use shape::{MAX_DIMS, Shape};
+pub(crate) use stats::{FieldStats, Normalisation, f32_suffices};
 
 use crate::error::{Error, Result};
 

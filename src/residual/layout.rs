@@ -68,6 +68,13 @@ impl Layout {
         layout
     }
 
+    /// A layout of one band that is the frame itself.
+    pub(crate) fn flat(h: usize, w: usize) -> Self {
+        let mut layout = Self { h, w, levels: 0, bands: Vec::new(), mag_len: 0, flag_len: 0 };
+        layout.push(0, Orient::LowLow, 0, 0, h, w);
+        layout
+    }
+
     fn push(&mut self, level: usize, orient: Orient, y0: usize, x0: usize, h: usize, w: usize) {
         if h == 0 || w == 0 {
             return;

@@ -1,1 +1,184 @@
-//! window
+//! How a field is cut: into series (the axes before the frames), tiles (of the frame) and segments (of the frames); and
+//! the copying of a segment's windows from and to the caller's memory.
+//!
+//! The cut follows from the shape and the choice of axes alone, so both directions make it anew.
+
+mod copy;
+
+pub(crate) use copy::{Placement, gather, original, scatter};
+
+use crate::error::{Error, Result};
+use crate::field::{MAX_DIMS, Shape};
+
+/// The most points of a tile.
+const TILE_AREA: usize = 1 << 17;
+/// The side that a frame longer both ways is cut to, at most.
+const TILE_SIDE: usize = 360;
+/// Tiles and windows start at multiples of this, so that the blocks of the `block_l2` bound lie within them.
+pub(crate) const ALIGN: usize = 8;
+/// The most frames of a segment: what must be read to reach any one frame.
+pub(crate) const SEGMENT_FRAMES: usize = 128;
+
+/// One segment: a run of frames of one tile of one series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Index along each of the field's axes where the segment begins.
+    pub(crate) origin: [usize; MAX_DIMS],
+    /// Frames, rows and columns.
+    pub(crate) count: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+}
+
+/// The cut of a field.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// The field's axes that are frames, rows and columns; `None` where the field has none and the size is 1.
+    pub(crate) axes: [Option<usize>; 3],
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Cut {
+    /// The most segments that a field is cut into; a header that declares more is not believed.
+    const MAX_SEGMENTS: usize = 1 << 28;
+
+    /// How many segments the cut of such a field has, without making it.
+    ///
+    /// # Errors
+    /// As [`Cut::new`].
+    pub(crate) fn count(shape: &Shape, axes: Option<[usize; 3]>) -> Result<usize> {
+        let (axes, series) = Self::series(shape, axes)?;
+        let [frames, rows, columns] = axes.map(|axis| axis.map_or(1, |axis| shape.dims()[axis]));
+        let (tile_h, tile_w) = tile_size(rows, columns);
+        [piece_count(rows, tile_h), piece_count(columns, tile_w), frames.div_ceil(SEGMENT_FRAMES)]
+            .iter()
+            .try_fold(series, |n, &m| n.checked_mul(m))
+            .filter(|&n| n <= Self::MAX_SEGMENTS)
+            .ok_or_else(|| {
+                Error::invalid(format!("a field of shape {shape} has too many separate series of frames; name other axes"))
+            })
+    }
+
+    /// The axes of frames, rows and columns, and the number of series.
+    fn series(shape: &Shape, axes: Option<[usize; 3]>) -> Result<([Option<usize>; 3], usize)> {
+        let ndim = shape.ndim();
+        let axes = match axes {
+            Some(axes) if axes.iter().all(|&axis| axis < ndim) => axes.map(Some),
+            Some(axes) => {
+                return Err(Error::invalid(format!("axes {axes:?} do not fit a field of {ndim} dimensions ({shape})")));
+            }
+            None => match ndim {
+                1 => [None, None, Some(0)],
+                2 => [None, Some(0), Some(1)],
+                n => [Some(n - 3), Some(n - 2), Some(n - 1)],
+            },
+        };
+        let series = (0..ndim).filter(|axis| !axes.contains(&Some(*axis))).map(|axis| shape.dims()[axis]).product();
+        Ok((axes, series))
+    }
+
+    /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where `axes` do not fit the shape.
+    pub(crate) fn new(shape: &Shape, axes: Option<[usize; 3]>) -> Result<Self> {
+        let total = Self::count(shape, axes)?;
+        let (axes, series) = Self::series(shape, axes)?;
+        let size = |axis: Option<usize>| axis.map_or(1, |axis| shape.dims()[axis]);
+        let [frames, rows, columns] = axes.map(size);
+        let outer: Vec<usize> = (0..shape.ndim()).filter(|axis| !axes.contains(&Some(*axis))).collect();
+        let (tile_h, tile_w) = tile_size(rows, columns);
+        let (rows, columns) = (pieces(rows, tile_h), pieces(columns, tile_w));
+        let frames: Vec<(usize, usize)> =
+            (0..frames).step_by(SEGMENT_FRAMES).map(|t| (t, SEGMENT_FRAMES.min(frames - t))).collect();
+        let mut segments = Vec::with_capacity(total);
+        for index in 0..series {
+            let mut origin = [0; MAX_DIMS];
+            let mut rest = index;
+            for &axis in outer.iter().rev() {
+                origin[axis] = rest % shape.dims()[axis];
+                rest /= shape.dims()[axis];
+            }
+            for &(y, h) in &rows {
+                for &(x, w) in &columns {
+                    for &(t, count) in &frames {
+                        let mut origin = origin;
+                        for (axis, start) in axes.iter().zip([t, y, x]) {
+                            if let Some(axis) = axis {
+                                origin[*axis] = start;
+                            }
+                        }
+                        segments.push(Segment { origin, count, h, w });
+                    }
+                }
+            }
+        }
+        Ok(Self { axes, segments })
+    }
+
+    /// Strides along frames, rows and columns, of an array with `strides` along the field's axes.
+    pub(crate) fn strides(&self, strides: &[usize; MAX_DIMS]) -> [usize; 3] {
+        self.axes.map(|axis| axis.map_or(0, |axis| strides[axis]))
+    }
+}
+
+/// Tile sides for frames of `rows` × `columns`.
+fn tile_size(rows: usize, columns: usize) -> (usize, usize) {
+    if rows.saturating_mul(columns) <= TILE_AREA {
+        (rows, columns)
+    } else if rows <= TILE_SIDE {
+        (rows, TILE_AREA / rows)
+    } else if columns <= TILE_SIDE {
+        (TILE_AREA / columns, columns)
+    } else {
+        (TILE_SIDE, TILE_SIDE)
+    }
+}
+
+/// The size of the nearly equal pieces of at most about `most` that `n` is cut into, all but the last a multiple of
+/// [`ALIGN`].
+fn piece_size(n: usize, most: usize) -> usize {
+    if n <= most { n } else { n.div_ceil(n.div_ceil(most)).next_multiple_of(ALIGN) }
+}
+
+fn piece_count(n: usize, most: usize) -> usize {
+    n.div_ceil(piece_size(n, most))
+}
+
+/// Starts and sizes of those pieces.
+fn pieces(n: usize, most: usize) -> Vec<(usize, usize)> {
+    let size = piece_size(n, most);
+    (0..n).step_by(size).map(|start| (start, size.min(n - start))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn segments_cover_a_field_once(dims in prop::collection::vec(1usize..7, 1..=5), big in 0usize..5, size in 1usize..1500) {
+            let mut dims = dims;
+            let at = big % dims.len();
+            dims[at] = size;
+            let shape = Shape::new(&dims).unwrap();
+            let cut = Cut::new(&shape, None).unwrap();
+            let strides = shape.contiguous_strides();
+            let [st, sy, sx] = cut.strides(&strides);
+            let mut seen = vec![0u8; shape.len()];
+            for s in &cut.segments {
+                let start: usize = s.origin.iter().zip(&strides).map(|(o, s)| o * s).sum();
+                for t in 0..s.count {
+                    for y in 0..s.h {
+                        for x in 0..s.w {
+                            seen[start + t * st + y * sy + x * sx] += 1;
+                        }
+                    }
+                }
+            }
+            prop_assert!(seen.iter().all(|&n| n == 1));
+            prop_assert_eq!(cut.segments.len(), Cut::count(&shape, None).unwrap());
+        }
+    }
+}

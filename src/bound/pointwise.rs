@@ -1,0 +1,158 @@
+//! Pointwise repair: points that miss an absolute bound are moved by a multiple of nearly twice the bound; where rounding in
+//! the caller's type defeats that, they are stored as they are.
+
+use crate::entropy::{BitCoder, Decoder, Encoder};
+use crate::error::{Error, Result};
+use crate::field::Element;
+use crate::residual::contexts::{ContextModel, PlaneContext, Resembles};
+use crate::residual::layout::{Layout, Magnitudes};
+
+/// The unit of corrections over the bound: just under 2, so that rounding to a multiple leaves less than the bound.
+const UNIT: f64 = 1.9;
+
+/// The adaptive state of a segment's corrections.
+#[derive(Debug)]
+pub(crate) struct PointwiseModel {
+    layout: Layout,
+    contexts: ContextModel,
+    magnitudes: [Magnitudes; 2],
+    windows: usize,
+}
+
+impl PointwiseModel {
+    /// For frames of `[h][w]`.
+    pub(crate) fn new(h: usize, w: usize) -> Self {
+        Self {
+            layout: Layout::flat(h, w),
+            contexts: ContextModel::new(false),
+            magnitudes: Default::default(),
+            windows: 0,
+        }
+    }
+
+    fn code<C: BitCoder>(&mut self, coder: &mut C, multiples: &mut [i64], count: usize) -> Result<()> {
+        let contexts: Vec<PlaneContext> = (0..count)
+            .map(|k| {
+                let near = if k > 0 { Resembles::Current(k - 1) } else { Resembles::None };
+                PlaneContext { near, far: Resembles::None, class: usize::from(k > 0) }
+            })
+            .collect();
+        let [last, next] = &mut self.magnitudes;
+        let last = (self.windows > 0).then_some(&*last);
+        self.contexts.code(coder, &self.layout, multiples, &contexts, last, next, 1)?;
+        self.magnitudes.swap(0, 1);
+        self.windows += 1;
+        Ok(())
+    }
+
+    /// Moves the points of `decoded [count][h][w]` that miss `epsilon`, and codes what the decoder needs for the same.
+    /// Points with a class other than 0 are left alone.
+    ///
+    /// # Errors
+    /// `Internal` where a value cannot be corrected.
+    pub(crate) fn encode<T: Element>(
+        &mut self,
+        coder: &mut Encoder,
+        original: &[T],
+        decoded: &mut [T],
+        classes: &[u8],
+        count: usize,
+        epsilon: f64,
+    ) -> Result<()> {
+        let unit = UNIT * epsilon;
+        let mut multiples = vec![0i64; decoded.len()];
+        let mut stored: Vec<(usize, u64)> = Vec::new();
+        for (i, (&x, slot)) in original.iter().zip(decoded.iter_mut()).enumerate() {
+            if classes.get(i).is_some_and(|&class| class != 0) {
+                continue;
+            }
+            let error = x.to_f64() - slot.to_f64();
+            if error.abs() <= epsilon {
+                continue;
+            }
+            let multiple = (error / unit).round();
+            let moved = T::from_f64(slot.to_f64() + multiple * unit);
+            if multiple.abs() < (1u64 << 40) as f64 && (x.to_f64() - moved.to_f64()).abs() <= epsilon {
+                multiples[i] = multiple as i64;
+                *slot = moved;
+            } else {
+                stored.push((i, x.to_bits_u64()));
+                *slot = x;
+            }
+        }
+        let any = multiples.iter().any(|&m| m != 0) || !stored.is_empty();
+        coder.bit(any, 1 << 12);
+        if !any {
+            return Ok(());
+        }
+        self.code(coder, &mut multiples, count)?;
+        coder.raw(stored.len() as u64, 40);
+        for (i, bits) in stored {
+            coder.raw(i as u64, 40);
+            coder.raw(bits, 64);
+        }
+        Ok(())
+    }
+
+    /// The inverse of [`PointwiseModel::encode`].
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn decode<T: Element>(
+        &mut self,
+        coder: &mut Decoder<'_>,
+        decoded: &mut [T],
+        count: usize,
+        epsilon: f64,
+    ) -> Result<()> {
+        if !coder.bit(false, 1 << 12) {
+            return Ok(());
+        }
+        let unit = UNIT * epsilon;
+        let mut multiples = vec![0i64; decoded.len()];
+        self.code(coder, &mut multiples, count)?;
+        for (&multiple, slot) in multiples.iter().zip(decoded.iter_mut()) {
+            if multiple != 0 {
+                *slot = T::from_f64(slot.to_f64() + multiple as f64 * unit);
+            }
+        }
+        let stored = coder.raw(0, 40) as usize;
+        if stored > decoded.len() {
+            return Err(Error::corrupt("more points are stored than a window has"));
+        }
+        for _ in 0..stored {
+            let index = coder.raw(0, 40) as usize;
+            let bits = coder.raw(0, 64);
+            *decoded.get_mut(index).ok_or_else(|| Error::corrupt("a stored point lies outside its window"))? =
+                T::from_bits_u64(bits);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_point_meets_the_bound(
+            values in prop::collection::vec(-1e3f32..1e3, 3 * 5 * 7),
+            errors in prop::collection::vec(-30f32..30.0, 3 * 5 * 7),
+            epsilon in 1e-6f64..20.0,
+        ) {
+            let mut decoded: Vec<f32> = values.iter().zip(&errors).map(|(v, e)| v + e).collect();
+            let before = decoded.clone();
+            let mut encoder = Encoder::new(Vec::new());
+            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], 3, epsilon).unwrap();
+            for (a, b) in values.iter().zip(&decoded) {
+                prop_assert!((f64::from(*a) - f64::from(*b)).abs() <= epsilon);
+            }
+            let bytes = encoder.finish();
+            let mut again = before;
+            PointwiseModel::new(5, 7).decode(&mut Decoder::new(&bytes), &mut again, 3, epsilon).unwrap();
+            prop_assert_eq!(again, decoded);
+        }
+    }
+}

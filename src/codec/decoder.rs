@@ -1,0 +1,214 @@
+//! Decoding one segment: bytes to values in the caller's type, window by window.
+
+use super::report::StageSeconds;
+use super::segment::{SegmentState, Way};
+use crate::bound::{Bound, block, pointwise::PointwiseModel};
+use crate::entropy::Decoder;
+use crate::error::{Error, Result};
+use crate::field::{Element, MaskModel, Normalisation, Specials};
+use crate::model::Model as Package;
+use crate::predict::hierarchical::Model;
+use crate::predict::{CodedWindow, Reconstruction, fm};
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+use crate::stream::SegmentBytes;
+use crate::window::Segment;
+use std::time::Instant;
+
+/// What all segments of a field share when they are decoded.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'a> {
+    pub(crate) normalisation: &'a Normalisation,
+    pub(crate) specials: &'a Specials,
+    pub(crate) bound: Bound,
+    pub(crate) range: f64,
+    pub(crate) package: Option<&'a Package>,
+}
+
+impl Shared<'_> {
+    /// The half-width that pointwise corrections are coded for, in the field's units.
+    pub(crate) fn pointwise(&self) -> Option<f64> {
+        match self.bound {
+            Bound::Abs(epsilon) => Some(epsilon),
+            Bound::Rel(epsilon) => Some(epsilon * self.range),
+            _ => None,
+        }
+    }
+}
+
+/// A decoded window: `values [count][h][w]` at the scale that was asked for.
+pub(crate) struct DecodedWindow<'a, T> {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) values: &'a [T],
+}
+
+/// Decodes the windows of a segment up to the one that holds frame `until − 1`, and hands those that hold frames from
+/// `from` on to `sink`. `low` halvings of rows and columns.
+///
+/// # Errors
+/// `Corrupt`, what the model says, or what `sink` says.
+#[allow(clippy::too_many_arguments)] // the segment's place, and what is wanted of it
+pub(crate) fn decode<T: Element, R: Kernel>(
+    bytes: &[u8],
+    segment: &Segment,
+    shared: Shared<'_>,
+    from: usize,
+    until: usize,
+    low: usize,
+    stages: &mut StageSeconds,
+    mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+) -> Result<()> {
+    let (method, parts) = SegmentBytes::read(bytes)?;
+    let (h, w) = (segment.h, segment.w);
+    let layout = Layout::new(h, w);
+    let n = layout.len();
+    let grid = fm::grid(method.step);
+    let interpolator = shared.package.map(|package| fm::interpolator(package, h, w, grid));
+    let model = match &interpolator {
+        Some(interpolator) => Model::Always(interpolator),
+        None => Model::Off,
+    };
+    let mut state = SegmentState::<R>::new(&layout, &method, model)?;
+    let mut side = Decoder::new(parts.side);
+    let mut coefficients = Decoder::new(parts.coefficients);
+    let mut mask = Decoder::new(parts.mask);
+    let mut corrections = Decoder::new(parts.corrections);
+    let mut latents = fm::LatentReader::new(parts.latents);
+    let mut masks = MaskModel::new();
+    let mut pointwise = PointwiseModel::new(h, w);
+    let kinds = shared.specials.patterns().len() as u8;
+    let mut values: Vec<T> = Vec::new();
+    let mut classes = Vec::new();
+    let mut first = 0;
+    for count in method.windows(segment.count) {
+        if first >= until {
+            break;
+        }
+        let begin = Instant::now();
+        if kinds > 0 {
+            classes.resize(count * n, 0);
+            masks.code(&mut mask, &mut classes, count, h, w, kinds)?;
+        }
+        let mut coded = CodedWindow { count, indices: vec![R::Index::default(); count * n], ..Default::default() };
+        state.code(&mut side, &mut coefficients, &mut coded, 1)?;
+        if coefficients.exhausted() {
+            return Err(Error::corrupt("a segment's coefficients end early"));
+        }
+        stages.entropy += begin.elapsed().as_secs_f64();
+        let begin = Instant::now();
+        let mut decoded = state.reconstruct(&coded, 0)?;
+        stages.transform += begin.elapsed().as_secs_f64();
+        if method.way == Way::Latents {
+            let begin = Instant::now();
+            let package = shared.package.ok_or_else(|| Error::corrupt("latents without a model"))?;
+            latents.add(package, &mut decoded.frames, count, h, w, shared.normalisation, shared.range, grid)?;
+            stages.model += begin.elapsed().as_secs_f64();
+        }
+        let wanted = first + count > from;
+        let begin = Instant::now();
+        if wanted && low > 0 {
+            let (frames, low_h, low_w) = reduce(&decoded, &layout, low);
+            let classes = reduce_classes(&classes, count, h, w, low);
+            finish(&frames, &classes, shared, &mut values);
+            sink(DecodedWindow { first, count, h: low_h, w: low_w, values: &values })?;
+        } else if wanted || !parts.corrections.is_empty() {
+            if let Bound::BlockL2(tau) = shared.bound {
+                let scale = shared.normalisation.scale();
+                let mut exact: Vec<f64> =
+                    decoded.frames.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
+                if !parts.corrections.is_empty() {
+                    block::decode(&mut corrections, &mut exact, [count, h, w], tau)?;
+                }
+                finish_exact(&exact, &classes, shared, &mut values);
+            } else {
+                finish(&decoded.frames, &classes, shared, &mut values);
+                if let (Some(epsilon), false) = (shared.pointwise(), parts.corrections.is_empty()) {
+                    pointwise.decode(&mut corrections, &mut values, count, epsilon)?;
+                }
+            }
+            if wanted {
+                sink(DecodedWindow { first, count, h, w, values: &values })?;
+            }
+        }
+        stages.field += begin.elapsed().as_secs_f64();
+        state.advance(decoded);
+        first += count;
+    }
+    if until >= segment.count {
+        for decoder in [side, coefficients, mask, corrections] {
+            decoder.finish()?;
+        }
+    }
+    Ok(())
+}
+
+/// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
+pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+    let scale = shared.normalisation.scale();
+    out.clear();
+    out.extend(frames.iter().map(|v| T::from_f64(shared.normalisation.restore(v.to_f64(), scale))));
+    put_back(classes, shared.specials, out);
+}
+
+/// As [`finish`], from values already in the field's units.
+pub(crate) fn finish_exact<T: Element>(values: &[f64], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+    out.clear();
+    out.extend(values.iter().map(|v| T::from_f64(v.clamp(shared.normalisation.min, shared.normalisation.max))));
+    put_back(classes, shared.specials, out);
+}
+
+fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {
+    for (slot, &class) in out.iter_mut().zip(classes) {
+        if class != 0
+            && let Some(bits) = specials.bits(class)
+        {
+            *slot = T::from_bits_u64(bits);
+        }
+    }
+}
+
+/// Frames at 1 / 2^low of the resolution: the wavelet's low-pass corner where it has one, moved by the fraction of a point
+/// between its samples' places and the centres of the blocks that they stand for; block averages otherwise.
+fn reduce<R: Kernel>(decoded: &Reconstruction<R>, layout: &Layout, low: usize) -> (Vec<R>, usize, usize) {
+    let factor = 1 << low;
+    let (h, w) = (layout.h, layout.w);
+    let (low_h, low_w) = (h.div_ceil(factor), w.div_ceil(factor));
+    let mut out = vec![R::default(); decoded.count * low_h * low_w];
+    for (frame, small) in decoded.frames.chunks_exact(h * w).zip(out.chunks_exact_mut(low_h * low_w)) {
+        for y in 0..low_h {
+            for x in 0..low_w {
+                let (rows, columns) = (factor.min(h - y * factor), factor.min(w - x * factor));
+                let mut sum = R::default();
+                for row in 0..rows {
+                    for &v in &frame[(y * factor + row) * w + x * factor..][..columns] {
+                        sum += v;
+                    }
+                }
+                small[y * low_w + x] = sum / R::from_f64((rows * columns) as f64);
+            }
+        }
+    }
+    (out, low_h, low_w)
+}
+
+/// The class of a block of points: masked where all of it is, then as its first point.
+fn reduce_classes(classes: &[u8], count: usize, h: usize, w: usize, low: usize) -> Vec<u8> {
+    if classes.is_empty() {
+        return Vec::new();
+    }
+    let factor = 1 << low;
+    let (low_h, low_w) = (h.div_ceil(factor), w.div_ceil(factor));
+    let mut out = Vec::with_capacity(count * low_h * low_w);
+    for frame in classes.chunks_exact(h * w) {
+        for y in (0..h).step_by(factor) {
+            for x in (0..w).step_by(factor) {
+                let all = (y..h.min(y + factor)).all(|y| frame[y * w + x..y * w + w.min(x + factor)].iter().all(|&c| c != 0));
+                out.push(if all { frame[y * w + x] } else { 0 });
+            }
+        }
+    }
+    out
+}

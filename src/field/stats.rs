@@ -1,0 +1,202 @@
+//! One pass over a field: range, mean, and the values that are masked.
+
+use super::{Element, FieldView, Specials, Values};
+
+/// Statistics of a field's valid points.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldStats {
+    /// Points that are neither NaN, ±Inf nor the fill value.
+    pub(crate) valid: usize,
+    /// Smallest and largest valid value; 0 where there is none.
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    /// Mean of the valid values.
+    pub(crate) mean: f64,
+    /// Patterns of the masked values; `None` where there are too many for a mask.
+    pub(crate) specials: Option<Specials>,
+    /// Whether all values share one bit pattern.
+    pub(crate) uniform: Option<u64>,
+}
+
+const LANES: usize = 8;
+
+struct Accumulator {
+    min: [f64; LANES],
+    max: [f64; LANES],
+    sum: f64,
+    valid: usize,
+    specials: Option<Specials>,
+}
+
+impl Accumulator {
+    fn row<T: Element>(&mut self, row: &[T], fill: Option<T>) {
+        for chunk in row.chunks(LANES * 64) {
+            let ordinary = chunk.iter().fold(true, |ok, v| ok & (v.to_f64() - v.to_f64() == 0.0))
+                && fill.is_none_or(|fill| !chunk.contains(&fill));
+            if !ordinary {
+                self.chunk_with_specials(chunk, fill);
+                continue;
+            }
+            let mut sums = [0.0; LANES];
+            let (min, max) = (&mut self.min, &mut self.max);
+            let pieces = chunk.chunks_exact(LANES);
+            for (k, v) in pieces.remainder().iter().enumerate() {
+                let v = v.to_f64();
+                sums[k] += v;
+                min[k] = min[k].min(v);
+                max[k] = max[k].max(v);
+            }
+            for piece in pieces {
+                for k in 0..LANES {
+                    let v = piece[k].to_f64();
+                    sums[k] += v;
+                    min[k] = if v < min[k] { v } else { min[k] };
+                    max[k] = if v > max[k] { v } else { max[k] };
+                }
+            }
+            self.sum += sums.iter().sum::<f64>();
+            self.valid += chunk.len();
+        }
+    }
+
+    fn chunk_with_specials<T: Element>(&mut self, chunk: &[T], fill: Option<T>) {
+        for &v in chunk {
+            let value = v.to_f64();
+            if value - value == 0.0 && Some(v) != fill {
+                self.sum += value;
+                self.min[0] = self.min[0].min(value);
+                self.max[0] = self.max[0].max(value);
+                self.valid += 1;
+            } else if let Some(specials) = &mut self.specials
+                && !specials.add(v.to_bits_u64())
+            {
+                self.specials = None;
+            }
+        }
+    }
+}
+
+impl FieldStats {
+    /// Gathers the statistics of `field`, with `fill` as a value that is masked.
+    pub(crate) fn of(field: &FieldView<'_>, fill: Option<f64>) -> Self {
+        match field.values {
+            Values::F32(values) => gather(field, values, fill),
+            Values::F64(values) => gather(field, values, fill),
+        }
+    }
+
+    /// max − min.
+    pub(crate) fn range(&self) -> f64 {
+        self.max - self.min
+    }
+}
+
+fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) -> FieldStats {
+    let fill = fill.map(T::from_f64);
+    let mut all = Accumulator {
+        min: [f64::INFINITY; LANES],
+        max: [f64::NEG_INFINITY; LANES],
+        sum: 0.0,
+        valid: 0,
+        specials: Some(Specials::new()),
+    };
+    let first = values[0].to_bits_u64();
+    let mut uniform = true;
+    let mut buffer = Vec::new();
+    for_each_row(field, values, &mut buffer, |row| {
+        uniform = uniform && row.iter().all(|v| v.to_bits_u64() == first);
+        all.row(row, fill);
+    });
+    let (min, max) = if all.valid == 0 {
+        (0.0, 0.0)
+    } else {
+        (all.min.iter().copied().fold(f64::INFINITY, f64::min), all.max.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    };
+    FieldStats {
+        valid: all.valid,
+        min,
+        max,
+        mean: if all.valid == 0 { 0.0 } else { all.sum / all.valid as f64 },
+        specials: all.specials,
+        uniform: uniform.then_some(first),
+    }
+}
+
+/// Calls `f` with every row (run along the last axis) of a field; `buffer` serves rows that are not contiguous.
+fn for_each_row<T: Element>(field: &FieldView<'_>, values: &[T], buffer: &mut Vec<T>, mut f: impl FnMut(&[T])) {
+    let dims = field.shape.dims();
+    let ndim = dims.len();
+    let (n, stride) = (dims[ndim - 1], field.strides[ndim - 1]);
+    let mut index = [0usize; super::MAX_DIMS];
+    loop {
+        let start: usize = (0..ndim - 1).map(|axis| index[axis] * field.strides[axis]).sum();
+        if stride == 1 || n == 1 {
+            f(&values[start..start + n]);
+        } else {
+            buffer.clear();
+            buffer.extend((0..n).map(|i| values[start + i * stride]));
+            f(buffer);
+        }
+        let mut axis = ndim - 1;
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            index[axis] += 1;
+            if index[axis] < dims[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+}
+
+/// The affine map between a field's values and working values: `value = working · 2^exponent + mean`. The power of two is
+/// exact and brings the range to between 1/2 and 1, whatever the field's units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Normalisation {
+    pub(crate) mean: f64,
+    pub(crate) exponent: i16,
+    /// Decoded values are clamped to the field's own range.
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Normalisation {
+    /// The map for a field of these statistics. `None` where the range cannot be represented.
+    pub(crate) fn of(stats: &FieldStats) -> Option<Self> {
+        let range = stats.range();
+        if !(range.is_finite() && range > 0.0 && stats.mean.is_finite()) {
+            return None;
+        }
+        let mut exponent = libm::ilogb(range) + 1;
+        exponent = exponent.clamp(-1020, 1020);
+        Some(Self { mean: stats.mean, exponent: exponent as i16, min: stats.min, max: stats.max })
+    }
+
+    /// 2^exponent: working units to the field's.
+    pub(crate) fn scale(&self) -> f64 {
+        libm::ldexp(1.0, i32::from(self.exponent))
+    }
+
+    /// The field's value of a working value, clamped to the field's range.
+    #[inline(always)]
+    pub(crate) fn restore(&self, working: f64, scale: f64) -> f64 {
+        let value = working * scale + self.mean;
+        if value < self.min {
+            self.min
+        } else if value > self.max {
+            self.max
+        } else {
+            value
+        }
+    }
+}
+
+/// Whether f32 is fine enough to work in, for a field of this range and an error of `error` (root mean square, or the
+/// half-width of a pointwise bound), both in the field's units.
+pub(crate) fn f32_suffices(range: f64, error: f64) -> bool {
+    // Rounding in the transforms stays near 2^-21 of the range; the margin keeps it under a twentieth of the error.
+    error > range * 1e-5
+}

@@ -1,0 +1,202 @@
+//! The header: everything about a field but its content.
+
+use super::{Reader, Writer};
+use crate::bound::Bound;
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{DType, MAX_DIMS, Normalisation, Shape, Specials};
+use crate::window::Cut;
+
+const MAGIC: &[u8; 4] = b"FPRS";
+/// The format's version.
+pub(crate) const VERSION: u16 = 1;
+/// Values of a section of a lossless stream.
+pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
+
+/// The model that a stream needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ModelName {
+    pub(crate) name: String,
+    pub(crate) hash: [u8; 16],
+}
+
+/// How the sections hold the field.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// No sections: every value has this bit pattern.
+    Constant(u64),
+    /// Runs of [`LOSSLESS_CHUNK`] values in C order.
+    Lossless,
+    /// One section for each segment of the cut.
+    Segments {
+        normalisation: Normalisation,
+        specials: Specials,
+        /// Whether working values are f64.
+        double: bool,
+        model: Option<ModelName>,
+    },
+}
+
+/// A stream's header.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) dtype: DType,
+    pub(crate) shape: Shape,
+    pub(crate) axes: Option<[usize; 3]>,
+    pub(crate) bound: Bound,
+    /// Root mean square error over the range, and largest absolute error.
+    pub(crate) nrmse: f64,
+    pub(crate) max_abs_error: f64,
+    /// max − min over the valid points.
+    pub(crate) range: f64,
+    pub(crate) content: Content,
+}
+
+impl Header {
+    /// How many sections follow.
+    pub(crate) fn section_count(&self) -> Result<usize> {
+        match &self.content {
+            Content::Constant(_) => Ok(0),
+            Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
+            Content::Segments { .. } => Cut::count(&self.shape, self.axes).map_err(|e| Error::corrupt(e.message())),
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.bytes.extend_from_slice(MAGIC);
+        out.u16(VERSION);
+        out.u8(match self.dtype {
+            DType::F32 => 0,
+            DType::F64 => 1,
+        });
+        out.u8(self.shape.ndim() as u8);
+        for &n in self.shape.dims() {
+            out.varint(n as u64);
+        }
+        match self.axes {
+            None => out.u8(0),
+            Some(axes) => {
+                out.u8(1);
+                for axis in axes {
+                    out.u8(axis as u8);
+                }
+            }
+        }
+        let kind = Bound::NAMES.iter().position(|name| *name == self.bound.name()).expect("every bound has a name");
+        out.u8(kind as u8);
+        out.f64(self.bound.value());
+        out.f64(self.nrmse);
+        out.f64(self.max_abs_error);
+        out.f64(self.range);
+        match &self.content {
+            Content::Constant(bits) => {
+                out.u8(0);
+                pattern(out, self.dtype, *bits);
+            }
+            Content::Lossless => out.u8(1),
+            Content::Segments { normalisation, specials, double, model } => {
+                out.u8(2);
+                out.f64(normalisation.mean);
+                out.i16(normalisation.exponent);
+                out.f64(normalisation.min);
+                out.f64(normalisation.max);
+                out.u8(u8::from(*double));
+                out.u8(specials.patterns().len() as u8);
+                for &bits in specials.patterns() {
+                    pattern(out, self.dtype, bits);
+                }
+                match model {
+                    None => out.u8(0),
+                    Some(model) => {
+                        out.u8(model.name.len() as u8);
+                        out.bytes.extend_from_slice(model.name.as_bytes());
+                        out.bytes.extend_from_slice(&model.hash);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        if reader.bytes(4).map_err(|_| Error::corrupt("not a fieldpress stream: shorter than its magic"))? != MAGIC {
+            return Err(Error::corrupt("not a fieldpress stream: it does not begin with FPRS"));
+        }
+        let version = reader.u16()?;
+        if version != VERSION {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the stream has format version {version}; this build reads version {VERSION}"),
+            ));
+        }
+        let dtype = match reader.u8()? {
+            0 => DType::F32,
+            1 => DType::F64,
+            other => return Err(Error::corrupt(format!("value type {other} is not known"))),
+        };
+        let ndim = usize::from(reader.u8()?);
+        if ndim == 0 || ndim > MAX_DIMS {
+            return Err(Error::corrupt(format!("{ndim} dimensions; expected 1 to {MAX_DIMS}")));
+        }
+        let mut dims = [0; MAX_DIMS];
+        for n in &mut dims[..ndim] {
+            *n = usize::try_from(reader.varint()?).map_err(|_| Error::corrupt("a dimension is too large"))?;
+        }
+        let shape = Shape::new(&dims[..ndim]).map_err(|e| Error::corrupt(e.message()))?;
+        let axes = match reader.u8()? {
+            0 => None,
+            1 => {
+                let axes = [reader.u8()?, reader.u8()?, reader.u8()?].map(usize::from);
+                let distinct = axes[0] != axes[1] && axes[0] != axes[2] && axes[1] != axes[2];
+                if !distinct || axes.iter().any(|&axis| axis >= ndim) {
+                    return Err(Error::corrupt(format!("axes {axes:?} do not fit {ndim} dimensions")));
+                }
+                Some(axes)
+            }
+            other => return Err(Error::corrupt(format!("choice of axes {other} is not known"))),
+        };
+        let kind = usize::from(reader.u8()?);
+        let name = Bound::NAMES.get(kind).ok_or_else(|| Error::corrupt(format!("bound kind {kind} is not known")))?;
+        let bound = Bound::from_parts(name, reader.f64()?).map_err(|e| Error::corrupt(e.message()))?;
+        let [nrmse, max_abs_error, range] = [reader.f64()?, reader.f64()?, reader.f64()?];
+        let content = match reader.u8()? {
+            0 => Content::Constant(read_pattern(reader, dtype)?),
+            1 => Content::Lossless,
+            2 => {
+                let mean = reader.f64()?;
+                let exponent = reader.i16()?;
+                let (min, max) = (reader.f64()?, reader.f64()?);
+                if !mean.is_finite() || !(min <= max) || !(-1100..=1100).contains(&exponent) {
+                    return Err(Error::corrupt("the normalisation is not finite"));
+                }
+                let double = reader.u8()? != 0;
+                let mut specials = Specials::new();
+                for _ in 0..reader.u8()? {
+                    if !specials.add(read_pattern(reader, dtype)?) {
+                        return Err(Error::corrupt("too many masked values"));
+                    }
+                }
+                let length = usize::from(reader.u8()?);
+                let model = if length == 0 {
+                    None
+                } else {
+                    let name = std::str::from_utf8(reader.bytes(length)?)
+                        .map_err(|_| Error::corrupt("the model's name is not text"))?
+                        .to_owned();
+                    Some(ModelName { name, hash: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
+                };
+                Content::Segments { normalisation: Normalisation { mean, exponent, min, max }, specials, double, model }
+            }
+            other => return Err(Error::corrupt(format!("content {other} is not known"))),
+        };
+        Ok(Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content })
+    }
+}
+
+fn pattern(out: &mut Writer, dtype: DType, bits: u64) {
+    out.bytes.extend_from_slice(&bits.to_le_bytes()[..dtype.size()]);
+}
+
+fn read_pattern(reader: &mut Reader<'_>, dtype: DType) -> Result<u64> {
+    let mut bytes = [0; 8];
+    bytes[..dtype.size()].copy_from_slice(reader.bytes(dtype.size())?);
+    Ok(u64::from_le_bytes(bytes))
+}

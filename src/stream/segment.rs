@@ -1,0 +1,91 @@
+//! The section of one segment: its method, and its byte strings.
+
+use super::{Reader, Writer};
+use crate::codec::{Method, Way};
+use crate::error::{Error, Result};
+use crate::predict::Step;
+use crate::residual::basis::MAX_WINDOW;
+
+/// A segment's parts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SegmentBytes<B> {
+    pub(crate) side: B,
+    pub(crate) mask: B,
+    pub(crate) latents: B,
+    pub(crate) coefficients: B,
+    pub(crate) corrections: B,
+}
+
+impl SegmentBytes<Vec<u8>> {
+    /// The section of these parts.
+    pub(crate) fn write(&self, method: &Method) -> Vec<u8> {
+        let mut out = Writer::default();
+        let flags = u8::from(method.mixing) | u8::from(method.basis.is_some()) << 1 | u8::from(method.uses_model) << 2;
+        out.u8(method.way as u8 | flags << 4);
+        out.u8(method.window as u8);
+        out.u8(method.layer_factor);
+        out.i16(method.step.0);
+        for &entry in method.basis.iter().flatten() {
+            out.i16(entry);
+        }
+        let parts = [&self.side, &self.mask, &self.latents, &self.coefficients, &self.corrections];
+        for part in parts {
+            out.varint(part.len() as u64);
+        }
+        for part in parts {
+            out.bytes.extend_from_slice(part);
+        }
+        out.bytes
+    }
+}
+
+impl<'a> SegmentBytes<&'a [u8]> {
+    /// Takes a section apart.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<(Method, Self)> {
+        let mut reader = Reader::new(bytes);
+        let first = reader.u8()?;
+        let way = match first & 15 {
+            0 => Way::Transform,
+            1 => Way::Previous,
+            2 => Way::Hierarchical,
+            3 => Way::Latents,
+            other => return Err(Error::corrupt(format!("way of prediction {other} is not known"))),
+        };
+        let window = usize::from(reader.u8()?);
+        if window == 0 || window > MAX_WINDOW {
+            return Err(Error::corrupt(format!("a window of {window} frames; expected 1 to {MAX_WINDOW}")));
+        }
+        let layer_factor = reader.u8()?;
+        let step = Step(reader.i16()?);
+        let basis = if first >> 5 & 1 == 1 {
+            Some((0..window * window).map(|_| reader.i16()).collect::<Result<Vec<_>>>()?)
+        } else {
+            None
+        };
+        let method = Method {
+            way,
+            window,
+            basis,
+            mixing: first >> 4 & 1 == 1,
+            uses_model: first >> 6 & 1 == 1,
+            layer_factor,
+            step,
+        };
+        let mut lengths = [0; 5];
+        for length in &mut lengths {
+            *length = reader.length()?;
+        }
+        let mut parts = [&bytes[..0]; 5];
+        for (part, length) in parts.iter_mut().zip(lengths) {
+            *part = reader.bytes(length)?;
+        }
+        if reader.remaining() > 0 {
+            return Err(Error::corrupt(format!("{} bytes follow the end of a segment", reader.remaining())));
+        }
+        let [side, mask, latents, coefficients, corrections] = parts;
+        Ok((method, Self { side, mask, latents, coefficients, corrections }))
+    }
+}
