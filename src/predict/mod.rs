@@ -1,1 +1,4 @@
 //! predict
+
+pub(crate) mod interpolator;
+mod tiles;
