@@ -26,6 +26,8 @@ const MAX_ALIGN: usize = 256;
 const MAX_FRAMES: usize = 64;
 const MAX_CHANNELS: usize = 1024;
 const MAX_GAINS: usize = 64;
+/// Reduced output has at most this many pixels for one of its own.
+const COARSEST_SCALE: usize = 4;
 /// Gains beyond these would leave every symbol zero, or escape every symbol.
 const GAIN_LIMITS: (f32, f32) = (1e-4, 1e4);
 
@@ -226,6 +228,7 @@ impl Latents {
         for (what, value, of) in [
             ("latents.max_tile", self.max_tile, self.align),
             ("latents.align", self.align, self.z_downsample),
+            ("latents.align", self.align, COARSEST_SCALE),
             ("latents.z_downsample", self.z_downsample, self.y_downsample),
         ] {
             if !value.is_multiple_of(of) {
@@ -241,3 +244,6 @@ impl Latents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

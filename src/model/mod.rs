@@ -11,6 +11,8 @@
 //! | `runtime` | ONNX Runtime, loaded while the program runs |
 //! | `graph`, `session` | what a graph takes and gives; a graph made ready on a device |
 
+#[cfg(all(test, feature = "onnx"))]
+pub(crate) mod exactness;
 mod graph;
 mod manifest;
 mod package;
@@ -33,7 +35,7 @@ use absent as session;
 pub use manifest::{Interpolator, Latents, Manifest};
 pub use package::{FileBytes, MODEL_PATH, Package, STREAM_HASH_BYTES, Source, find};
 pub use runtime::{RuntimeStatus, status};
-pub use tables::{PRECISION, Row, Tables};
+pub use tables::{PRECISION, Row, Tables, Y_ROWS};
 
 pub(crate) use graph::{Feed, GraphKind};
 pub(crate) use session::{Graph, Provider};
@@ -307,3 +309,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

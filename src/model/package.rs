@@ -256,3 +256,6 @@ fn find_in(
         list(path.iter().map(|folder| folder.display().to_string()).collect()),
     )))
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,7 @@ fn load() -> Result<Loaded> {
 /// Loads one library and makes the environment; ort panics on a library that is not ONNX Runtime after all.
 fn try_load(path: &Path) -> std::result::Result<Environment, String> {
     let attempt = || -> std::result::Result<Environment, String> {
-        let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+        let builder = ort::init_from(path).map_err(|error| reason(&error))?;
         let environment = builder
             .with_name("fieldpress")
             .with_telemetry(false)
@@ -125,6 +125,17 @@ fn try_load(path: &Path) -> std::result::Result<Environment, String> {
         Ok(environment)
     };
     std::panic::catch_unwind(attempt).unwrap_or_else(|_| Err(format!("{} is not a sound ONNX Runtime", path.display())))
+}
+
+/// Why a library did not load: the loader's own words, which lie below ort's.
+fn reason(error: &ort::LoadDynamicError) -> String {
+    match error {
+        ort::LoadDynamicError::Dlopen { error, path } => match std::error::Error::source(error) {
+            Some(source) => source.to_string(), // names the file
+            None => format!("{}: {error}", path.display()),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// ONNX Runtime's own messages, through tracing, so that it never writes to a simulation's output.

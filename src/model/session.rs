@@ -246,3 +246,14 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_share_the_gpus_of_their_node() {
+        assert_eq!([0, 1, 2, 3, 4].map(|rank| gpu_of_rank(rank, 4)), [0, 1, 2, 3, 0]);
+        assert_eq!([0, 5].map(|rank| gpu_of_rank(rank, 0)), [0, 0]);
+    }
+}

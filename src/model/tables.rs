@@ -138,3 +138,6 @@ impl Tables {
         &self.y[scale_index]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 //! predict
 
 pub(crate) mod interpolator;
+pub(crate) mod latents;
 mod tiles;

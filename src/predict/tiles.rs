@@ -2,6 +2,8 @@
 //!
 //! In: sizes. Out: a cover of the frame in which every point belongs to exactly one tile. Sizes are in pixels.
 
+use std::ops::Range;
+
 /// A stretch of tiles along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -77,6 +79,15 @@ impl Cover {
     pub fn tile_len(&self) -> usize {
         self.rows.tile * self.columns.tile
     }
+}
+
+/// Divides an axis of `n` pixels into as few stretches of at most `largest` as will do, none overlapping, all starting at
+/// multiples of `align`, of lengths as equal as that allows. `largest` is a multiple of `align`.
+pub(crate) fn split(n: usize, align: usize, largest: usize) -> Vec<Range<usize>> {
+    let units = n.div_ceil(align);
+    let count = n.div_ceil(largest);
+    let at = |index: usize| (units * index / count * align).min(n);
+    (0..count).map(|index| at(index)..at(index + 1)).collect()
 }
 
 /// The index in `0..n` that reflection (without repeating the edge) puts at `i`.
@@ -163,6 +174,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn splits_have_no_gaps(n in 1usize..5000, align in 1usize..65, tiles in 1usize..6) {
+            let largest = align * tiles;
+            let parts = split(n, align, largest);
+            prop_assert_eq!(parts.len(), n.div_ceil(largest));
+            let mut next = 0;
+            for part in parts {
+                prop_assert!(part.start == next && part.start % align == 0);
+                prop_assert!((1..=largest).contains(&part.len()));
+                next = part.end;
+            }
+            prop_assert_eq!(next, n);
+        }
+
         #[test]
         fn covers_have_no_gaps(h in 1usize..3000, w in 1usize..3000, align in prop::sample::select(vec![1usize, 4, 16, 64]), tiles in 1usize..8, overlap in 0usize..64) {
             let largest = align * tiles * 4;
