@@ -52,6 +52,12 @@ def finetune(args: argparse.Namespace) -> None:
     finetune(FinetuneConfig(args.base, args.data, args.run_folder, args.out, minutes, args.steps))
 
 
+def record(args: argparse.Namespace) -> None:
+    from training.record import record
+
+    record(args.run_folder, args.out)
+
+
 def add_training_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
@@ -100,6 +106,11 @@ def main() -> None:
     p.add_argument("--minutes", type=float, help="default 60")
     p.add_argument("--steps", type=int)
     p.set_defaults(run=finetune)
+
+    p = commands.add_parser("record", help="write a run's curve and validations as small files")
+    p.add_argument("run_folder", type=Path)
+    p.add_argument("out", type=Path, help="e.g. training/records/interpolator (.csv and .json are added)")
+    p.set_defaults(run=record)
 
     args = parser.parse_args()
     args.run(args)

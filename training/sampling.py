@@ -17,6 +17,7 @@ class Sequence:
     frames: Array
     """Memory-mapped `[T, H, W]`."""
     range: float
+    mean: float
 
 
 @dataclass
@@ -42,7 +43,9 @@ class Corpus:
             frames = np.load(path, mmap_mode="r")
             span = float(frames.max() - frames.min())
             if span > 0:
-                self.sequences.setdefault(path.parent.name, []).append(Sequence(path.parent.name, path, frames, span))
+                self.sequences.setdefault(path.parent.name, []).append(
+                    Sequence(path.parent.name, path, frames, span, float(frames.mean(dtype=np.float64)))
+                )
 
     def draw(self, rng: np.random.Generator) -> Sequence:
         kinds = sorted(self.sequences)
@@ -51,11 +54,14 @@ class Corpus:
         return self.sequences[kind][rng.integers(len(self.sequences[kind]))]
 
 
-def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generator) -> Array:
-    """`[len(times), size, size]` at a random place, in a random orientation and sign; smaller fields are reflected."""
+def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generator, centre: float = 0.0) -> Array:
+    """`[len(times), size, size]` less `centre`, at a random place, in a random orientation and sign.
+
+    Smaller fields are reflected."""
     _, h, w = sequence.frames.shape
     y, x = (int(rng.integers(max(n - size, 0) + 1)) for n in (h, w))
     out = np.stack([sequence.frames[t, y : y + size, x : x + size] for t in times])
+    out -= np.float32(centre)
     if out.shape[1] < size or out.shape[2] < size:
         out = np.pad(out, ((0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])), mode="symmetric")
     if rng.random() < 0.5:

@@ -46,7 +46,7 @@ impl PointwiseModel {
     }
 
     /// Moves the points of `decoded [count][h][w]` that miss `epsilon`, and codes what the decoder needs for the same.
-    /// Points with a class other than 0 are left alone.
+    /// Points with a class other than 0 are left alone. True where any point was moved.
     ///
     /// # Errors
     /// `Internal` where a value cannot be corrected.
@@ -58,7 +58,7 @@ impl PointwiseModel {
         classes: &[u8],
         count: usize,
         epsilon: f64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let unit = UNIT * epsilon;
         let mut multiples = vec![0i64; decoded.len()];
         let mut stored: Vec<(usize, u64)> = Vec::new();
@@ -83,7 +83,7 @@ impl PointwiseModel {
         let any = multiples.iter().any(|&m| m != 0) || !stored.is_empty();
         coder.bit(any, 1 << 12);
         if !any {
-            return Ok(());
+            return Ok(false);
         }
         self.code(coder, &mut multiples, count)?;
         coder.raw(stored.len() as u64, 40);
@@ -91,7 +91,7 @@ impl PointwiseModel {
             coder.raw(i as u64, 40);
             coder.raw(bits, 64);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The inverse of [`PointwiseModel::encode`].

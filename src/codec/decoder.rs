@@ -7,8 +7,8 @@ use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{Element, MaskModel, Normalisation, Specials};
 use crate::model::Model as Package;
-use crate::predict::hierarchical::Model;
-use crate::predict::{CodedWindow, Reconstruction, fm};
+use crate::predict::hierarchical::ModelUse;
+use crate::predict::{CodedWindow, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::SegmentBytes;
@@ -33,6 +33,11 @@ impl Shared<'_> {
             Bound::Rel(epsilon) => Some(epsilon * self.range),
             _ => None,
         }
+    }
+
+    /// Whether the bound is one on blocks, which windows and tiles must not cut.
+    pub(crate) fn block_bound(&self) -> bool {
+        matches!(self.bound, Bound::BlockL2(_))
     }
 }
 
@@ -68,8 +73,8 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let grid = fm::grid(method.step);
     let interpolator = shared.package.map(|package| fm::interpolator(package, h, w, grid));
     let model = match &interpolator {
-        Some(interpolator) => Model::Always(interpolator),
-        None => Model::Off,
+        Some(interpolator) => ModelUse::Always(interpolator),
+        None => ModelUse::Off,
     };
     let mut state = SegmentState::<R>::new(&layout, &method, model)?;
     let mut side = Decoder::new(parts.side);
@@ -99,18 +104,21 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         }
         stages.entropy += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let mut decoded = state.reconstruct(&coded, 0)?;
+        let decoded = state.reconstruct(&coded, 0)?;
         stages.transform += begin.elapsed().as_secs_f64();
+        let mut sum: Vec<R> = Vec::new();
         if method.way == Way::Latents {
             let begin = Instant::now();
             let package = shared.package.ok_or_else(|| Error::corrupt("latents without a model"))?;
-            latents.add(package, &mut decoded.frames, count, h, w, shared.normalisation, shared.range, grid)?;
+            sum.extend_from_slice(&decoded.frames);
+            latents.add(package, &mut sum, count, h, w, shared.normalisation, grid)?;
             stages.model += begin.elapsed().as_secs_f64();
         }
+        let output = if method.way == Way::Latents { &sum } else { &decoded.frames };
         let wanted = first + count > from;
         let begin = Instant::now();
         if wanted && low > 0 {
-            let (frames, low_h, low_w) = reduce(&decoded, &layout, low);
+            let (frames, low_h, low_w) = reduce(output, count, &layout, low);
             let classes = reduce_classes(&classes, count, h, w, low);
             finish(&frames, &classes, shared, &mut values);
             sink(DecodedWindow { first, count, h: low_h, w: low_w, values: &values })?;
@@ -118,13 +126,13 @@ pub(crate) fn decode<T: Element, R: Kernel>(
             if let Bound::BlockL2(tau) = shared.bound {
                 let scale = shared.normalisation.scale();
                 let mut exact: Vec<f64> =
-                    decoded.frames.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
+                    output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
                 if !parts.corrections.is_empty() {
                     block::decode(&mut corrections, &mut exact, [count, h, w], tau)?;
                 }
                 finish_exact(&exact, &classes, shared, &mut values);
             } else {
-                finish(&decoded.frames, &classes, shared, &mut values);
+                finish(output, &classes, shared, &mut values);
                 if let (Some(epsilon), false) = (shared.pointwise(), parts.corrections.is_empty()) {
                     pointwise.decode(&mut corrections, &mut values, count, epsilon)?;
                 }
@@ -141,6 +149,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         for decoder in [side, coefficients, mask, corrections] {
             decoder.finish()?;
         }
+        latents.finish()?;
     }
     Ok(())
 }
@@ -172,12 +181,12 @@ fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {
 
 /// Frames at 1 / 2^low of the resolution: the wavelet's low-pass corner where it has one, moved by the fraction of a point
 /// between its samples' places and the centres of the blocks that they stand for; block averages otherwise.
-fn reduce<R: Kernel>(decoded: &Reconstruction<R>, layout: &Layout, low: usize) -> (Vec<R>, usize, usize) {
+fn reduce<R: Kernel>(frames: &[R], count: usize, layout: &Layout, low: usize) -> (Vec<R>, usize, usize) {
     let factor = 1 << low;
     let (h, w) = (layout.h, layout.w);
     let (low_h, low_w) = (h.div_ceil(factor), w.div_ceil(factor));
-    let mut out = vec![R::default(); decoded.count * low_h * low_w];
-    for (frame, small) in decoded.frames.chunks_exact(h * w).zip(out.chunks_exact_mut(low_h * low_w)) {
+    let mut out = vec![R::default(); count * low_h * low_w];
+    for (frame, small) in frames.chunks_exact(h * w).zip(out.chunks_exact_mut(low_h * low_w)) {
         for y in 0..low_h {
             for x in 0..low_w {
                 let (rows, columns) = (factor.min(h - y * factor), factor.min(w - x * factor));

@@ -1,15 +1,32 @@
 //! The flow itself: compress, decompress, inspect.
 
+mod choose;
+mod compress;
+mod decoder;
+mod decompress;
+mod encoder;
+mod flat;
+mod lossless;
 mod report;
 mod segment;
 mod side;
 
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
+pub(crate) use segment::{Method, Way};
+use decoder::Shared;
 
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, FieldView, FieldViewMut, Region, Shape};
-use crate::options::Options;
+use crate::error::ErrorKind;
+use crate::field::{DType, FieldView, FieldViewMut, Region, Shape, Values, ValuesMut};
+use crate::model::Model;
+use crate::options::{Effort, FmMode, Options};
+use crate::stream::{Content, Stream};
+use crate::window::Cut;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// Bytes that a stream may have beyond the uncompressed field.
 const MAX_OVERHEAD: usize = 512;
@@ -66,25 +83,64 @@ impl Request {
     /// # Errors
     /// `InvalidArgument` where the box is not inside the field.
     pub fn output_shape(&self, info: &StreamInfo) -> Result<Shape> {
-        let whole = Region::whole(&info.shape);
+        Shape::new(&self.scaled(&info.shape, info.axes)?)
+    }
+
+    fn scaled(&self, shape: &Shape, axes: Option<[usize; 3]>) -> Result<Vec<usize>> {
+        let whole = Region::whole(shape);
         let region = self.region.as_ref().unwrap_or(&whole);
-        region.check(&info.shape)?;
-        Shape::new(&region.count)
+        region.check(shape)?;
+        let [_, rows, columns] = Cut::axes(shape, axes)?;
+        Ok((0..shape.ndim())
+            .map(|axis| {
+                let (start, count) = (region.start[axis], region.count[axis]);
+                let factor = if [rows, columns].contains(&Some(axis)) { self.scale.factor() } else { 1 };
+                (start + count).div_ceil(factor) - start / factor
+            })
+            .collect())
+    }
+}
+
+/// What a call works with.
+pub(crate) struct Tools<'a> {
+    options: &'a Options,
+    package: Option<&'a Model>,
+    pool: &'a rayon::ThreadPool,
+}
+
+impl Tools<'_> {
+    /// `f` of every index, on the codec's threads, in order; the first error in order wins.
+    fn map<O: Send>(&self, range: Range<usize>, f: impl Fn(usize) -> Result<O> + Sync + Send) -> Result<Vec<O>> {
+        if range.len() < 2 || self.pool.current_num_threads() == 1 {
+            return range.map(f).collect();
+        }
+        let results: Vec<Result<O>> = self.pool.install(|| range.into_par_iter().map(f).collect());
+        results.into_iter().collect()
     }
 }
 
 /// A compressor and decompressor: options, and the model's sessions once they are needed. Usable from several threads.
 pub struct Codec {
     options: Options,
+    pool: rayon::ThreadPool,
+    /// The model for compressing, opened at first use; `None` where there is none to be had and none was asked for.
+    model: OnceLock<Result<Option<Arc<Model>>>>,
 }
 
 impl Codec {
     /// A codec with `options`. Graphs are loaded at first use.
     ///
     /// # Errors
-    /// Where the options contradict each other, or name a model or device that cannot be had.
+    /// `Runtime` where threads cannot be started.
     pub fn new(options: Options) -> Result<Self> {
-        Ok(Self { options })
+        // As many as the affinity mask allows, unless told.
+        let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|k| format!("fieldpress-{k}"))
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Runtime, format!("{threads} threads cannot be started: {error}")))?;
+        Ok(Self { options, pool, model: OnceLock::new() })
     }
 
     /// Its options.
@@ -97,12 +153,53 @@ impl Codec {
         shape.len() * dtype.size() + MAX_OVERHEAD
     }
 
+    fn model(&self) -> Result<Option<Arc<Model>>> {
+        let wanted = match self.options.fm {
+            FmMode::Off => false,
+            FmMode::On => true,
+            FmMode::Auto => self.options.effort > Effort::Fast,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        self.model
+            .get_or_init(|| match Model::open(&self.options) {
+                Ok(model) => Ok(Some(model)),
+                // A model, a device or `fm=on` that was asked for by name must be there.
+                Err(error) if self.options.fm == FmMode::On || self.options.model.is_some() => Err(error),
+                Err(error) if matches!(self.options.device, crate::options::Device::Cuda(_)) => Err(error),
+                Err(error) => {
+                    tracing::info!(%error, "no model can run here: the residual coder works alone");
+                    Ok(None)
+                }
+            })
+            .clone()
+    }
+
     /// Compresses a field; the bound has been checked on the decoded stream when this returns.
     ///
     /// # Errors
     /// `InvalidArgument` for options that do not fit the field; `Runtime` and `Model` where `fm=on` cannot be had.
-    pub fn compress(&self, _field: &FieldView<'_>, _bound: Bound) -> Result<(Vec<u8>, Report)> {
-        Err(Error::internal("not built yet"))
+    pub fn compress(&self, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
+        let begin = Instant::now();
+        let model = self.model()?;
+        let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let done = match field.values {
+            Values::F32(values) => compress::compress(field, values, bound, &tools)?,
+            Values::F64(values) => compress::compress(field, values, bound, &tools)?,
+        };
+        let info = inspect(&done.bytes)?;
+        let report = Report {
+            input_bytes: field.byte_len() as u64,
+            stream_bytes: done.bytes.len() as u64,
+            sections: info.sections,
+            fm_share: info.fm_share,
+            nrmse: info.nrmse,
+            max_abs_error: info.max_abs_error,
+            seconds: begin.elapsed().as_secs_f64(),
+            stages: done.stages,
+        };
+        Ok((done.bytes, report))
     }
 
     /// Decompresses a stream, or the part that `request` names, into `out`, whose shape must be
@@ -111,15 +208,52 @@ impl Codec {
     /// # Errors
     /// `Corrupt` and `Unsupported` for bytes that cannot be decoded, `Model` and `Runtime` where they need a model that
     /// cannot be had, `InvalidArgument` for an output that does not fit. `out` is unspecified after an error.
-    pub fn decompress(&self, _stream: &[u8], _request: &Request, _out: &mut FieldViewMut<'_>) -> Result<Report> {
-        Err(Error::internal("not built yet"))
+    pub fn decompress(&self, stream: &[u8], request: &Request, out: &mut FieldViewMut<'_>) -> Result<Report> {
+        let begin = Instant::now();
+        let parsed = Stream::parse(stream)?;
+        let header = &parsed.header;
+        let dims = request.scaled(&header.shape, header.axes)?;
+        if out.shape.dims() != dims {
+            return Err(Error::invalid(format!("the output has shape {}, but {} is wanted", out.shape, Shape::new(&dims)?)));
+        }
+        if out.dtype() != header.dtype {
+            let (given, wanted) = (out.dtype().name(), header.dtype.name());
+            return Err(Error::invalid(format!("the output has type {given}, but the stream holds {wanted}")));
+        }
+        let model = match &header.content {
+            Content::Segments { model: Some(model), .. } => {
+                Some(Model::for_stream(&model.name, &model.hash, &self.options)?)
+            }
+            _ => None,
+        };
+        let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let strides = out.strides;
+        let stages = match &mut out.values {
+            ValuesMut::F32(values) => {
+                decompress::decompress(&parsed, request, decompress::Output { values, strides }, &tools)?
+            }
+            ValuesMut::F64(values) => {
+                decompress::decompress(&parsed, request, decompress::Output { values, strides }, &tools)?
+            }
+        };
+        let info = decompress::inspect(&parsed)?;
+        Ok(Report {
+            input_bytes: (header.shape.len() * header.dtype.size()) as u64,
+            stream_bytes: stream.len() as u64,
+            sections: info.sections,
+            fm_share: info.fm_share,
+            nrmse: info.nrmse,
+            max_abs_error: info.max_abs_error,
+            seconds: begin.elapsed().as_secs_f64(),
+            stages,
+        })
     }
 }
 
-/// What a stream's header and section table say; decodes nothing.
+/// What a stream's header and section table say; decodes no values.
 ///
 /// # Errors
 /// `Corrupt` and `Unsupported`.
-pub fn inspect(_stream: &[u8]) -> Result<StreamInfo> {
-    Err(Error::internal("not built yet"))
+pub fn inspect(stream: &[u8]) -> Result<StreamInfo> {
+    decompress::inspect(&Stream::parse(stream)?)
 }

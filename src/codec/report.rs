@@ -59,6 +59,18 @@ pub struct StageSeconds {
     pub check: f64,
 }
 
+impl StageSeconds {
+    /// Adds another's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.field += other.field;
+        self.choose += other.choose;
+        self.transform += other.transform;
+        self.model += other.model;
+        self.entropy += other.entropy;
+        self.check += other.check;
+    }
+}
+
 /// What one compress or decompress call did.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -89,6 +101,8 @@ pub struct StreamInfo {
     pub shape: Shape,
     /// The type of its values.
     pub dtype: DType,
+    /// Which axes are frames, rows and columns, where the last three are not.
+    pub axes: Option<[usize; 3]>,
     /// The bound that was asked for.
     pub bound: Bound,
     /// Root mean square error over the range, as achieved.

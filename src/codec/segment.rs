@@ -4,7 +4,7 @@
 use super::side::SideModel;
 use crate::entropy::BitCoder;
 use crate::error::Result;
-use crate::predict::hierarchical::{self, Hierarchy, Model};
+use crate::predict::hierarchical::{self, Hierarchy, ModelUse};
 use crate::predict::{CodedWindow, Contexts, Reconstruction, Step, transform};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::ContextModel;
@@ -77,7 +77,7 @@ impl Method {
 pub(crate) struct SegmentState<'a, R: Kernel> {
     pub(crate) layout: &'a Layout,
     pub(crate) method: &'a Method,
-    model: Model<'a>,
+    model: ModelUse<'a>,
     full_basis: Option<Basis>,
     previous: Option<Reconstruction<R>>,
     contexts: ContextModel,
@@ -97,7 +97,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     ///
     /// # Errors
     /// `Corrupt` where the method's basis is none.
-    pub(crate) fn new(layout: &'a Layout, method: &'a Method, model: Model<'a>) -> Result<Self> {
+    pub(crate) fn new(layout: &'a Layout, method: &'a Method, model: ModelUse<'a>) -> Result<Self> {
         let full_basis = method.basis.as_ref().map(|stored| Basis::from_stored(stored, method.window)).transpose()?;
         Ok(Self {
             layout,

@@ -4,7 +4,9 @@
 //! that round alike everywhere, so that a stream decodes the same on every machine.
 
 mod arithmetic;
+mod latents;
 mod models;
 
 pub(crate) use arithmetic::{BitCoder, Cost, Decoder, Encoder};
+pub(crate) use latents::{LatentsDecoder, LatentsEncoder, MAX_VALUE as LATENTS_MAX_VALUE};
 pub(crate) use models::{Counter, Mixer, MixerInput, probability, stretch};

@@ -5,6 +5,7 @@
 //! are known as well), and where it helps by the foundation model's interpolator on top. Both predictions are weighted band
 //! by band (see [`super::weights`]). Lower layers serve no other frames and are quantised more coarsely.
 
+use super::interpolator::References;
 use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Reconstruction, Step};
 use crate::error::{Error, Result};
@@ -14,15 +15,6 @@ use crate::residual::layout::Layout;
 use crate::residual::quantise::{ROUNDING, centroids, fit as fit_centroids};
 use crate::residual::real::Real;
 use crate::residual::wavelet::{forward, inverse};
-
-/// The frames around a missing one, in the working unit: `a` and `b` next to it, `a2` and `b2` three times as far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct References<'a> {
-    pub(crate) a: &'a [f32],
-    pub(crate) b: &'a [f32],
-    pub(crate) a2: Option<&'a [f32]>,
-    pub(crate) b2: Option<&'a [f32]>,
-}
 
 /// The foundation model's interpolator: from references and the quantiser step to the correction of the polynomial,
 /// snapped to a grid. False where there is nothing to correct.
@@ -123,7 +115,7 @@ pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
 
 /// What the model may do in a window.
 #[derive(Clone, Copy)]
-pub(crate) enum Model<'a> {
+pub(crate) enum ModelUse<'a> {
     /// Not used.
     Off,
     /// Used where it makes a frame's residual cheaper.
@@ -135,7 +127,7 @@ pub(crate) enum Model<'a> {
 /// What both directions share.
 pub(crate) struct Hierarchy<'a, R> {
     pub(crate) layout: &'a Layout,
-    pub(crate) model: Model<'a>,
+    pub(crate) model: ModelUse<'a>,
     /// Each layer's step is this factor times the one above it.
     pub(crate) layer_factor: f64,
     /// The window before, if any; its planes are frames in order of time.
@@ -213,7 +205,7 @@ impl<R: Kernel> Hierarchy<'_, R> {
                 if !use_model {
                     return Ok(Some(Prediction { base, second: None }));
                 }
-                let (Model::Auto(model) | Model::Always(model)) = self.model else {
+                let (ModelUse::Auto(model) | ModelUse::Always(model)) = self.model else {
                     return Err(Error::internal("a window wants a model that was not opened"));
                 };
                 let narrow = |t: isize| -> Vec<f32> { self.frame(t, out).iter().map(|v| v.to_f64() as f32).collect() };
@@ -268,13 +260,13 @@ impl<R: Kernel> Hierarchy<'_, R> {
             let residual = &mut residuals[i * n..][..n];
             residual.copy_from_slice(&frames[node.t * n..][..n]);
             forward(residual, self.layout.h, self.layout.w, self.layout.levels, scratch);
-            let may_use = !matches!(self.model, Model::Off) && self.model_fits(node.kind, node.t);
+            let may_use = !matches!(self.model, ModelUse::Off) && self.model_fits(node.kind, node.t);
             let mut prediction = self.predict(node.kind, value, may_use, out, scratch)?;
             if let Some(found) = &mut prediction {
                 let mut weights = fit(residual, &found.base, found.second.as_deref(), self.layout);
                 if may_use && found.second.is_some() {
                     coded.fm[i] = true;
-                    if matches!(self.model, Model::Auto(_)) {
+                    if matches!(self.model, ModelUse::Auto(_)) {
                         let plain = fit(residual, &found.base, None, self.layout);
                         let cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
                             let mut left = residual.to_vec();

@@ -4,12 +4,16 @@
 //!   (`previous`) or without.
 //! - [`hierarchical`]: key frame, then the middle frame of every gap from both decoded sides, by polynomial interpolation
 //!   or by the foundation model's.
-//! - latents: the foundation model's autoencoder, whose reconstruction the transform then corrects.
+//! - [`latents`]: the foundation model's autoencoder, whose reconstruction the transform then corrects.
 //!
 //! Each way knows how to encode a window at a quantiser step and how to reconstruct it; the encoder reconstructs by the
 //! decoder's code.
 
+pub(crate) mod fm;
 pub(crate) mod hierarchical;
+pub(crate) mod interpolator;
+pub(crate) mod latents;
+mod tiles;
 pub(crate) mod transform;
 pub(crate) mod weights;
 

@@ -6,7 +6,7 @@ mod header;
 mod segment;
 
 pub(crate) use bytes::{Reader, Writer};
-pub(crate) use header::{Content, Header, ModelName, VERSION};
+pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, VERSION};
 pub(crate) use segment::SegmentBytes;
 
 use crate::error::{Error, Result};

@@ -77,6 +77,14 @@ impl Cut {
         Ok((axes, series))
     }
 
+    /// The axes that are frames, rows and columns; `None` where the field has none.
+    ///
+    /// # Errors
+    /// As [`Cut::new`].
+    pub(crate) fn axes(shape: &Shape, axes: Option<[usize; 3]>) -> Result<[Option<usize>; 3]> {
+        Ok(Self::series(shape, axes)?.0)
+    }
+
     /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named.
     ///
     /// # Errors

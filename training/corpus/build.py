@@ -29,7 +29,7 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "turbulence": Kind("training.corpus.turbulence", 192, 97, train=14, val=3),
+    "turbulence": Kind("training.corpus.turbulence", 192, 97, train=24, val=3),
     "gray_scott": Kind("training.corpus.gray_scott", 192, 97, train=5),
     "quasigeostrophic": Kind("training.corpus.quasigeostrophic", 192, 97, train=6),
     "acoustic": Kind("training.corpus.acoustic", 192, 97, train=8),

@@ -28,7 +28,7 @@ class AutoencoderConfig:
     widths: tuple[int, ...] = (64, 96, 160)
     """Channels at 1/4, 1/8, 1/16."""
     blocks: tuple[int, ...] = (2, 2, 2)
-    gains: tuple[float, ...] = (16.0, 28.0, 50.0, 90.0, 160.0, 280.0)
+    gains: tuple[float, ...] = (3.0, 6.0, 12.0, 25.0, 50.0, 100.0, 200.0)
 
 
 def dct_rows(n: int) -> np.ndarray:

@@ -1,0 +1,276 @@
+//! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
+
+use super::encoder::{Frames, Source, cost};
+use super::segment::{Method, Way};
+use super::{Shared, Tools};
+use crate::error::Result;
+use crate::field::Element;
+use crate::model::Model;
+use crate::options::{Effort, FmMode};
+use crate::predict::hierarchical::ModelUse;
+use crate::predict::{Step, fm};
+use crate::residual::basis::Basis;
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+
+/// How a segment will be coded.
+#[derive(Clone, Debug)]
+pub(crate) struct Choice {
+    pub(crate) method: Method,
+    /// The autoencoder's gain, for the way `latents`.
+    pub(crate) gain: usize,
+    /// The sample's squared error at the step it was tried with.
+    pub(crate) error: Option<f64>,
+}
+
+/// Frames of a sample: a key frame and the longest window.
+const SAMPLE_FRAMES: usize = 33;
+/// A sample of at least this many values is always taken (or the segment, where that is smaller).
+const SAMPLE_VALUES: usize = 1 << 17;
+/// The share of a segment that a sample takes at normal effort.
+const SAMPLE_SHARE: usize = 8;
+/// Bits fall with the squared error to about this power (measured on the tuning fields at ratios from 10 to 1000): two trials
+/// at one step but different errors are compared at one error.
+const ERROR_POWER: f64 = 0.55;
+/// Factors from layer to layer, in 1/32 above 1.
+const LAYER_FACTOR: u8 = 5;
+
+/// A piece of a segment, in working units.
+pub(crate) struct Sample<R> {
+    frames: Vec<R>,
+    pub(crate) count: usize,
+    layout: Layout,
+    /// Share of the segment's values.
+    pub(crate) share: f64,
+}
+
+impl<R: Kernel> Sample<R> {
+    /// A piece of a segment from its middle: all frames up to [`SAMPLE_FRAMES`], and as much of each as the effort allows.
+    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
+        let segment = source.segment;
+        let total = segment.count * segment.h * segment.w;
+        let limit = match effort {
+            Effort::Fast => total.min(SAMPLE_VALUES),
+            Effort::Normal => (total / SAMPLE_SHARE).max(SAMPLE_VALUES),
+            Effort::High => total,
+        };
+        let count = match effort {
+            Effort::High => segment.count,
+            _ => segment.count.min(SAMPLE_FRAMES),
+        };
+        let area = (limit / count).max(1024).min(segment.h * segment.w);
+        // The same shape as the tile, smaller.
+        let shrink = (area as f64 / (segment.h * segment.w) as f64).sqrt();
+        let side = |n: usize| ((n as f64 * shrink).round() as usize).clamp(n.min(32), n);
+        let (h, w) = (side(segment.h), side(segment.w));
+        let (y0, x0) = ((segment.h - h) / 2, (segment.w - w) / 2);
+        let first = (segment.count - count) / 2;
+        let mut piece = *segment;
+        (piece.h, piece.w, piece.count) = (h, w, count);
+        let mut placement = source.at(first);
+        placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
+        let piece = Source { values: source.values, segment: &piece, placement };
+        let mut frames = Frames::default();
+        frames.load(&piece, shared, 0, count);
+        Self {
+            frames: frames.frames,
+            count,
+            layout: Layout::new(h, w),
+            share: (count * h * w) as f64 / total as f64,
+        }
+    }
+
+    /// Values of the sample.
+    pub(crate) fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
+        cost(&self.frames, &self.layout, self.count, method, step, model)
+    }
+
+    /// Squared error of the sample, coded with `method` at `step`. `None` where the step is too fine.
+    pub(crate) fn error(&self, method: &Method, step: f64) -> Result<Option<f64>> {
+        Ok(self.try_out(method, step, ModelUse::Off)?.map(|(_, error)| error))
+    }
+
+    /// The PCA basis of the sample's windows.
+    fn basis(&self, window: usize) -> Option<Vec<i16>> {
+        let n = self.layout.len();
+        let windows = self.count / window;
+        if windows == 0 || window < 2 {
+            return None;
+        }
+        let mut moments = vec![0.0; window * window];
+        for k in 0..windows {
+            let frames = &self.frames[k * window * n..][..window * n];
+            for i in 0..window {
+                for j in 0..=i {
+                    let dot = R::dot(&frames[i * n..][..n], &frames[j * n..][..n]);
+                    moments[i * window + j] += dot;
+                    if i != j {
+                        moments[j * window + i] += dot;
+                    }
+                }
+            }
+        }
+        Basis::pca(&moments, window).ok().map(|(_, stored)| stored)
+    }
+}
+
+/// A method without trials: what `effort=0` uses, and the first step is estimated with.
+pub(crate) fn plain(count: usize, effort: Effort) -> Method {
+    Method {
+        way: Way::Previous,
+        window: count.min(8),
+        basis: None,
+        mixing: effort > Effort::Fast,
+        uses_model: false,
+        layer_factor: 0,
+        step: Step::at_most(1.0),
+    }
+}
+
+/// The method of a segment, at about the step that it will be coded with.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn choose<R: Kernel>(
+    sample: &Sample<R>,
+    count: usize,
+    step: f64,
+    tools: &Tools<'_>,
+    shared: &Shared<'_>,
+) -> Result<Choice> {
+    let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort) };
+    if tools.options.effort == Effort::Fast {
+        return Ok(Choice { method: base, gain: 0, error: None });
+    }
+    let mut search = Search { sample, step, best: None };
+    let (layout, grid) = (&sample.layout, fm::grid(base.step));
+    let package = shared.package.filter(|_| tools.options.fm != FmMode::Off);
+    // Windows of single frames would cut the blocks of the block bound.
+    let fits = |window: usize| window < count && (window > 1 || !shared.block_bound()) || window == 1 && count == 1;
+    if tools.options.fm != FmMode::On {
+        // A window of every frame there is, too, where the usual lengths do not reach.
+        let mut lengths: Vec<usize> = [1, 8, 16, 32].into_iter().filter(|&n| fits(n)).collect();
+        if count > 1 && count < 32 {
+            lengths.push(count);
+        }
+        for window in lengths {
+            search.consider(Method { window, ..base.clone() }, ModelUse::Off, 0)?;
+        }
+        if let Some((_, best)) = &search.best
+            && let Some(basis) = sample.basis(best.method.window)
+        {
+            let method = Method { basis: Some(basis), ..best.method.clone() };
+            search.consider(method, ModelUse::Off, 0)?;
+        }
+    }
+    let hierarchical = |window: usize, uses_model: bool| Method {
+        way: Way::Hierarchical,
+        window,
+        uses_model,
+        layer_factor: LAYER_FACTOR,
+        ..base.clone()
+    };
+    let lengths: &[usize] = if tools.options.effort == Effort::High { &[4, 8, 16, 32] } else { &[4, 8, 16] };
+    let mut best_length = 8;
+    if count > 2 && !shared.block_bound() {
+        let mut least = f64::INFINITY;
+        for &window in lengths.iter().filter(|&&n| fits(n)) {
+            if let Some(bits) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
+                && bits < least
+            {
+                (least, best_length) = (bits, window);
+            }
+        }
+        if let Some(package) = package.filter(|p| p.has_interpolator()) {
+            let interpolator = fm::interpolator(package, layout.h, layout.w, grid);
+            let model = match tools.options.fm {
+                FmMode::On => ModelUse::Always(&*interpolator),
+                _ => ModelUse::Auto(&*interpolator),
+            };
+            search.consider(hierarchical(best_length, true), model, 0)?;
+            if tools.options.effort == Effort::High {
+                for &window in lengths.iter().filter(|&&n| fits(n) && n != best_length) {
+                    search.consider(hierarchical(window, true), model, 0)?;
+                }
+            }
+        }
+    }
+    if let Some(package) = package.filter(|p| p.has_latents()) {
+        latents(&mut search, &base, package, tools, shared, grid)?;
+    }
+    Ok(match search.best {
+        Some((_, choice)) => choice,
+        None => Choice { method: base, gain: 0, error: None },
+    })
+}
+
+/// Tries the autoencoder with each gain (at normal effort: the coarsest and the middle one).
+fn latents<R: Kernel>(
+    search: &mut Search<'_, R>,
+    base: &Method,
+    package: &Model,
+    tools: &Tools<'_>,
+    shared: &Shared<'_>,
+    grid: f32,
+) -> Result<()> {
+    let part = package.latents()?;
+    let sample = search.sample;
+    let (h, w) = (sample.layout.h, sample.layout.w);
+    let window = part.frames;
+    if sample.count < window {
+        return Ok(());
+    }
+    let gains: Vec<usize> = match tools.options.effort {
+        Effort::High => (0..part.gains.len()).collect(),
+        _ => vec![0, part.gains.len() / 2],
+    };
+    for gain in gains {
+        let count = sample.count / window * window;
+        let n = h * w;
+        let mut residual = sample.frames[..count * n].to_vec();
+        let mut bytes = 0;
+        for frames in residual.chunks_exact_mut(window * n) {
+            let coded = fm::encode_latents(package, frames, window, h, w, shared.normalisation, grid, gain)?;
+            bytes += coded.bytes.len();
+            for (v, p) in frames.iter_mut().zip(&coded.frames) {
+                *v -= *p;
+            }
+        }
+        let method = Method { way: Way::Latents, window, uses_model: true, ..base.clone() };
+        let found = cost(&residual, &sample.layout, count, &method, search.step, ModelUse::Off)?;
+        let share = sample.count as f64 / count as f64;
+        let found = found.map(|(bits, error)| ((bits + 8.0 * bytes as f64) * share, error * share));
+        search.weigh(found, method, gain);
+    }
+    Ok(())
+}
+
+struct Search<'a, R> {
+    sample: &'a Sample<R>,
+    step: f64,
+    best: Option<(f64, Choice)>,
+}
+
+impl<R: Kernel> Search<'_, R> {
+    /// Tries a method; gives its bits at a common error.
+    fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<f64>> {
+        let found = self.sample.try_out(&method, self.step, model)?;
+        Ok(self.weigh(found, method, gain))
+    }
+
+    fn weigh(&mut self, found: Option<(f64, f64)>, method: Method, gain: usize) -> Option<f64> {
+        let (bits, error) = found?;
+        let unit = self.step * self.step * self.sample.len() as f64;
+        let bits = bits * (error / unit).max(1e-12).powf(ERROR_POWER);
+        tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
+        if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
+            self.best = Some((bits, Choice { method, gain, error: Some(error) }));
+        }
+        Some(bits)
+    }
+}
+

@@ -1,0 +1,367 @@
+//! Compressing a field: what kind of content it gets, the steps of its segments, and the check of what comes out.
+
+use super::choose::{Choice, Sample, choose, plain};
+use super::decoder::{Shared, decode};
+use super::encoder::{Encoded, Goal, Source, encode};
+use super::report::StageSeconds;
+use super::segment::Way;
+use super::{Tools, flat, lossless};
+use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
+use crate::error::{Error, Result};
+use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
+use crate::options::{Effort, FmMode};
+use crate::predict::hierarchical::ModelUse;
+use crate::predict::{Step, fm};
+use crate::residual::kernels::Kernel;
+use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
+use crate::window::{Cut, original};
+use std::time::Instant;
+
+/// A compressed field and what was found on the way.
+pub(crate) struct Compressed {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stages: StageSeconds,
+}
+
+/// Segments whose errors are known before the next ones' steps are set.
+const BATCH: usize = 16;
+/// Segments whose samples set the first step.
+const PROBES: usize = 8;
+/// Passes over the field until its bound holds.
+const PASSES: usize = 3;
+/// The step over the half-width of a pointwise bound.
+const POINTWISE_STEP: f64 = 1.5;
+/// Squared errors grow with the step to about this power.
+const STEP_POWER: f64 = 1.6;
+/// Streams longer than this share of the field are compared with lossless coding.
+const LOSSLESS_FROM: f64 = 0.4;
+
+/// Compresses a field of type `T`.
+pub(crate) fn compress<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    bound: Bound,
+    tools: &Tools<'_>,
+) -> Result<Compressed> {
+    let begin = Instant::now();
+    let stats = FieldStats::of(field, tools.options.fill_value);
+    let mut stages = StageSeconds { field: begin.elapsed().as_secs_f64(), ..Default::default() };
+    let range = tools.options.range.unwrap_or(stats.range());
+    let mut header = Header {
+        dtype: T::DTYPE,
+        shape: *field.shape(),
+        axes: tools.options.axes,
+        bound,
+        nrmse: 0.0,
+        max_abs_error: 0.0,
+        range: if range.is_finite() { range } else { 0.0 },
+        content: Content::Lossless,
+    };
+    let cut = Cut::new(field.shape(), tools.options.axes)?;
+    if let Some(bits) = stats.uniform {
+        header.content = Content::Constant(bits);
+        return Ok(Compressed { bytes: assemble(&header, &[]), stages });
+    }
+    let target = Target::new(bound, &stats, range);
+    let mut best: Option<Vec<u8>> = None;
+    if let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(&stats), &stats.specials) {
+        let shared =
+            Shared { normalisation: &normalisation, specials, bound, range: header.range, package: tools.package };
+        let job = Job { field, values, cut: &cut, shared, target, valid: stats.valid, tools };
+        let narrow = f32_suffices(stats.range(), target.size());
+        let mut done = None;
+        if narrow {
+            done = job.run::<f32>(&mut stages)?;
+        }
+        let double = done.is_none();
+        if double {
+            done = job.run::<f64>(&mut stages)?;
+        }
+        if let Some(done) = done {
+            header.nrmse = if range > 0.0 { done.errors.rms() / range } else { 0.0 };
+            header.max_abs_error = done.errors.largest;
+            let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
+                name: package.name().to_owned(),
+                hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
+            });
+            header.content = Content::Segments { normalisation, specials: specials.clone(), double, model };
+            best = Some(assemble(&header, &done.sections));
+        }
+    }
+    let raw = field.byte_len();
+    if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
+        let begin = Instant::now();
+        header.content = Content::Lossless;
+        (header.nrmse, header.max_abs_error) = (0.0, 0.0);
+        let sections = lossless_sections(field, values, tools)?;
+        let bytes = assemble(&header, &sections);
+        if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
+            best = Some(bytes);
+        }
+        stages.entropy += begin.elapsed().as_secs_f64();
+    }
+    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), stages })
+}
+
+/// What a bound asks of errors, in the field's units.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// A root mean square error.
+    Rms(f64),
+    /// A half-width at every point.
+    Pointwise(f64),
+    /// An ℓ2 norm for each block.
+    Block(f64),
+}
+
+impl Target {
+    /// `None` where only lossless coding will do.
+    fn new(bound: Bound, stats: &FieldStats, range: f64) -> Option<Self> {
+        if stats.valid == 0 || !range.is_finite() {
+            return None;
+        }
+        let target = match bound {
+            Bound::Abs(epsilon) => Self::Pointwise(epsilon),
+            Bound::Rel(epsilon) => Self::Pointwise(epsilon * range),
+            Bound::Nrmse(epsilon) => Self::Rms(epsilon * range),
+            Bound::Psnr(decibels) => Self::Rms(psnr_to_nrmse(decibels) * range),
+            Bound::BlockL2(tau) => Self::Block(tau),
+            Bound::Lossless => return None,
+        };
+        Some(target).filter(|target| target.size() > 0.0 && target.size().is_finite())
+    }
+
+    /// A typical error at one point.
+    fn size(self) -> f64 {
+        match self {
+            Self::Rms(rms) => rms,
+            Self::Pointwise(epsilon) => epsilon,
+            // A block's budget spread evenly, most blocks staying below it.
+            Self::Block(tau) => 0.8 * tau / 512f64.sqrt(),
+        }
+    }
+}
+
+/// One field on its way through the segments.
+struct Job<'a, T> {
+    field: &'a FieldView<'a>,
+    values: &'a [T],
+    cut: &'a Cut,
+    shared: Shared<'a>,
+    target: Target,
+    valid: usize,
+    tools: &'a Tools<'a>,
+}
+
+/// A field's sections, checked.
+struct Done {
+    sections: Vec<Vec<u8>>,
+    errors: Errors,
+    uses_model: bool,
+}
+
+/// A segment, encoded and checked.
+struct Piece {
+    encoded: Encoded,
+    errors: Errors,
+    choice: Choice,
+}
+
+impl<T: Element> Job<'_, T> {
+    /// `None` where the bound cannot be met in this working precision.
+    fn run<R: Kernel>(&self, stages: &mut StageSeconds) -> Result<Option<Done>> {
+        let scale = self.shared.normalisation.scale();
+        let mut tighten = 1.0;
+        for pass in 0..PASSES {
+            let budget = match self.target {
+                Target::Rms(rms) => Some((rms / scale).powi(2) * self.valid as f64 * tighten),
+                Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
+                Target::Pointwise(_) => None,
+            };
+            let Some(done) = self.pass::<R>(budget, stages)? else {
+                return Ok(None);
+            };
+            let flips = self.flips(&done);
+            if done.errors.hold(self.shared.bound, self.shared.range, flips) {
+                return Ok(Some(done));
+            }
+            tracing::debug!(pass, errors = ?done.errors, "the bound does not hold yet");
+            match self.target {
+                // What rounding to the caller's type, or another device, adds.
+                Target::Rms(rms) => tighten *= ((rms - flips).max(0.0) / done.errors.rms()).powi(2).min(0.999) * 0.9995,
+                _ => return Ok(None),
+            }
+            if tighten < 1e-3 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// What other devices' floats may add to the root mean square error.
+    fn flips(&self, done: &Done) -> f64 {
+        if !done.uses_model {
+            return 0.0;
+        }
+        // The coarsest grid in use follows the coarsest first step.
+        let grid = done.sections.iter().filter_map(|s| crate::stream::SegmentBytes::read(s).ok());
+        let grid = grid.map(|(method, _)| fm::grid(method.step)).fold(0.0, f32::max);
+        f64::from(grid) * fm::FLIP_GAIN * self.shared.normalisation.scale()
+    }
+
+    fn source(&self, index: usize) -> Source<'_, T> {
+        let segment = &self.cut.segments[index];
+        let along = self.cut.strides(&self.field.strides);
+        Source { values: self.values, segment, placement: segment.place(&self.field.strides, along, 0) }
+    }
+
+    /// Codes every segment once.
+    fn pass<R: Kernel>(&self, budget: Option<f64>, stages: &mut StageSeconds) -> Result<Option<Done>> {
+        let begin = Instant::now();
+        let count = self.cut.segments.len();
+        let probes: Vec<usize> = (0..PROBES.min(count)).map(|k| (2 * k + 1) * count / (2 * PROBES.min(count))).collect();
+        let effort = if self.tools.options.effort == Effort::High { Effort::Normal } else { self.tools.options.effort };
+        let samples: Vec<Sample<R>> = probes
+            .iter()
+            .map(|&k| Sample::take(&self.source(k), &self.shared, if count > 1 { Effort::Fast } else { effort }))
+            .collect();
+        let scale = self.shared.normalisation.scale();
+        let Some(mut step) = self.first_step(&samples, budget, scale)? else {
+            return Ok(None);
+        };
+        stages.choose += begin.elapsed().as_secs_f64();
+        let mut done = Done { sections: Vec::with_capacity(count), errors: Errors::default(), uses_model: false };
+        let mut spent = 0.0;
+        let mut values_left = self.field.shape().len();
+        let size = |k: usize| self.cut.segments[k].count * self.cut.segments[k].h * self.cut.segments[k].w;
+        let mut next = 0;
+        while next < count {
+            // The last segment alone settles the account.
+            let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
+            let last = end == count;
+            let goal = Goal { step, budget: budget.filter(|_| last).map(|budget| budget - spent) };
+            let pieces = self.tools.map(next..end, |k| self.piece::<R>(k, goal))?;
+            for (k, piece) in (next..end).zip(pieces) {
+                let Some(piece) = piece else {
+                    return Ok(None);
+                };
+                spent += piece.encoded.squared_error;
+                values_left -= size(k);
+                done.errors.merge(&piece.errors);
+                done.uses_model |= piece.choice.method.uses_model;
+                done.sections.push(piece.encoded.bytes);
+                stages.add(&piece.encoded.stages);
+            }
+            if let (Some(budget), false) = (budget, last) {
+                let seen: usize = (0..end).map(size).sum();
+                let per_value = spent / seen as f64;
+                let wanted = (budget - spent).max(budget * 1e-3) / values_left as f64;
+                step *= (wanted / per_value.max(f64::MIN_POSITIVE)).powf(0.5 / STEP_POWER).clamp(0.7, 1.4);
+            }
+            next = end;
+        }
+        Ok(Some(done))
+    }
+
+    /// The step at which the samples come out at the budget.
+    fn first_step<R: Kernel>(&self, samples: &[Sample<R>], budget: Option<f64>, scale: f64) -> Result<Option<f64>> {
+        let Some(budget) = budget else {
+            return Ok(Some(self.target.size() / scale * POINTWISE_STEP));
+        };
+        let per_value = budget / self.valid as f64;
+        let mut step = 3.0 * per_value.sqrt();
+        for _ in 0..6 {
+            let mut error = 0.0;
+            let mut values = 0;
+            for sample in samples {
+                let method = plain(sample.count, Effort::Fast);
+                let Some(found) = sample.error(&method, step)? else {
+                    return Ok(None);
+                };
+                error += found;
+                values += sample.len();
+            }
+            let ratio = per_value / (error / values as f64).max(f64::MIN_POSITIVE);
+            step *= ratio.powf(1.0 / STEP_POWER).clamp(0.05, 4.0);
+            if (ratio - 1.0).abs() < 0.05 {
+                break;
+            }
+        }
+        Ok(Some(step))
+    }
+
+    /// Chooses, encodes and checks one segment.
+    fn piece<R: Kernel>(&self, index: usize, goal: Goal) -> Result<Option<Piece>> {
+        let source = self.source(index);
+        let begin = Instant::now();
+        let mut goal = goal;
+        let choice = if self.tools.options.effort == Effort::Fast {
+            let method = plain(source.segment.count, Effort::Fast);
+            Choice { method: super::segment::Method { step: Step::at_most(goal.step), ..method }, gain: 0, error: None }
+        } else {
+            let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
+            let choice = choose(&sample, source.segment.count, goal.step, self.tools, &self.shared)?;
+            // The chosen method's errors are not those of the method that set the step.
+            if let (Some(budget), Some(error)) = (goal.budget, choice.error) {
+                let wanted = budget * sample.share;
+                goal.step *= (wanted / error.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
+            }
+            choice
+        };
+        let seconds = begin.elapsed().as_secs_f64();
+        let (h, w) = (source.segment.h, source.segment.w);
+        let grid = fm::grid(choice.method.step);
+        let interpolator = self.shared.package.map(|package| fm::interpolator(package, h, w, grid));
+        let model = match (&interpolator, choice.method.way) {
+            (Some(interpolator), Way::Hierarchical) if choice.method.uses_model => match self.tools.options.fm {
+                FmMode::On => ModelUse::Always(&**interpolator),
+                _ => ModelUse::Auto(&**interpolator),
+            },
+            _ => ModelUse::Off,
+        };
+        let encoded = encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)?;
+        let Some(mut encoded) = encoded else {
+            return Ok(None);
+        };
+        encoded.stages.choose += seconds;
+        let begin = Instant::now();
+        let errors = self.check::<R>(&source, &encoded.bytes)?;
+        encoded.stages.check += begin.elapsed().as_secs_f64();
+        Ok(Some(Piece { encoded, errors, choice }))
+    }
+
+    /// Decodes a segment's bytes as a reader will, and compares with the original.
+    fn check<R: Kernel>(&self, source: &Source<'_, T>, bytes: &[u8]) -> Result<Errors> {
+        let mut errors = Errors::default();
+        let mut exact = Vec::new();
+        let segment = source.segment;
+        let mut ignored = StageSeconds::default();
+        decode::<T, R>(bytes, segment, self.shared, 0, segment.count, 0, &mut ignored, |window| {
+            original(source.values, segment, &source.at(window.first), window.count, &mut exact);
+            let dims = [window.count, window.h, window.w];
+            errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())
+        })
+        .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
+        Ok(errors)
+    }
+}
+
+/// The sections of a lossless stream.
+fn lossless_sections<T: Element>(field: &FieldView<'_>, values: &[T], tools: &Tools<'_>) -> Result<Vec<Vec<u8>>> {
+    let total = field.shape().len();
+    let chunks = total.div_ceil(LOSSLESS_CHUNK);
+    tools.map(0..chunks, |k| {
+        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+        let mut chunk = Vec::with_capacity(until - from);
+        flat::for_each_run(field.shape(), &field.strides, from, until, |_, start, count, stride| {
+            chunk.extend((0..count).map(|i| values[start + i * stride]));
+        });
+        let bytes = lossless::encode(&chunk);
+        let mut again = vec![T::from_bits_u64(0); chunk.len()];
+        lossless::decode(&bytes, &mut again)?;
+        if chunk.iter().zip(&again).any(|(a, b)| a.to_bits_u64() != b.to_bits_u64()) {
+            return Err(Error::internal("the check of the own lossless output failed"));
+        }
+        Ok(bytes)
+    })
+}

@@ -1,0 +1,110 @@
+//! Lossless streams: the field in C order, in runs of [`LOSSLESS_CHUNK`] values.
+
+use super::decompress::Output;
+use super::lossless;
+use crate::error::Result;
+use crate::field::{Element, MAX_DIMS, Region, Shape};
+use crate::stream::{LOSSLESS_CHUNK, Stream};
+
+/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order indices
+/// `from..until` of an array.
+pub(crate) fn for_each_run(
+    shape: &Shape,
+    strides: &[usize; MAX_DIMS],
+    from: usize,
+    until: usize,
+    mut f: impl FnMut(usize, usize, usize, usize),
+) {
+    let dims = shape.dims();
+    let last = dims.len() - 1;
+    let mut index = from;
+    while index < until {
+        let column = index % dims[last];
+        let mut rest = index / dims[last];
+        let mut start = column * strides[last];
+        for axis in (0..last).rev() {
+            start += rest % dims[axis] * strides[axis];
+            rest /= dims[axis];
+        }
+        let count = (dims[last] - column).min(until - index);
+        f(index, start, count, strides[last]);
+        index += count;
+    }
+}
+
+/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the axes
+/// that `axes` names).
+///
+/// # Errors
+/// `Corrupt`.
+pub(crate) fn decompress<T: Element>(
+    stream: &Stream<'_>,
+    region: &Region,
+    factor: usize,
+    axes: [Option<usize>; 3],
+    out: Output<'_, T>,
+) -> Result<()> {
+    let shape = &stream.header.shape;
+    let total = shape.len();
+    let strides = shape.contiguous_strides();
+    let ndim = shape.ndim();
+    let factors: Vec<usize> =
+        (0..ndim).map(|axis| if axes[1..].contains(&Some(axis)) { factor } else { 1 }).collect();
+    // Sums and counts of the scaled points, kept only where points are averaged.
+    let scaled: Vec<(usize, usize)> = (0..ndim)
+        .map(|axis| {
+            let (first, f) = (region.start[axis], factors[axis]);
+            (first / f, (first + region.count[axis]).div_ceil(f))
+        })
+        .collect();
+    let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
+    let mut sums = std::collections::HashMap::<usize, (f64, usize)>::new();
+    for k in 0..stream.len() {
+        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+        let chunk = &mut chunk[..until - from];
+        lossless::decode(stream.section(k)?, chunk)?;
+        for_each_run(shape, &strides, from, until, |index, _, count, _| {
+            'points: for i in index..index + count {
+                let mut rest = i;
+                let mut target = 0;
+                for axis in (0..ndim).rev() {
+                    let at = rest % shape.dims()[axis] / factors[axis];
+                    rest /= shape.dims()[axis];
+                    if at < scaled[axis].0 || at >= scaled[axis].1 {
+                        continue 'points;
+                    }
+                    target += (at - scaled[axis].0) * out.strides[axis];
+                }
+                let value = chunk[i - from];
+                if factor == 1 {
+                    out.values[target] = value;
+                } else {
+                    let slot = sums.entry(target).or_default();
+                    slot.0 += value.to_f64();
+                    slot.1 += 1;
+                }
+            }
+        });
+    }
+    for (target, (sum, count)) in sums {
+        out.values[target] = T::from_f64(sum / count as f64);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_cover_every_index_in_order() {
+        let shape = Shape::new(&[3, 4, 5]).unwrap();
+        let strides = shape.contiguous_strides();
+        let mut seen = Vec::new();
+        for_each_run(&shape, &strides, 7, 43, |index, start, count, stride| {
+            assert_eq!(index, start);
+            seen.extend((0..count).map(|i| start + i * stride));
+        });
+        assert_eq!(seen, (7..43).collect::<Vec<_>>());
+    }
+}

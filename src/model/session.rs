@@ -1,0 +1,259 @@
+//! Sessions of ONNX Runtime: a graph made ready to run on a device, its ports checked against the contract.
+//!
+//! In: a graph's bytes and the [`Port`]s it must have. Out: [`Graph::run`], usable from several threads at once, with the
+//! shapes of what comes back checked.
+
+use super::FileBytes;
+use super::graph::{Axis, Feed, Port};
+use super::runtime;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Device;
+use ort::ep::cuda::ConvAlgorithmSearch;
+use ort::ep::{CUDA, ExecutionProvider};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{Session, SessionInputValue};
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Variables in which MPI launchers give a process's rank on its node.
+const LOCAL_RANK: [&str; 5] =
+    ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID", "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK"];
+
+/// Where sessions run, once it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Provider {
+    /// The CPU.
+    Cpu,
+    /// CUDA, on the device of this number.
+    Cuda(u32),
+}
+
+/// How a session is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    /// The device.
+    pub provider: Provider,
+    /// Threads of one run.
+    pub threads: usize,
+    /// Graph optimisations, 0 (none) to 3 (all).
+    pub optimization: u8,
+}
+
+/// A graph made ready: one session, and more of them where several threads run it at once.
+pub(crate) struct Graph {
+    name: String,
+    bytes: FileBytes,
+    setup: Setup,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+}
+
+struct Pool {
+    idle: Vec<Session>,
+    /// Sessions that exist, idle or busy.
+    made: usize,
+    limit: usize,
+}
+
+fn failed(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Runtime, message)
+}
+
+fn lock(pool: &Mutex<Pool>) -> MutexGuard<'_, Pool> {
+    pool.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The provider to try first for a device option, and whether the CPU may take its place.
+pub(crate) fn providers(device: Device) -> Result<(Provider, bool)> {
+    runtime::environment()?;
+    let built = CUDA::is_available().unwrap_or(false);
+    match device {
+        Device::Cpu => Ok((Provider::Cpu, false)),
+        Device::Auto if !built => Ok((Provider::Cpu, false)),
+        Device::Auto => Ok((Provider::Cuda(default_gpu()), true)),
+        Device::Cuda(_) if !built => Err(failed(format!(
+            "device=cuda: the ONNX Runtime at {} was built without CUDA; install a build with it (the Python wheel \
+             onnxruntime-gpu holds one) and set {} to it, or use device=cpu",
+            runtime::location(),
+            runtime::OWN_PATH
+        ))),
+        Device::Cuda(index) => Ok((Provider::Cuda(index.unwrap_or_else(default_gpu)), false)),
+    }
+}
+
+/// The GPU of this process: the local MPI rank, wrapped around the node's GPUs.
+fn default_gpu() -> u32 {
+    let number = |name: &&str| std::env::var(name).ok().and_then(|value| value.trim().parse::<u32>().ok());
+    gpu_of_rank(LOCAL_RANK.iter().find_map(number).unwrap_or(0), visible_gpus())
+}
+
+fn gpu_of_rank(rank: u32, gpus: usize) -> u32 {
+    rank % u32::try_from(gpus.max(1)).unwrap_or(u32::MAX)
+}
+
+/// GPUs that CUDA will count: those of CUDA_VISIBLE_DEVICES where it is set, else the driver's.
+fn visible_gpus() -> usize {
+    if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
+        return visible.split(',').map(str::trim).take_while(|id| !id.is_empty() && *id != "-1").count();
+    }
+    std::fs::read_dir(Path::new("/proc/driver/nvidia/gpus")).map_or(0, |entries| entries.count())
+}
+
+fn builder(setup: Setup) -> ort::Result<SessionBuilder> {
+    let environment = runtime::environment().map_err(ort::Error::wrap)?;
+    let level = match setup.optimization {
+        0 => GraphOptimizationLevel::Disable,
+        1 => GraphOptimizationLevel::Level1,
+        2 => GraphOptimizationLevel::Level2,
+        _ => GraphOptimizationLevel::All,
+    };
+    let builder = Session::builder(environment)?
+        .with_optimization_level(level)?
+        .with_intra_threads(setup.threads)?
+        .with_inter_threads(1)?
+        .with_deterministic_compute(true)?;
+    let Provider::Cuda(index) = setup.provider else { return Ok(builder) };
+    // Reduced precision and kernels picked by timing would make results differ from run to run.
+    let cuda = CUDA::default()
+        .with_device_id(i32::try_from(index).unwrap_or(i32::MAX))
+        .with_tf32(false)
+        .with_conv_algorithm_search(ConvAlgorithmSearch::Default);
+    Ok(builder.with_execution_providers([cuda.build().error_on_failure()])?)
+}
+
+/// A session of a graph, its ports not yet checked.
+pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
+    builder(setup)?.commit_from_memory(bytes)
+}
+
+/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open are
+/// accepted too.
+fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Result<(), String> {
+    let outlet = outlets.iter().find(|outlet| outlet.name() == port.name).ok_or_else(|| {
+        let names: Vec<&str> = outlets.iter().map(Outlet::name).collect();
+        format!("there is no '{}' (there are: {})", port.name, names.join(", "))
+    })?;
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(format!("'{}' is no tensor", port.name));
+    };
+    if *ty != TensorElementType::Float32 {
+        return Err(format!("'{}' has elements of type {ty}; expected f32", port.name));
+    }
+    let axis_fits = |(declared, expected): (&i64, &Axis)| match (usize::try_from(*declared).ok(), expected) {
+        (Some(declared), Some(expected)) => declared == *expected,
+        (Some(_), None) => loose,
+        (None, Some(_)) => loose,
+        (None, None) => true,
+    };
+    if shape.len() != port.axes.len() || !shape.iter().zip(&port.axes).all(axis_fits) {
+        let axes: Vec<String> = port.axes.iter().map(|axis| axis.map_or("?".into(), |n| n.to_string())).collect();
+        return Err(format!("'{}' has shape {:?}; expected [{}]", port.name, &shape[..], axes.join(", ")));
+    }
+    Ok(())
+}
+
+impl Graph {
+    /// Makes a graph ready and checks its ports. At most `limit` runs go on at once; further ones wait.
+    ///
+    /// # Errors
+    /// `Model` for a graph that is not as the contract says, `Runtime` where ONNX Runtime or the device refuses it.
+    pub fn new(
+        name: &str,
+        bytes: FileBytes,
+        ports: (Vec<Port>, Vec<Port>),
+        setup: Setup,
+        limit: usize,
+    ) -> Result<Self> {
+        let _span =
+            tracing::info_span!("load_graph", name, provider = ?setup.provider, threads = setup.threads).entered();
+        let session = open_session(&bytes, setup).map_err(|error| match setup.provider {
+            Provider::Cpu => Error::new(ErrorKind::Model, format!("{name} cannot be loaded: {}", error.message())),
+            Provider::Cuda(index) => failed(format!(
+                "device=cuda:{index} cannot be used by the ONNX Runtime at {}: {}",
+                runtime::location(),
+                error.message()
+            )),
+        })?;
+        let (inputs, outputs) = ports;
+        let check = || {
+            if session.inputs().len() != inputs.len() {
+                return Err(format!("it has {} inputs; expected {}", session.inputs().len(), inputs.len()));
+            }
+            inputs.iter().try_for_each(|port| check_port(session.inputs(), port, false))?;
+            outputs.iter().try_for_each(|port| check_port(session.outputs(), port, true))
+        };
+        check().map_err(|why| Error::new(ErrorKind::Model, format!("{name} is not as its manifest says: {why}")))?;
+        let pool = Mutex::new(Pool { idle: vec![session], made: 1, limit: limit.max(1) });
+        Ok(Self { name: name.to_owned(), bytes, setup, inputs, outputs, pool, returned: Condvar::new() })
+    }
+
+    /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes` are
+    /// the shapes that they must have.
+    ///
+    /// # Errors
+    /// `Runtime` where the run fails, or an output has another shape.
+    pub fn run(&self, inputs: &[Feed<'_>], shapes: &[&[usize]]) -> Result<Vec<Vec<f32>>> {
+        let mut session = self.take()?;
+        let result = self.run_in(&mut session, inputs, shapes);
+        lock(&self.pool).idle.push(session);
+        self.returned.notify_one();
+        result.map_err(|error| failed(format!("{} failed: {}", self.name, error.message())))
+    }
+
+    fn run_in(&self, session: &mut Session, inputs: &[Feed<'_>], shapes: &[&[usize]]) -> ort::Result<Vec<Vec<f32>>> {
+        let mut values = Vec::with_capacity(inputs.len());
+        for (port, input) in self.inputs.iter().zip(inputs) {
+            let tensor = TensorRef::from_array_view((input.shape, input.values))?;
+            values.push((port.name, SessionInputValue::from(tensor)));
+        }
+        let outputs = session.run(values)?;
+        let mut results = Vec::with_capacity(self.outputs.len());
+        for (port, expected) in self.outputs.iter().zip(shapes) {
+            let value = outputs.get(port.name).ok_or_else(|| ort::Error::new(format!("no output '{}'", port.name)))?;
+            let (shape, data) = value.try_extract_tensor::<f32>()?;
+            if shape.len() != expected.len() || shape.iter().zip(*expected).any(|(got, want)| *got != *want as i64) {
+                return Err(ort::Error::new(format!(
+                    "output '{}' has shape {:?}; expected {expected:?}",
+                    port.name,
+                    &shape[..]
+                )));
+            }
+            results.push(data.to_vec());
+        }
+        Ok(results)
+    }
+
+    /// An idle session, or a new one while there are fewer than the limit; waits otherwise.
+    fn take(&self) -> Result<Session> {
+        let mut pool = lock(&self.pool);
+        loop {
+            if let Some(session) = pool.idle.pop() {
+                return Ok(session);
+            }
+            if pool.made < pool.limit {
+                pool.made += 1;
+                drop(pool);
+                return open_session(&self.bytes, self.setup).map_err(|error| {
+                    lock(&self.pool).made -= 1;
+                    self.returned.notify_one();
+                    failed(format!("{} cannot be loaded again: {}", self.name, error.message()))
+                });
+            }
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_share_the_gpus_of_their_node() {
+        assert_eq!([0, 1, 2, 3, 4].map(|rank| gpu_of_rank(rank, 4)), [0, 1, 2, 3, 0]);
+        assert_eq!([0, 5].map(|rank| gpu_of_rank(rank, 0)), [0, 0]);
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the foundation model meets the codec: the grid that its outputs are snapped to, the interpolator as the
+//! hierarchical way calls it, and the latents' tiles of a window.
+
+use super::Step;
+use super::hierarchical::Interpolator;
+use super::interpolator::{References, correction};
+use super::latents::{analyse, decode_tile};
+use super::tiles::split;
+use crate::error::{Error, Result};
+use crate::field::Normalisation;
+use crate::model::Model;
+use crate::residual::real::Real;
+use crate::stream::{Reader, Writer};
+
+/// The grid is at most the step over 2^GRID_BITS (docs/design.md, determinism).
+const GRID_BITS: f64 = 10.0;
+
+/// The power of two that the model's outputs are snapped to in a segment whose first step is `step`.
+pub(crate) fn grid(step: Step) -> f32 {
+    libm::exp2(libm::floor(libm::log2(step.value()) - GRID_BITS)) as f32
+}
+
+/// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value of
+/// every graph differs by one grid step: the worst case that the encoder's margin covers (docs/design.md, determinism).
+pub(crate) const FLIP_GAIN: f64 = 3.0;
+
+/// The interpolator for frames of `[h][w]`, its correction snapped to `grid`.
+pub(crate) fn interpolator<'a>(model: &'a Model, h: usize, w: usize, grid: f32) -> Box<Interpolator<'a>> {
+    Box::new(move |references: References<'_>, step: f64, out: &mut Vec<f32>| {
+        let used = correction(model, &references, h, w, step as f32, out)?;
+        if used {
+            model.snap(out, grid);
+        }
+        Ok(used)
+    })
+}
+
+/// The model's tiles of a frame: first row, first column, rows, columns.
+fn tiles(model: &Model, h: usize, w: usize) -> Result<Vec<[usize; 4]>> {
+    let part = model.latents()?;
+    let rows = split(h, part.align, part.max_tile);
+    let columns = split(w, part.align, part.max_tile);
+    Ok(rows
+        .iter()
+        .flat_map(|r| columns.iter().map(|c| [r.start, c.start, r.len(), c.len()]))
+        .collect())
+}
+
+/// Working units to the model's: the field's values less its mean, over its range.
+fn unit(normalisation: &Normalisation) -> f32 {
+    (normalisation.scale() / (normalisation.max - normalisation.min)) as f32
+}
+
+/// What the autoencoder makes of a window: its bytes, and the reconstruction in working units, snapped.
+pub(crate) struct CodedLatents<R> {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) frames: Vec<R>,
+}
+
+/// Runs a window `frames [count][h][w]` through the autoencoder with a gain.
+///
+/// # Errors
+/// As the graphs'.
+pub(crate) fn encode_latents<R: Real>(
+    model: &Model,
+    frames: &[R],
+    count: usize,
+    h: usize,
+    w: usize,
+    normalisation: &Normalisation,
+    grid: f32,
+    gain: usize,
+) -> Result<CodedLatents<R>> {
+    let unit = unit(normalisation);
+    let mut out = CodedLatents { bytes: Vec::new(), frames: vec![R::default(); frames.len()] };
+    let mut writer = Writer::default();
+    for [y0, x0, tile_h, tile_w] in tiles(model, h, w)? {
+        let mut tile = Vec::with_capacity(count * tile_h * tile_w);
+        for t in 0..count {
+            for y in 0..tile_h {
+                let row = &frames[(t * h + y0 + y) * w + x0..][..tile_w];
+                tile.extend(row.iter().map(|v| v.to_f64() as f32 * unit));
+            }
+        }
+        let (bytes, mut reconstruction) = analyse(model, &tile, count, tile_h, tile_w)?.encode(model, gain)?;
+        writer.varint(bytes.len() as u64);
+        writer.bytes.extend_from_slice(&bytes);
+        place(model, &mut reconstruction, &mut out.frames, [y0, x0, tile_h, tile_w], count, h, w, unit, grid);
+    }
+    out.bytes = writer.bytes;
+    Ok(out)
+}
+
+/// Snaps a tile's reconstruction in working units and adds it to the window's frames.
+#[allow(clippy::too_many_arguments)]
+fn place<R: Real>(
+    model: &Model,
+    reconstruction: &mut [f32],
+    frames: &mut [R],
+    [y0, x0, tile_h, tile_w]: [usize; 4],
+    count: usize,
+    h: usize,
+    w: usize,
+    unit: f32,
+    grid: f32,
+) {
+    for v in reconstruction.iter_mut() {
+        *v /= unit;
+    }
+    model.snap(reconstruction, grid);
+    for t in 0..count {
+        for y in 0..tile_h {
+            let row = &mut frames[(t * h + y0 + y) * w + x0..][..tile_w];
+            for (slot, &v) in row.iter_mut().zip(&reconstruction[(t * tile_h + y) * tile_w..]) {
+                *slot += R::from_f64(f64::from(v));
+            }
+        }
+    }
+}
+
+/// Reads a segment's latents window by window.
+pub(crate) struct LatentReader<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> LatentReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { reader: Reader::new(bytes) }
+    }
+
+    /// Adds the next window's reconstruction to `frames [count][h][w]`.
+    ///
+    /// # Errors
+    /// `Corrupt`, or what the model says.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn add<R: Real>(
+        &mut self,
+        model: &Model,
+        frames: &mut [R],
+        count: usize,
+        h: usize,
+        w: usize,
+        normalisation: &Normalisation,
+        grid: f32,
+    ) -> Result<()> {
+        let unit = unit(normalisation);
+        for tile in tiles(model, h, w)? {
+            let length = self.reader.length()?;
+            let bytes = self.reader.bytes(length)?;
+            let mut reconstruction = decode_tile(model, bytes, count, tile[2], tile[3], 1)?;
+            place(model, &mut reconstruction, frames, tile, count, h, w, unit, grid);
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing is left over.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn finish(&self) -> Result<()> {
+        if self.reader.remaining() > 0 {
+            return Err(Error::corrupt("latents are left over"));
+        }
+        Ok(())
+    }
+}
