@@ -18,7 +18,7 @@ mod manifest;
 mod package;
 mod places;
 mod tables;
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 pub(crate) mod testing;
 
 #[cfg(not(feature = "onnx"))]

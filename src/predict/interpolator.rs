@@ -218,5 +218,5 @@ fn sum(a: &[f32], f: impl Fn(f64, f64) -> f64, b: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 mod tests;

@@ -282,5 +282,5 @@ fn synthesise(
     Ok(out)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 mod tests;
