@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `manifest`, `tables` | the package's files, parsed and checked |
 //! | `package`, `places` | packages in folders and inside the library; the search path |
+//! | `ranks` | this process among the node's others: its GPU, its threads |
 //! | `runtime` | ONNX Runtime, loaded while the program runs |
 //! | `graph`, `session` | what a graph takes and gives; a graph made ready on a device |
 
@@ -17,6 +18,7 @@ mod graph;
 mod manifest;
 mod package;
 mod places;
+mod ranks;
 mod tables;
 #[cfg(all(test, feature = "onnx"))]
 pub(crate) mod testing;
@@ -38,11 +40,13 @@ pub use runtime::{RuntimeStatus, status};
 pub use tables::{PRECISION, Row, Tables, Y_ROWS};
 
 pub(crate) use graph::{Feed, GraphKind};
+pub(crate) use ranks::default_threads;
 pub(crate) use session::{Graph, Provider};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Device, Options};
 use package::hex;
+use ranks::affinity;
 use session::Setup;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -70,13 +74,9 @@ fn key(hash: [u8; 32], options: &Options) -> Key {
     (hash, device, threads(options))
 }
 
-fn affinity() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Threads of one run: the option, or as many as the process's affinity mask allows.
+/// Threads of one run: the option, or this process's share of the node.
 fn threads(options: &Options) -> usize {
-    options.threads.unwrap_or_else(affinity).max(1)
+    options.threads.unwrap_or_else(default_threads).max(1)
 }
 
 impl Model {
