@@ -1,7 +1,8 @@
 //! `manifest.json` of a model package: what is in it, and the checks that it must pass before anything else is read.
 //!
-//! In: the bytes of a manifest, from anyone. Out: a [`Manifest`] whose every number lies within the limits below, so that
-//! what follows may multiply and allocate by them; or an error that says which entry is wrong and what was expected.
+//! In: the bytes of a manifest, from anyone. Out: a [`Manifest`] whose every number lies within the limits below, so
+//! that what follows may multiply and allocate by them; or an error that says which entry is wrong and what was
+//! expected.
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::Deserialize;

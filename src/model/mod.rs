@@ -1,8 +1,8 @@
 //! The foundation model: packages, ONNX Runtime, and sessions.
 //!
-//! In: options, or the name and hash that a stream stores. Out: a [`Model`], loaded once per process for a package, device
-//! and number of threads, usable from several threads at once. Nothing here knows what the graphs are for: the host sides
-//! of their contracts (`docs/model-package.md`) are in `predict`.
+//! In: options, or the name and hash that a stream stores. Out: a [`Model`], loaded once per process for a package,
+//! device and number of threads, usable from several threads at once. Nothing here knows what the graphs are for: the
+//! host sides of their contracts (`docs/model-package.md`) are in `predict`.
 //!
 //! | module | what it is for |
 //! | --- | --- |
@@ -212,7 +212,8 @@ impl Model {
     /// A graph, made ready at its first use.
     ///
     /// # Errors
-    /// `Model` where the package has no such graph, or it is not as the contract says; `Runtime` where it does not load.
+    /// `Model` where the package has no such graph, or it is not as the contract says; `Runtime` where it does not
+    /// load.
     pub fn graph(&self, kind: GraphKind) -> Result<Arc<Graph>> {
         let mut slot = self.graphs[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(graph) = &*slot {
@@ -265,14 +266,15 @@ const CPU_BATCH_PIXELS: usize = 256 * 256;
 /// Points of a run on a GPU.
 const GPU_BATCH_PIXELS: usize = 16 * CPU_BATCH_PIXELS;
 
-/// Rounds `value` to the nearest multiple of `grid`, ties to even; `grid` is a power of two, so that the scaling is exact.
+/// Rounds `value` to the nearest multiple of `grid`, ties to even; `grid` is a power of two, so that the scaling is
+/// exact.
 pub(crate) fn snap(value: f32, grid: f32) -> f32 {
     (value / grid).round_ties_even() * grid
 }
 
 impl Model {
-    /// Snaps every value to `grid` (a power of two, in the values' units), which is how float graphs' output becomes the
-    /// same on every device.
+    /// Snaps every value to `grid` (a power of two, in the values' units), which is how float graphs' output becomes
+    /// the same on every device.
     pub fn snap(&self, values: &mut [f32], grid: f32) {
         #[cfg(test)]
         self.perturb(values, grid);

@@ -42,8 +42,8 @@ pub(super) fn affinity() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Threads where none are asked for: the processors of the affinity mask; where the launcher left that mask at the whole
-/// node, this process's share of them.
+/// Threads where none are asked for: the processors of the affinity mask; where the launcher left that mask at the
+/// whole node, this process's share of them.
 pub(crate) fn default_threads() -> usize {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|list| count(&list));
     share(affinity(), online, first_number(&LOCAL_SIZE))

@@ -1,7 +1,7 @@
 //! Sessions of ONNX Runtime: a graph made ready to run on a device, its ports checked against the contract.
 //!
-//! In: a graph's bytes and the [`Port`]s it must have. Out: [`Graph::run`], usable from several threads at once, with the
-//! shapes of what comes back checked.
+//! In: a graph's bytes and the [`Port`]s it must have. Out: [`Graph::run`], usable from several threads at once, with
+//! the shapes of what comes back checked.
 
 use super::FileBytes;
 use super::graph::{Axis, Feed, Port};
@@ -107,8 +107,8 @@ pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
     builder(setup)?.commit_from_memory(bytes)
 }
 
-/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open are
-/// accepted too.
+/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open
+/// are accepted too.
 fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Result<(), String> {
     let outlet = outlets.iter().find(|outlet| outlet.name() == port.name).ok_or_else(|| {
         let names: Vec<&str> = outlets.iter().map(Outlet::name).collect();
@@ -150,8 +150,8 @@ impl Graph {
         let session = open_session(&bytes, setup).map_err(|error| match setup.provider {
             Provider::Cpu => Error::new(ErrorKind::Model, format!("{name} cannot be loaded: {}", error.message())),
             Provider::Cuda(index) => failed(format!(
-                "device=cuda:{index} cannot be used by the ONNX Runtime at {}: {}; it needs an NVIDIA driver, and CUDA's and \
-                 cuDNN's libraries on the loader's path",
+                "device=cuda:{index} cannot be used by the ONNX Runtime at {}: {}; it needs an NVIDIA driver, and \
+                 CUDA's and cuDNN's libraries on the loader's path",
                 runtime::location(),
                 error.message().trim()
             )),
@@ -169,8 +169,8 @@ impl Graph {
         Ok(Self { name: name.to_owned(), bytes, setup, inputs, outputs, pool, returned: Condvar::new() })
     }
 
-    /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes` are
-    /// the shapes that they must have.
+    /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes`
+    /// are the shapes that they must have.
     ///
     /// # Errors
     /// `Runtime` where the run fails, or an output has another shape.

@@ -21,8 +21,8 @@ pub(crate) fn runtime() {
     }
 }
 
-/// Seconds that this thread takes for one of `runs` runs, as the kernel counts them: other programs on the machine do not
-/// matter, and its ticks of milliseconds matter little over many runs.
+/// Seconds that this thread takes for one of `runs` runs, as the kernel counts them: other programs on the machine do
+/// not matter, and its ticks of milliseconds matter little over many runs.
 pub(crate) fn thread_seconds(runs: usize, mut run: impl FnMut()) -> f64 {
     let nanoseconds = || {
         let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
