@@ -35,7 +35,7 @@ const GAIN_LIMITS: (f32, f32) = (1e-4, 1e4);
 /// A checked manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
-    /// The manifest's format, [`FORMAT`].
+    /// The manifest's format, 1.
     pub format: u32,
     /// The package's name: letters, digits, `-`, `_` and `.`.
     pub name: String,

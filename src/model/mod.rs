@@ -1,6 +1,6 @@
 //! The foundation model: packages, ONNX Runtime, and sessions.
 //!
-//! In: options, or the name and hash that a stream stores. Out: a [`Model`], loaded once per process for a package,
+//! In: options, or the name and hash that a stream stores. Out: a `Model`, loaded once per process for a package,
 //! device and number of threads, usable from several threads at once. Nothing here knows what the graphs are for: the
 //! host sides of their contracts (`docs/model-package.md`) are in `predict`.
 //!
@@ -24,6 +24,7 @@ mod tables;
 pub(crate) mod testing;
 
 #[cfg(not(feature = "onnx"))]
+#[allow(dead_code)] // parts are there for the types of their callers only
 mod absent;
 #[cfg(feature = "onnx")]
 mod runtime;
