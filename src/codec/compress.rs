@@ -28,7 +28,7 @@ const BATCH: usize = 16;
 /// Segments whose samples set the first step.
 const PROBES: usize = 8;
 /// Passes over the field until its bound holds.
-const PASSES: usize = 3;
+const PASSES: usize = 4;
 /// The step over the half-width of a pointwise bound.
 const POINTWISE_STEP: f64 = 1.5;
 /// Squared errors grow with the step to about this power.
@@ -160,6 +160,15 @@ struct Done {
     uses_model: bool,
 }
 
+/// How a pass over the segments ended.
+enum Pass {
+    Done(Done),
+    /// The segments before the last left too little of the error budget.
+    Overspent,
+    /// The working precision does not reach the bound.
+    Impossible,
+}
+
 /// A segment, encoded and checked.
 struct Piece {
     encoded: Encoded,
@@ -172,14 +181,20 @@ impl<T: Element> Job<'_, T> {
     fn run<R: Kernel>(&self, stages: &mut StageSeconds) -> Result<Option<Done>> {
         let scale = self.shared.normalisation.scale();
         let mut tighten = 1.0;
+        let mut caution = 1.0;
         for pass in 0..PASSES {
             let budget = match self.target {
                 Target::Rms(rms) => Some((rms / scale).powi(2) * self.valid as f64 * tighten),
                 Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
                 Target::Pointwise(_) => None,
             };
-            let Some(done) = self.pass::<R>(budget, stages)? else {
-                return Ok(None);
+            let done = match self.pass::<R>(budget, caution, stages)? {
+                Pass::Done(done) => done,
+                Pass::Overspent => {
+                    caution *= 0.85;
+                    continue;
+                }
+                Pass::Impossible => return Ok(None),
             };
             let flips = self.flips(&done);
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
@@ -216,7 +231,7 @@ impl<T: Element> Job<'_, T> {
     }
 
     /// Codes every segment once.
-    fn pass<R: Kernel>(&self, budget: Option<f64>, stages: &mut StageSeconds) -> Result<Option<Done>> {
+    fn pass<R: Kernel>(&self, budget: Option<f64>, caution: f64, stages: &mut StageSeconds) -> Result<Pass> {
         let begin = Instant::now();
         let count = self.cut.segments.len();
         let probes: Vec<usize> = (0..PROBES.min(count)).map(|k| (2 * k + 1) * count / (2 * PROBES.min(count))).collect();
@@ -226,8 +241,8 @@ impl<T: Element> Job<'_, T> {
             .map(|&k| Sample::take(&self.source(k), &self.shared, if count > 1 { Effort::Fast } else { effort }))
             .collect();
         let scale = self.shared.normalisation.scale();
-        let Some(mut step) = self.first_step(&samples, budget, scale)? else {
-            return Ok(None);
+        let Some(mut step) = self.first_step(&samples, budget, scale)?.map(|step| step * caution) else {
+            return Ok(Pass::Impossible);
         };
         stages.choose += begin.elapsed().as_secs_f64();
         let mut done = Done { sections: Vec::with_capacity(count), errors: Errors::default(), uses_model: false };
@@ -240,10 +255,15 @@ impl<T: Element> Job<'_, T> {
             let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
             let last = end == count;
             let goal = Goal { step, budget: budget.filter(|_| last).map(|budget| budget - spent) };
+            if goal.budget.is_some_and(|left| left <= 0.0) {
+                return Ok(Pass::Overspent);
+            }
             let pieces = self.tools.map(next..end, |k| self.piece::<R>(k, goal))?;
             for (k, piece) in (next..end).zip(pieces) {
                 let Some(piece) = piece else {
-                    return Ok(None);
+                    // With little left for the last segment, finer steps before it help; else nothing will.
+                    let starved = last && count > 1 && caution > 0.6;
+                    return Ok(if starved { Pass::Overspent } else { Pass::Impossible });
                 };
                 spent += piece.encoded.squared_error;
                 values_left -= size(k);
@@ -260,7 +280,7 @@ impl<T: Element> Job<'_, T> {
             }
             next = end;
         }
-        Ok(Some(done))
+        Ok(Pass::Done(done))
     }
 
     /// The step at which the samples come out at the budget.

@@ -133,8 +133,7 @@ impl Codec {
     /// # Errors
     /// `Runtime` where threads cannot be started.
     pub fn new(options: Options) -> Result<Self> {
-        // As many as the affinity mask allows, unless told.
-        let threads = options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let threads = options.threads.unwrap_or_else(crate::model::default_threads);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|k| format!("fieldpress-{k}"))

@@ -1,13 +1,13 @@
 //! The latents' entropy coder: rANS with the package's integer tables.
 //!
-//! In: values and the [`Row`] that models each. Out: bytes; and back. Coding is integer arithmetic throughout, so the same
-//! rows and values give the same bytes on every machine. Any bytes decode to an error or to values within the limit asked
-//! for, in time and memory proportional to the values asked for and the bytes given.
+//! In: values and the [`Row`] that models each. Out: bytes; and back. Coding is integer arithmetic throughout, so the
+//! same rows and values give the same bytes on every machine. Any bytes decode to an error or to values within the
+//! limit asked for, in time and memory proportional to the values asked for and the bytes given.
 //!
-//! The coder is `constriction`'s (state 64 bits, words of 32, precision 16). The crate `rans` was the other candidate: it
-//! wraps C code that reads beyond the end of bytes that are cut short and panics on empty ones; `constriction` is Rust
-//! alone, checks every read, is maintained by people who research such coders, and takes distributions of ours through a
-//! trait.
+//! The coder is `constriction`'s (state 64 bits, words of 32, precision 16). The crate `rans` was the other candidate:
+//! it wraps C code that reads beyond the end of bytes that are cut short and panics on empty ones; `constriction` is
+//! Rust alone, checks every read, is maintained by people who research such coders, and takes distributions of ours
+//! through a trait.
 //!
 //! A value outside its row is coded as the row's escape symbol and an Exp-Golomb code of its zigzag `u` in bits of
 //! probability one half: with `n = u + 1` of `k + 1` binary digits, `k` zeros, a one, and the `k` lower digits of `n`,
@@ -248,7 +248,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_come_back(rows in rows(), values in prop::collection::vec(prop_oneof![4 => -60i32..60, 1 => -MAX_VALUE..=MAX_VALUE], 0..300)) {
+        fn values_come_back(
+            rows in rows(),
+            values in prop::collection::vec(prop_oneof![4 => -60i32..60, 1 => -MAX_VALUE..=MAX_VALUE], 0..300),
+        ) {
             let mut encoder = LatentsEncoder::default();
             for (index, value) in values.iter().enumerate() {
                 encoder.put(&rows[index % rows.len()], *value);
@@ -262,7 +265,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_give_values_or_errors(rows in rows(), bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0usize..400) {
+        fn any_bytes_give_values_or_errors(
+            rows in rows(),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            count in 0usize..400,
+        ) {
             let Ok(mut decoder) = LatentsDecoder::new(&bytes) else { return Ok(()) };
             for index in 0..count {
                 match decoder.get(&rows[index % rows.len()], 127) {

@@ -12,8 +12,8 @@ pub(crate) struct Variant {
     pub graph: Graph,
 }
 
-/// The model's own graph, the one in f64 and the one with its channels permuted, each on one and two threads and at every
-/// level of graph optimisation. The latter two are exported together with the package (`tests/assets/hyper`).
+/// The model's own graph, the one in f64 and the one with its channels permuted, each on one and two threads and at
+/// every level of graph optimisation. The latter two are exported together with the package (`tests/assets/hyper`).
 pub(crate) fn hyper_decoders(model: &Model) -> Vec<Variant> {
     let part = model.latents().unwrap();
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/assets/hyper");

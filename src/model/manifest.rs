@@ -1,7 +1,8 @@
 //! `manifest.json` of a model package: what is in it, and the checks that it must pass before anything else is read.
 //!
-//! In: the bytes of a manifest, from anyone. Out: a [`Manifest`] whose every number lies within the limits below, so that
-//! what follows may multiply and allocate by them; or an error that says which entry is wrong and what was expected.
+//! In: the bytes of a manifest, from anyone. Out: a [`Manifest`] whose every number lies within the limits below, so
+//! that what follows may multiply and allocate by them; or an error that says which entry is wrong and what was
+//! expected.
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -34,7 +35,7 @@ const GAIN_LIMITS: (f32, f32) = (1e-4, 1e4);
 /// A checked manifest.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
-    /// The manifest's format, [`FORMAT`].
+    /// The manifest's format, 1.
     pub format: u32,
     /// The package's name: letters, digits, `-`, `_` and `.`.
     pub name: String,

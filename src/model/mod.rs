@@ -1,13 +1,14 @@
 //! The foundation model: packages, ONNX Runtime, and sessions.
 //!
-//! In: options, or the name and hash that a stream stores. Out: a [`Model`], loaded once per process for a package, device
-//! and number of threads, usable from several threads at once. Nothing here knows what the graphs are for: the host sides
-//! of their contracts (`docs/model-package.md`) are in `predict`.
+//! In: options, or the name and hash that a stream stores. Out: a `Model`, loaded once per process for a package,
+//! device and number of threads, usable from several threads at once. Nothing here knows what the graphs are for: the
+//! host sides of their contracts (`docs/model-package.md`) are in `predict`.
 //!
 //! | module | what it is for |
 //! | --- | --- |
 //! | `manifest`, `tables` | the package's files, parsed and checked |
 //! | `package`, `places` | packages in folders and inside the library; the search path |
+//! | `ranks` | this process among the node's others: its GPU, its threads |
 //! | `runtime` | ONNX Runtime, loaded while the program runs |
 //! | `graph`, `session` | what a graph takes and gives; a graph made ready on a device |
 
@@ -17,11 +18,13 @@ mod graph;
 mod manifest;
 mod package;
 mod places;
+mod ranks;
 mod tables;
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 pub(crate) mod testing;
 
 #[cfg(not(feature = "onnx"))]
+#[allow(dead_code)] // parts are there for the types of their callers only
 mod absent;
 #[cfg(feature = "onnx")]
 mod runtime;
@@ -38,11 +41,13 @@ pub use runtime::{RuntimeStatus, status};
 pub use tables::{PRECISION, Row, Tables, Y_ROWS};
 
 pub(crate) use graph::{Feed, GraphKind};
+pub(crate) use ranks::default_threads;
 pub(crate) use session::{Graph, Provider};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Device, Options};
 pub(crate) use package::hex;
+use ranks::affinity;
 use session::Setup;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -70,13 +75,9 @@ fn key(hash: [u8; 32], options: &Options) -> Key {
     (hash, device, threads(options))
 }
 
-fn affinity() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Threads of one run: the option, or as many as the process's affinity mask allows.
+/// Threads of one run: the option, or this process's share of the node.
 fn threads(options: &Options) -> usize {
-    options.threads.unwrap_or_else(affinity).max(1)
+    options.threads.unwrap_or_else(default_threads).max(1)
 }
 
 impl Model {
@@ -212,7 +213,8 @@ impl Model {
     /// A graph, made ready at its first use.
     ///
     /// # Errors
-    /// `Model` where the package has no such graph, or it is not as the contract says; `Runtime` where it does not load.
+    /// `Model` where the package has no such graph, or it is not as the contract says; `Runtime` where it does not
+    /// load.
     pub fn graph(&self, kind: GraphKind) -> Result<Arc<Graph>> {
         let mut slot = self.graphs[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(graph) = &*slot {
@@ -265,14 +267,15 @@ const CPU_BATCH_PIXELS: usize = 256 * 256;
 /// Points of a run on a GPU.
 const GPU_BATCH_PIXELS: usize = 16 * CPU_BATCH_PIXELS;
 
-/// Rounds `value` to the nearest multiple of `grid`, ties to even; `grid` is a power of two, so that the scaling is exact.
+/// Rounds `value` to the nearest multiple of `grid`, ties to even; `grid` is a power of two, so that the scaling is
+/// exact.
 pub(crate) fn snap(value: f32, grid: f32) -> f32 {
     (value / grid).round_ties_even() * grid
 }
 
 impl Model {
-    /// Snaps every value to `grid` (a power of two, in the values' units), which is how float graphs' output becomes the
-    /// same on every device.
+    /// Snaps every value to `grid` (a power of two, in the values' units), which is how float graphs' output becomes
+    /// the same on every device.
     pub fn snap(&self, values: &mut [f32], grid: f32) {
         #[cfg(test)]
         self.perturb(values, grid);

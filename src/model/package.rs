@@ -249,8 +249,8 @@ fn find_in(
     }
     let list = |items: Vec<String>| if items.is_empty() { "none".into() } else { items.join(", ") };
     Err(bad(format!(
-        "the stream needs model '{name}' with hash {}, which was not found; packages found with another hash: {}; folders \
-         searched: {}; name the package's folder by the option model=PATH, or its parent folder in {MODEL_PATH}",
+        "the stream needs model '{name}' with hash {}, which was not found; packages found with another hash: {}; \
+         folders searched: {}; name the package's folder by the option model=PATH, or its parent folder in {MODEL_PATH}",
         hex(hash),
         list(others),
         list(path.iter().map(|folder| folder.display().to_string()).collect()),

@@ -1,5 +1,5 @@
-//! Folders that belong to this installation: where the executable lies, and where the shared library lies that this code
-//! is in. Both are places to look for ONNX Runtime and for model packages.
+//! Folders that belong to this installation: where the executable lies, and where the shared library lies that this
+//! code is in. Both are places to look for ONNX Runtime and for model packages.
 
 use std::path::{Path, PathBuf};
 

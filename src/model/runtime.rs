@@ -96,7 +96,8 @@ fn load() -> Result<Loaded> {
         None => {
             let folders: Vec<String> = own_folders().iter().map(|folder| folder.display().to_string()).collect();
             format!(
-                "looked for {} in {} (and their lib folders), then by the system's loader, as neither {OWN_PATH} nor {DYLIB_PATH} is set",
+                "looked for {} in {} (and their lib folders), then by the system's loader, as neither \
+                 {OWN_PATH} nor {DYLIB_PATH} is set",
                 library_name(),
                 folders.join(", ")
             )
@@ -106,7 +107,8 @@ fn load() -> Result<Loaded> {
     Err(Error::new(
         ErrorKind::Runtime,
         format!(
-            "ONNX Runtime could not be loaded: {looked}: {why}; set {OWN_PATH} to the file or folder of its shared library"
+            "ONNX Runtime could not be loaded: {looked}: {why}; set {OWN_PATH} to the file or folder of its \
+             shared library"
         ),
     ))
 }

@@ -1,10 +1,11 @@
 //! Sessions of ONNX Runtime: a graph made ready to run on a device, its ports checked against the contract.
 //!
-//! In: a graph's bytes and the [`Port`]s it must have. Out: [`Graph::run`], usable from several threads at once, with the
-//! shapes of what comes back checked.
+//! In: a graph's bytes and the [`Port`]s it must have. Out: [`Graph::run`], usable from several threads at once, with
+//! the shapes of what comes back checked.
 
 use super::FileBytes;
 use super::graph::{Axis, Feed, Port};
+use super::ranks::default_gpu;
 use super::runtime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Device;
@@ -13,12 +14,7 @@ use ort::ep::{CUDA, ExecutionProvider};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Variables in which MPI launchers give a process's rank on its node.
-const LOCAL_RANK: [&str; 5] =
-    ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID", "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK"];
 
 /// Where sessions run, once it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,24 +80,6 @@ pub(crate) fn providers(device: Device) -> Result<(Provider, bool)> {
     }
 }
 
-/// The GPU of this process: the local MPI rank, wrapped around the node's GPUs.
-fn default_gpu() -> u32 {
-    let number = |name: &&str| std::env::var(name).ok().and_then(|value| value.trim().parse::<u32>().ok());
-    gpu_of_rank(LOCAL_RANK.iter().find_map(number).unwrap_or(0), visible_gpus())
-}
-
-fn gpu_of_rank(rank: u32, gpus: usize) -> u32 {
-    rank % u32::try_from(gpus.max(1)).unwrap_or(u32::MAX)
-}
-
-/// GPUs that CUDA will count: those of CUDA_VISIBLE_DEVICES where it is set, else the driver's.
-fn visible_gpus() -> usize {
-    if let Ok(visible) = std::env::var("CUDA_VISIBLE_DEVICES") {
-        return visible.split(',').map(str::trim).take_while(|id| !id.is_empty() && *id != "-1").count();
-    }
-    std::fs::read_dir(Path::new("/proc/driver/nvidia/gpus")).map_or(0, |entries| entries.count())
-}
-
 fn builder(setup: Setup) -> ort::Result<SessionBuilder> {
     let environment = runtime::environment().map_err(ort::Error::wrap)?;
     let level = match setup.optimization {
@@ -129,8 +107,8 @@ pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
     builder(setup)?.commit_from_memory(bytes)
 }
 
-/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open are
-/// accepted too.
+/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open
+/// are accepted too.
 fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Result<(), String> {
     let outlet = outlets.iter().find(|outlet| outlet.name() == port.name).ok_or_else(|| {
         let names: Vec<&str> = outlets.iter().map(Outlet::name).collect();
@@ -172,9 +150,10 @@ impl Graph {
         let session = open_session(&bytes, setup).map_err(|error| match setup.provider {
             Provider::Cpu => Error::new(ErrorKind::Model, format!("{name} cannot be loaded: {}", error.message())),
             Provider::Cuda(index) => failed(format!(
-                "device=cuda:{index} cannot be used by the ONNX Runtime at {}: {}",
+                "device=cuda:{index} cannot be used by the ONNX Runtime at {}: {}; it needs an NVIDIA driver, and \
+                 CUDA's and cuDNN's libraries on the loader's path",
                 runtime::location(),
-                error.message()
+                error.message().trim()
             )),
         })?;
         let (inputs, outputs) = ports;
@@ -190,8 +169,8 @@ impl Graph {
         Ok(Self { name: name.to_owned(), bytes, setup, inputs, outputs, pool, returned: Condvar::new() })
     }
 
-    /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes` are
-    /// the shapes that they must have.
+    /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes`
+    /// are the shapes that they must have.
     ///
     /// # Errors
     /// `Runtime` where the run fails, or an output has another shape.
@@ -244,16 +223,5 @@ impl Graph {
             }
             pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_share_the_gpus_of_their_node() {
-        assert_eq!([0, 1, 2, 3, 4].map(|rank| gpu_of_rank(rank, 4)), [0, 1, 2, 3, 0]);
-        assert_eq!([0, 5].map(|rank| gpu_of_rank(rank, 0)), [0, 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! `tables.json`: the integer frequency tables that the latents' entropy coder uses.
 //!
-//! In: the bytes of the file, from anyone. Out: [`Tables`] whose rows are proper distributions over at least two symbols,
-//! so that coding with them can neither fail nor read beyond a row.
+//! In: the bytes of the file, from anyone. Out: [`Tables`] whose rows are proper distributions over at least two
+//! symbols, so that coding with them can neither fail nor read beyond a row.
 
 use super::manifest::Latents;
 use crate::error::{Error, ErrorKind, Result};

@@ -1,4 +1,5 @@
 use super::*;
+#[cfg(feature = "onnx")]
 use crate::model::testing::runtime;
 
 fn one_thread() -> Options {

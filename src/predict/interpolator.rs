@@ -1,8 +1,8 @@
 //! The interpolator's host side: what the graph is fed, and the correction that comes out (`docs/model-package.md`).
 //!
 //! In: two decoded frames around a target half-way between them, and the next outer ones where they are there. Out: the
-//! polynomial through them at the target, and what the model adds to it. All arithmetic is in a fixed order, so that two
-//! machines differ by no more than their graphs do.
+//! polynomial through them at the target, and what the model adds to it. All arithmetic is in a fixed order, so that
+//! two machines differ by no more than their graphs do.
 
 use super::tiles::{Cover, Span, gather};
 use crate::error::Result;
@@ -48,9 +48,9 @@ pub(crate) fn base(refs: &References<'_>, out: &mut Vec<f32>) {
     }
 }
 
-/// What the model adds to [`base`] for the frame half-way, `[h * w]` in the references' unit, not yet snapped; zeros where
-/// the references are equal over a whole tile. `step` is the quantiser step that the references were coded with, in their
-/// unit. `false`: there is no correction anywhere, and `out` holds zeros.
+/// What the model adds to [`base`] for the frame half-way, `[h * w]` in the references' unit, not yet snapped; zeros
+/// where the references are equal over a whole tile. `step` is the quantiser step that the references were coded with,
+/// in their unit. `false`: there is no correction anywhere, and `out` holds zeros.
 ///
 /// # Errors
 /// As [`Model::graph`], and `Runtime` where a run fails.
@@ -218,5 +218,5 @@ fn sum(a: &[f32], f: impl Fn(f64, f64) -> f64, b: &[f32]) -> f64 {
     lanes.iter().sum()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 mod tests;

@@ -3,9 +3,9 @@
 //! In: a tile of a window, `[frames, h, w]`, normalised by the field to [−1, 1]. Out: its section's bytes and the
 //! reconstruction that a decoder gives from them, at full, half or quarter resolution.
 //!
-//! Everything that decoding of the entropy-coded bytes depends on is an integer: the tables, the hyper-latents, and what
-//! the hyper-decoder makes of them. What the decoder graph makes of the values is float, and differs in its last bits
-//! between devices: the caller snaps it ([`Model::snap`]) before building on it.
+//! Everything that decoding of the entropy-coded bytes depends on is an integer: the tables, the hyper-latents, and
+//! what the hyper-decoder makes of them. What the decoder graph makes of the values is float, and differs in its last
+//! bits between devices: the caller snaps it ([`Model::snap`]) before building on it.
 
 use super::tiles::gather;
 use crate::entropy::{LATENTS_MAX_VALUE, LatentsDecoder, LatentsEncoder};
@@ -109,8 +109,8 @@ pub(crate) fn analyse(model: &Model, x: &[f32], frames: usize, h: usize, w: usiz
 }
 
 impl Analysis {
-    /// Codes the tile with a gain: its section's bytes, and what a decoder reconstructs from them, `[frames, h, w]`, not yet
-    /// snapped.
+    /// Codes the tile with a gain: its section's bytes, and what a decoder reconstructs from them, `[frames, h, w]`,
+    /// not yet snapped.
     ///
     /// # Errors
     /// `InvalidArgument` for a gain that the model does not have, else as [`Model::graph`].
@@ -151,8 +151,8 @@ pub(crate) fn encode_tile(
     analyse(model, x, frames, h, w)?.encode(model, gain_index)
 }
 
-/// The reconstruction of a tile from its section's bytes, `[frames, ⌈h / scale⌉, ⌈w / scale⌉]`, not yet snapped; `scale` is 1,
-/// 2 or 4.
+/// The reconstruction of a tile from its section's bytes, `[frames, ⌈h / scale⌉, ⌈w / scale⌉]`, not yet snapped;
+/// `scale` is 1, 2 or 4.
 ///
 /// # Errors
 /// `Corrupt` for bytes that are no such section, `Model` where the package lacks the scale's decoder, `InvalidArgument`
@@ -282,5 +282,5 @@ fn synthesise(
     Ok(out)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "onnx"))]
 mod tests;

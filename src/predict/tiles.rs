@@ -81,8 +81,8 @@ impl Cover {
     }
 }
 
-/// Divides an axis of `n` pixels into as few stretches of at most `largest` as will do, none overlapping, all starting at
-/// multiples of `align`, of lengths as equal as that allows. `largest` is a multiple of `align`.
+/// Divides an axis of `n` pixels into as few stretches of at most `largest` as will do, none overlapping, all starting
+/// at multiples of `align`, of lengths as equal as that allows. `largest` is a multiple of `align`.
 pub(crate) fn split(n: usize, align: usize, largest: usize) -> Vec<Range<usize>> {
     let units = n.div_ceil(align);
     let count = n.div_ceil(largest);
@@ -189,7 +189,12 @@ mod tests {
         }
 
         #[test]
-        fn covers_have_no_gaps(h in 1usize..3000, w in 1usize..3000, align in prop::sample::select(vec![1usize, 4, 16, 64]), tiles in 1usize..8, overlap in 0usize..64) {
+        fn covers_have_no_gaps(
+            (h, w) in (1usize..3000, 1usize..3000),
+            align in prop::sample::select(vec![1usize, 4, 16, 64]),
+            tiles in 1usize..8,
+            overlap in 0usize..64,
+        ) {
             let largest = align * tiles * 4;
             let cover = Cover::overlapping(h, w, align, largest, overlap);
             if cover.tiles().count() == 1 {

@@ -116,7 +116,8 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         if let Ok(manifest) = Manifest::parse(&bytes) {
-            prop_assert!(manifest.latents.is_none_or(|part| part.y_channels <= MAX_CHANNELS && part.align >= part.z_downsample));
+            let sound = |part: Latents| part.y_channels <= MAX_CHANNELS && part.align >= part.z_downsample;
+            prop_assert!(manifest.latents.is_none_or(sound));
         }
     }
 }

@@ -69,7 +69,11 @@ fn wrong_tables_are_refused() {
 
 proptest! {
     #[test]
-    fn intervals_and_quantiles_agree(cuts in prop::collection::btree_set(1u32..TOTAL, 1..50), min in -100i32..100, quantile in 0..TOTAL) {
+    fn intervals_and_quantiles_agree(
+        cuts in prop::collection::btree_set(1u32..TOTAL, 1..50),
+        min in -100i32..100,
+        quantile in 0..TOTAL,
+    ) {
         let mut cdf: Vec<u32> = [0].into_iter().chain(cuts).collect();
         cdf.push(TOTAL);
         let row = Row::new(min, cdf).unwrap();

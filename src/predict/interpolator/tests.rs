@@ -88,21 +88,24 @@ fn several_threads_share_a_model() {
     });
 }
 
-/// Not a test: prints megabytes per second of one thread. `cargo test --release -- --ignored --nocapture throughput`.
+/// Not a test: prints what one thread takes. `cargo test --release -- --ignored --nocapture interpolator_throughput`.
 #[test]
 #[ignore = "a measurement"]
-fn throughput() {
+fn interpolator_throughput() {
     let model = testing::model(&Options { threads: Some(1), ..Options::default() });
     for (h, w) in [(256, 256), (192, 288)] {
         let frames = frames(h, w);
+        let refs = references(&frames);
         let mut out = Vec::new();
-        correction(&model, &references(&frames), h, w, 0.01, &mut out).unwrap();
-        let best = (0..12).map(|_| {
-            let start = std::time::Instant::now();
-            correction(&model, &references(&frames), h, w, 0.01, &mut out).unwrap();
-            start.elapsed().as_secs_f64()
-        });
-        let best = best.fold(f64::INFINITY, f64::min);
-        println!("{h}x{w}: {:.2} ms, {:.2} MB/s", best * 1e3, (h * w * 4) as f64 / best / 1e6);
+        let whole = testing::thread_seconds(200, || assert!(correction(&model, &refs, h, w, 0.01, &mut out).unwrap()));
+        let cover = Cover::overlapping(h, w, model.interpolator().unwrap().align, 256, OVERLAP);
+        let host =
+            testing::thread_seconds(200, || Batch::new(&cover).add(&refs, (h, w), cover.tiles().next().unwrap(), 0.01));
+        println!(
+            "{h}x{w}: {:.2} ms ({:.2} before the graph), {:.2} MB/s",
+            whole * 1e3,
+            host * 1e3,
+            (h * w * 4) as f64 / whole / 1e6
+        );
     }
 }

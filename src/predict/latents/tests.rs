@@ -154,3 +154,25 @@ mod exactness {
         }
     }
 }
+
+/// Not a test: prints what one thread takes. `cargo test --release -- --ignored --nocapture latents_throughput`.
+#[test]
+#[ignore = "a measurement"]
+fn latents_throughput() {
+    let model = testing::model(&Options { threads: Some(1), ..Options::default() });
+    let (frames, h, w) = (8, 256, 256);
+    let x = window(frames, h, w);
+    let megabytes = (x.len() * 4) as f64 / 1e6;
+    let analysis = analyse(&model, &x, frames, h, w).unwrap();
+    let (bytes, _) = analysis.encode(&model, 1).unwrap();
+    let report =
+        |what: &str, seconds: f64| println!("{what}: {:.1} ms, {:.1} MB/s", seconds * 1e3, megabytes / seconds);
+    println!("{} bytes", bytes.len());
+    report("analyse", testing::thread_seconds(20, || drop(analyse(&model, &x, frames, h, w).unwrap())));
+    report("encode", testing::thread_seconds(20, || drop(analysis.encode(&model, 1).unwrap())));
+    report("decode", testing::thread_seconds(20, || drop(decode_tile(&model, &bytes, frames, h, w, 1).unwrap())));
+    report(
+        "decode at a quarter",
+        testing::thread_seconds(20, || drop(decode_tile(&model, &bytes, frames, h, w, 4).unwrap())),
+    );
+}
