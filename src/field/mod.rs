@@ -3,6 +3,8 @@
 //! In: the caller's slice. Out: a checked view that the codec gathers from, or scatters to, chunk by chunk. Nothing here
 //! copies a whole field.
 
+#[allow(dead_code)]
+pub(crate) mod mask;
 mod region;
 mod shape;
 
