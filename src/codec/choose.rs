@@ -19,8 +19,6 @@ pub(crate) struct Choice {
     pub(crate) method: Method,
     /// The autoencoder's gain, for the way `latents`.
     pub(crate) gain: usize,
-    /// The sample's squared error at the step it was tried with.
-    pub(crate) error: Option<f64>,
 }
 
 /// Frames of a sample: a key frame and the longest window.
@@ -40,8 +38,6 @@ pub(crate) struct Sample<R> {
     frames: Vec<R>,
     pub(crate) count: usize,
     layout: Layout,
-    /// Share of the segment's values.
-    pub(crate) share: f64,
 }
 
 impl<R: Kernel> Sample<R> {
@@ -76,7 +72,6 @@ impl<R: Kernel> Sample<R> {
             frames: frames.frames,
             count,
             layout: Layout::new(h, w),
-            share: (count * h * w) as f64 / total as f64,
         }
     }
 
@@ -144,7 +139,7 @@ pub(crate) fn choose<R: Kernel>(
 ) -> Result<Choice> {
     let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort) };
     if tools.options.effort == Effort::Fast {
-        return Ok(Choice { method: base, gain: 0, error: None });
+        return Ok(Choice { method: base, gain: 0 });
     }
     let mut search = Search { sample, step, best: None };
     let (layout, grid) = (&sample.layout, fm::grid(base.step));
@@ -204,7 +199,7 @@ pub(crate) fn choose<R: Kernel>(
     }
     Ok(match search.best {
         Some((_, choice)) => choice,
-        None => Choice { method: base, gain: 0, error: None },
+        None => Choice { method: base, gain: 0 },
     })
 }
 
@@ -268,7 +263,7 @@ impl<R: Kernel> Search<'_, R> {
         let bits = bits * (error / unit).max(1e-12).powf(ERROR_POWER);
         tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            self.best = Some((bits, Choice { method, gain, error: Some(error) }));
+            self.best = Some((bits, Choice { method, gain }));
         }
         Some(bits)
     }

@@ -2,9 +2,9 @@
 
 use super::choose::{Choice, Sample, choose, plain};
 use super::decoder::{Shared, decode};
-use super::encoder::{Encoded, Goal, Source, encode};
+use super::encoder::{Budget, Encoded, Goal, STEP_POWER, Source, dry_run, encode};
 use super::report::StageSeconds;
-use super::segment::Way;
+use super::segment::{Method, Way};
 use super::{Tools, flat, lossless};
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
 use crate::window::{Cut, original};
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// A compressed field and what was found on the way.
@@ -31,8 +32,10 @@ const PROBES: usize = 8;
 const PASSES: usize = 4;
 /// The step over the half-width of a pointwise bound.
 const POINTWISE_STEP: f64 = 1.5;
-/// Squared errors grow with the step to about this power.
-const STEP_POWER: f64 = 1.6;
+/// Dry runs over the probes, at most.
+const DRY_RUNS: usize = 4;
+/// How near to its budget a dry run must come for its step to be kept.
+const NEAR: f64 = 0.02;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -234,31 +237,43 @@ impl<T: Element> Job<'_, T> {
     fn pass<R: Kernel>(&self, budget: Option<f64>, caution: f64, stages: &mut StageSeconds) -> Result<Pass> {
         let begin = Instant::now();
         let count = self.cut.segments.len();
-        let probes: Vec<usize> = (0..PROBES.min(count)).map(|k| (2 * k + 1) * count / (2 * PROBES.min(count))).collect();
-        let effort = if self.tools.options.effort == Effort::High { Effort::Normal } else { self.tools.options.effort };
-        let samples: Vec<Sample<R>> = probes
-            .iter()
-            .map(|&k| Sample::take(&self.source(k), &self.shared, if count > 1 { Effort::Fast } else { effort }))
-            .collect();
-        let scale = self.shared.normalisation.scale();
-        let Some(mut step) = self.first_step(&samples, budget, scale)?.map(|step| step * caution) else {
+        let wanted = PROBES.min(count);
+        // Evenly spaced, and the last one, which settles the account.
+        let probes: Vec<usize> = (1..=wanted).map(|k| k * count / wanted - 1).collect();
+        let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * caution) else {
             return Ok(Pass::Impossible);
         };
+        let mut choices: HashMap<usize, Choice> = HashMap::new();
+        let chosen = self.tools.map(0..wanted, |k| self.choice::<R>(probes[k], step))?;
+        choices.extend(probes.iter().copied().zip(chosen));
+        let Some((refined, profile)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
+            return Ok(Pass::Impossible);
+        };
+        step = refined;
         stages.choose += begin.elapsed().as_secs_f64();
         let mut done = Done { sections: Vec::with_capacity(count), errors: Errors::default(), uses_model: false };
         let mut spent = 0.0;
         let mut values_left = self.field.shape().len();
-        let size = |k: usize| self.cut.segments[k].count * self.cut.segments[k].h * self.cut.segments[k].w;
         let mut next = 0;
         while next < count {
             // The last segment alone settles the account.
             let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
             let last = end == count;
-            let goal = Goal { step, budget: budget.filter(|_| last).map(|budget| budget - spent) };
-            if goal.budget.is_some_and(|left| left <= 0.0) {
+            let left = budget.filter(|_| last).map(|budget| budget - spent);
+            if left.is_some_and(|left| left <= 0.0) {
                 return Ok(Pass::Overspent);
             }
-            let pieces = self.tools.map(next..end, |k| self.piece::<R>(k, goal))?;
+            let goal = Goal {
+                step,
+                budget: left.map(|squared_error| Budget { squared_error, profile: profile.clone() }),
+            };
+            let pieces = self.tools.map(next..end, |k| {
+                let choice = match choices.get(&k) {
+                    Some(choice) => choice.clone(),
+                    None => self.choice::<R>(k, step)?,
+                };
+                self.piece::<R>(k, choice, &goal)
+            })?;
             for (k, piece) in (next..end).zip(pieces) {
                 let Some(piece) = piece else {
                     // With little left for the last segment, finer steps before it help; else nothing will.
@@ -266,14 +281,14 @@ impl<T: Element> Job<'_, T> {
                     return Ok(if starved { Pass::Overspent } else { Pass::Impossible });
                 };
                 spent += piece.encoded.squared_error;
-                values_left -= size(k);
+                values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
                 done.uses_model |= piece.choice.method.uses_model;
                 done.sections.push(piece.encoded.bytes);
                 stages.add(&piece.encoded.stages);
             }
             if let (Some(budget), false) = (budget, last) {
-                let seen: usize = (0..end).map(size).sum();
+                let seen: usize = (0..end).map(|k| self.size(k)).sum();
                 let per_value = spent / seen as f64;
                 let wanted = (budget - spent).max(budget * 1e-3) / values_left as f64;
                 step *= (wanted / per_value.max(f64::MIN_POSITIVE)).powf(0.5 / STEP_POWER).clamp(0.7, 1.4);
@@ -283,19 +298,21 @@ impl<T: Element> Job<'_, T> {
         Ok(Pass::Done(done))
     }
 
-    /// The step at which the samples come out at the budget.
-    fn first_step<R: Kernel>(&self, samples: &[Sample<R>], budget: Option<f64>, scale: f64) -> Result<Option<f64>> {
+    /// The step at which samples of the probes come out at the budget, coded without trials.
+    fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
         let Some(budget) = budget else {
+            let scale = self.shared.normalisation.scale();
             return Ok(Some(self.target.size() / scale * POINTWISE_STEP));
         };
+        let samples: Vec<Sample<R>> =
+            probes.iter().map(|&k| Sample::take(&self.source(k), &self.shared, Effort::Fast)).collect();
         let per_value = budget / self.valid as f64;
         let mut step = 3.0 * per_value.sqrt();
         for _ in 0..6 {
             let mut error = 0.0;
             let mut values = 0;
-            for sample in samples {
-                let method = plain(sample.count, Effort::Fast);
-                let Some(found) = sample.error(&method, step)? else {
+            for sample in &samples {
+                let Some(found) = sample.error(&plain(sample.count, Effort::Fast), step)? else {
                     return Ok(None);
                 };
                 error += found;
@@ -303,47 +320,109 @@ impl<T: Element> Job<'_, T> {
             }
             let ratio = per_value / (error / values as f64).max(f64::MIN_POSITIVE);
             step *= ratio.powf(1.0 / STEP_POWER).clamp(0.05, 4.0);
-            if (ratio - 1.0).abs() < 0.05 {
+            if (ratio - 1.0).abs() < 0.1 {
                 break;
             }
         }
         Ok(Some(step))
     }
 
-    /// Chooses, encodes and checks one segment.
-    fn piece<R: Kernel>(&self, index: usize, goal: Goal) -> Result<Option<Piece>> {
-        let source = self.source(index);
-        let begin = Instant::now();
-        let mut goal = goal;
-        let choice = if self.tools.options.effort == Effort::Fast {
-            let method = plain(source.segment.count, Effort::Fast);
-            Choice { method: super::segment::Method { step: Step::at_most(goal.step), ..method }, gain: 0, error: None }
-        } else {
-            let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
-            let choice = choose(&sample, source.segment.count, goal.step, self.tools, &self.shared)?;
-            // The chosen method's errors are not those of the method that set the step.
-            if let (Some(budget), Some(error)) = (goal.budget, choice.error) {
-                let wanted = budget * sample.share;
-                goal.step *= (wanted / error.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
+    /// Dry runs over whole probes until they come out at the budget: the step, and the profile of the last probe's windows.
+    fn refine<R: Kernel>(
+        &self,
+        probes: &[usize],
+        choices: &HashMap<usize, Choice>,
+        step: f64,
+        budget: Option<f64>,
+        caution: f64,
+    ) -> Result<Option<(f64, Vec<f64>)>> {
+        let Some(budget) = budget else {
+            return Ok(Some((step, Vec::new())));
+        };
+        let size = |k: &usize| self.size(*k);
+        let share = probes.iter().map(size).sum::<usize>() as f64 / self.field.shape().len() as f64;
+        let wanted = budget * share * caution;
+        let mut step = step;
+        let mut before: Option<(f64, f64)> = None;
+        let mut profile = Vec::new();
+        for run in 0..DRY_RUNS {
+            let errors = self.tools.map(0..probes.len(), |k| {
+                let source = self.source(probes[k]);
+                let choice = &choices[&probes[k]];
+                self.with_model(&source, choice, |model| {
+                    dry_run::<T, R>(&source, self.shared, &choice.method, step, model, choice.gain)
+                })
+            })?;
+            let Some(errors) = errors.into_iter().collect::<Option<Vec<Vec<f64>>>>() else {
+                return Ok(None);
+            };
+            let error: f64 = errors.iter().flatten().sum::<f64>().max(f64::MIN_POSITIVE);
+            let ratio = wanted / error;
+            let point = (step.ln(), error.ln());
+            let power = before.map_or(STEP_POWER, |b| ((point.1 - b.1) / (point.0 - b.0)).clamp(0.5, 3.0));
+            let power = if power.is_finite() { power } else { STEP_POWER };
+            let factor = ratio.powf(1.0 / power).clamp(0.2, 3.0);
+            before = Some(point);
+            profile = errors.into_iter().next_back().unwrap_or_default();
+            step *= factor;
+            for window in &mut profile {
+                *window *= factor.powf(power);
             }
-            choice
+            if (ratio - 1.0).abs() < NEAR || run + 1 == DRY_RUNS {
+                break;
+            }
+            // A small correction along the slope is as good as another run.
+            if run > 0 && (ratio - 1.0).abs() < 4.0 * NEAR {
+                break;
+            }
+        }
+        Ok(Some((step, profile)))
+    }
+
+    fn size(&self, index: usize) -> usize {
+        let segment = &self.cut.segments[index];
+        segment.count * segment.h * segment.w
+    }
+
+    /// Chooses how a segment is coded at about `step`.
+    fn choice<R: Kernel>(&self, index: usize, step: f64) -> Result<Choice> {
+        let source = self.source(index);
+        if self.tools.options.effort == Effort::Fast {
+            let method = plain(source.segment.count, Effort::Fast);
+            return Ok(Choice { method: Method { step: Step::at_most(step), ..method }, gain: 0 });
+        }
+        let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
+        choose(&sample, source.segment.count, step, self.tools, &self.shared)
+    }
+
+    /// Calls `f` with what a choice makes of the model.
+    fn with_model<O>(
+        &self,
+        source: &Source<'_, T>,
+        choice: &Choice,
+        f: impl FnOnce(ModelUse<'_>) -> Result<O>,
+    ) -> Result<O> {
+        let package = self.shared.package.filter(|_| choice.method.uses_model && choice.method.way == Way::Hierarchical);
+        let Some(package) = package else {
+            return f(ModelUse::Off);
         };
-        let seconds = begin.elapsed().as_secs_f64();
         let (h, w) = (source.segment.h, source.segment.w);
-        let grid = fm::grid(choice.method.step);
-        let interpolator = self.shared.package.map(|package| fm::interpolator(package, h, w, grid));
-        let model = match (&interpolator, choice.method.way) {
-            (Some(interpolator), Way::Hierarchical) if choice.method.uses_model => match self.tools.options.fm {
-                FmMode::On => ModelUse::Always(&**interpolator),
-                _ => ModelUse::Auto(&**interpolator),
-            },
-            _ => ModelUse::Off,
-        };
-        let encoded = encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)?;
+        let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step));
+        f(match self.tools.options.fm {
+            FmMode::On => ModelUse::Always(&*interpolator),
+            _ => ModelUse::Auto(&*interpolator),
+        })
+    }
+
+    /// Encodes and checks one segment.
+    fn piece<R: Kernel>(&self, index: usize, choice: Choice, goal: &Goal) -> Result<Option<Piece>> {
+        let source = self.source(index);
+        let encoded = self.with_model(&source, &choice, |model| {
+            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)
+        })?;
         let Some(mut encoded) = encoded else {
             return Ok(None);
         };
-        encoded.stages.choose += seconds;
         let begin = Instant::now();
         let errors = self.check::<R>(&source, &encoded.bytes)?;
         encoded.stages.check += begin.elapsed().as_secs_f64();

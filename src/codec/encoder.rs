@@ -34,13 +34,21 @@ impl<T> Source<'_, T> {
 }
 
 /// What a segment's encoder aims at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Goal {
-    /// The step to begin with, in working units.
+    /// The step, in working units.
     pub(crate) step: f64,
-    /// The sum of squared errors over valid points, in working units, that the segment must stay under and use up; `None`:
-    /// keep to the step.
-    pub(crate) budget: Option<f64>,
+    /// What the segment must stay under and use up; `None`: keep to the step.
+    pub(crate) budget: Option<Budget>,
+}
+
+/// An error budget for a segment.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    /// The sum of squared errors over valid points, in working units.
+    pub(crate) squared_error: f64,
+    /// What each window is expected to spend of it at the goal's step.
+    pub(crate) profile: Vec<f64>,
 }
 
 /// An encoded segment.
@@ -108,7 +116,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     source: &Source<'_, T>,
     shared: Shared<'_>,
     method: &Method,
-    goal: Goal,
+    goal: &Goal,
     model: ModelUse<'_>,
     gain: usize,
 ) -> Result<Option<Encoded>> {
@@ -128,7 +136,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut frames = Frames::<R>::default();
     let mut values: Vec<T> = Vec::new();
     let mut exact: Vec<T> = Vec::new();
-    let mut rate = Rate::new(goal, segment.count);
+    let mut rate = Rate { goal, spent: 0.0 };
     let mut corrected = false;
     let windows = method.windows(segment.count);
     let mut first = 0;
@@ -140,24 +148,14 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         }
         out.stages.field += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let predicted = match (method.way, shared.package) {
-            (Way::Latents, Some(package)) => {
-                let grid = fm::grid(method.step);
-                let norm = shared.normalisation;
-                let coded = fm::encode_latents(package, &frames.frames, count, h, w, norm, grid, gain)?;
-                for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
-                    *v -= *p;
-                }
-                latents.extend_from_slice(&coded.bytes);
-                Some(coded)
-            }
-            _ => None,
-        };
+        let predicted = predict_latents(&mut frames, count, source, &shared, method, gain)?;
+        if let Some(coded) = &predicted {
+            latents.extend_from_slice(&coded.bytes);
+        }
         out.stages.model += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let prepared = state.prepare(&frames.frames, count);
-        let last = i + 1 == windows.len();
-        let Some(mut trial) = rate.choose(&mut state, &frames, &prepared, count, last)? else {
+        let Some(mut trial) = rate.choose(&mut state, &frames, &prepared, count, i)? else {
             return Ok(None);
         };
         out.stages.transform += begin.elapsed().as_secs_f64();
@@ -215,62 +213,98 @@ fn not_empty(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Chooses each window's step so that a segment's squared error comes out at its budget.
-struct Rate {
-    goal: Goal,
+/// Chooses each window's step so that a segment's squared error comes out at its budget. All steps should be nearly the same,
+/// which is cheapest; a profile of the windows' errors from a dry run tells early where the account is heading.
+struct Rate<'a> {
+    goal: &'a Goal,
     spent: f64,
-    frames_left: usize,
-    /// Squared error per frame over the step's square, as seen so far.
-    ratio: Option<f64>,
-    step: f64,
 }
 
-/// The share of the budget that the last window may leave unused.
+/// The share of the budget that may be left unused.
 const SLACK: f64 = 0.006;
 /// How far a window's step may stray from the goal's, but for the last's.
-const STRAY: f64 = 1.25;
+const STRAY: f64 = 1.06;
 /// Trials for the last window's step.
 const TRIALS: usize = 10;
+/// Squared errors grow with the step to about this power.
+pub(crate) const STEP_POWER: f64 = 1.6;
 
-impl Rate {
-    fn new(goal: Goal, frames: usize) -> Self {
-        Self { goal, spent: 0.0, frames_left: frames, ratio: None, step: goal.step }
-    }
-
+impl Rate<'_> {
     fn choose<R: Kernel>(
         &mut self,
         state: &mut SegmentState<'_, R>,
         frames: &Frames<R>,
         prepared: &Prepared<R>,
         count: usize,
-        last: bool,
+        index: usize,
     ) -> Result<Option<Trial<R>>> {
-        let Some(budget) = self.goal.budget else {
+        let Some(budget) = &self.goal.budget else {
             return attempt(state, frames, prepared, count, self.goal.step);
         };
-        let left = budget - self.spent;
-        let found = if last {
-            solve(state, frames, prepared, count, self.step, left)?
+        let left = budget.squared_error - self.spent;
+        let expected: f64 = budget.profile[index..].iter().sum();
+        let factor = (left.max(0.0) / expected.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER);
+        let step = self.goal.step * factor.clamp(1.0 / STRAY, STRAY);
+        let found = if index + 1 == budget.profile.len() {
+            solve(state, frames, prepared, count, step, left)?
         } else {
-            if let Some(ratio) = self.ratio {
-                let wanted = (left.max(0.0) / self.frames_left as f64 / ratio).sqrt();
-                // Half-way, on a log scale: the ratio is an estimate.
-                let next = (self.step * wanted).sqrt();
-                self.step = next.clamp(self.goal.step / STRAY, self.goal.step * STRAY);
-            }
-            attempt(state, frames, prepared, count, self.step)?
+            attempt(state, frames, prepared, count, step)?
         };
-        if let Some(trial) = &found {
-            self.spent += trial.squared_error;
-            self.frames_left -= count;
-            let step = trial.coded.step.value();
-            let seen = trial.squared_error / count as f64 / (step * step);
-            if seen > 0.0 {
-                self.ratio = Some(self.ratio.map_or(seen, |r| 0.5 * (r + seen)));
-            }
-        }
+        self.spent += found.as_ref().map_or(0.0, |trial| trial.squared_error);
         Ok(found)
     }
+}
+
+/// What a segment's windows come to at the goal's step: their squared errors. `None` where the step is too fine.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn dry_run<T: Element, R: Kernel>(
+    source: &Source<'_, T>,
+    shared: Shared<'_>,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    gain: usize,
+) -> Result<Option<Vec<f64>>> {
+    let layout = Layout::new(source.segment.h, source.segment.w);
+    let mut state = SegmentState::<R>::new(&layout, method, model)?;
+    let mut frames = Frames::<R>::default();
+    let mut errors = Vec::new();
+    let mut first = 0;
+    for count in method.windows(source.segment.count) {
+        frames.load(source, &shared, first, count);
+        predict_latents(&mut frames, count, source, &shared, method, gain)?;
+        let prepared = state.prepare(&frames.frames, count);
+        let Some(trial) = attempt(&mut state, &frames, &prepared, count, step)? else {
+            return Ok(None);
+        };
+        errors.push(trial.squared_error);
+        state.advance(trial.decoded);
+        first += count;
+    }
+    Ok(Some(errors))
+}
+
+/// Where the way is the latents', runs the autoencoder and leaves its residual in `frames`.
+fn predict_latents<T: Element, R: Kernel>(
+    frames: &mut Frames<R>,
+    count: usize,
+    source: &Source<'_, T>,
+    shared: &Shared<'_>,
+    method: &Method,
+    gain: usize,
+) -> Result<Option<CodedLatents<R>>> {
+    let (Way::Latents, Some(package)) = (method.way, shared.package) else {
+        return Ok(None);
+    };
+    let (h, w) = (source.segment.h, source.segment.w);
+    let grid = fm::grid(method.step);
+    let coded = fm::encode_latents(package, &frames.frames, count, h, w, shared.normalisation, grid, gain)?;
+    for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
+        *v -= *p;
+    }
+    Ok(Some(coded))
 }
 
 fn attempt<R: Kernel>(

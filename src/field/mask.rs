@@ -388,8 +388,9 @@ fn pull(fine: &Level) -> Level {
 /// Fills what `fine` does not know from `coarse` (bilinear), then smooths the cells of which nothing is known.
 fn push(fine: &mut Level, coarse: &Level) {
     // A fine cell's centre lies a quarter of a coarse cell beside the centre of its parent.
-    let pair =
-        |i: usize, n: usize| (i / 2, if i % 2 == 0 { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n - 1) });
+    let pair = |i: usize, n: usize| {
+        (i / 2, if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(n - 1) })
+    };
     let mut holes = Vec::new();
     for y in 0..fine.h {
         let (y0, y1) = pair(y, coarse.h);
