@@ -11,7 +11,12 @@ fn round_trip<T: Element>(codec: &Codec, values: &[T], dims: &[usize], bound: Bo
     let (bytes, report) = codec.compress(&FieldView::new(values, dims).unwrap(), bound).unwrap();
     assert_eq!(report.stream_bytes as usize, bytes.len());
     assert_eq!(report.sections.total() as usize, bytes.len());
-    assert!(bytes.len() <= std::mem::size_of_val(values) + 512, "{} bytes for {}", bytes.len(), std::mem::size_of_val(values));
+    assert!(
+        bytes.len() <= std::mem::size_of_val(values) + 512,
+        "{} bytes for {}",
+        bytes.len(),
+        std::mem::size_of_val(values)
+    );
     let mut out = vec![T::from_f64(0.0); values.len()];
     codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, dims).unwrap()).unwrap();
     (bytes, out)
@@ -95,7 +100,13 @@ fn field(kind: Kind, n: usize, columns: usize, seed: u64, specials: bool) -> Vec
             let value = match kind {
                 Kind::Smooth => smooth,
                 Kind::Noise => noise,
-                Kind::Spike => if i == n / 2 { 1e6 } else { 0.0 },
+                Kind::Spike => {
+                    if i == n / 2 {
+                        1e6
+                    } else {
+                        0.0
+                    }
+                }
                 Kind::Steps => (smooth * 3.0).round(),
                 Kind::Huge => smooth * 1.6e38,
                 Kind::Subnormal => smooth * 1e-40,
@@ -114,7 +125,14 @@ fn field(kind: Kind, n: usize, columns: usize, seed: u64, specials: bool) -> Vec
 
 fn kinds() -> impl Strategy<Value = Kind> {
     prop::sample::select(vec![
-        Kind::Smooth, Kind::Noise, Kind::Spike, Kind::Steps, Kind::Huge, Kind::Subnormal, Kind::Mixed, Kind::Offset,
+        Kind::Smooth,
+        Kind::Noise,
+        Kind::Spike,
+        Kind::Steps,
+        Kind::Huge,
+        Kind::Subnormal,
+        Kind::Mixed,
+        Kind::Offset,
     ])
 }
 
@@ -221,7 +239,13 @@ fn strided_interiors_are_read_and_written_in_place() {
     let (plain, _) = codec.compress(&FieldView::new(&interior, &[h, w]).unwrap(), Bound::Abs(1e-4)).unwrap();
     assert_eq!(bytes, plain, "strides must not show in the stream");
     let mut out = vec![f64::NAN; outer.len()];
-    codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::strided(&mut out[first..], &[h, w], &[stride, 1]).unwrap()).unwrap();
+    codec
+        .decompress(
+            &bytes,
+            &Request::default(),
+            &mut FieldViewMut::strided(&mut out[first..], &[h, w], &[stride, 1]).unwrap(),
+        )
+        .unwrap();
     for (i, v) in out.iter().enumerate() {
         let (y, x) = (i / stride, i % stride);
         let inside = (halo..halo + h).contains(&y) && (halo..halo + w).contains(&x);

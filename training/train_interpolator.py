@@ -1,4 +1,4 @@
-"""Trains the interpolator: loss per sample `log(mse + 0.02 q²)`, in units where the references' difference has RMS 1."""
+"""Trains the interpolator: loss per sample `log(mse + floor)`, in units where the references' difference has RMS 1."""
 
 from __future__ import annotations
 

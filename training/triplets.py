@@ -13,6 +13,8 @@ from training.sampling import Corpus, Sequence, crop
 
 MAX_DISTANCE = 16
 """Largest frame distance drawn, in saved frames."""
+FLOOR = 0.25
+"""Errors below this share of the references' own mean square error hardly matter: the rest of the frame is no better."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Request:
     step: float
     scatter: tuple[float, float, float, float]
     """Factors on the step per reference: hierarchy layers are coded at different steps."""
+    remainder: tuple[float, float] = (0.0, 0.0)
+    """How `a` and `b` were coded: 0 as a key frame, else as a residual of this share of its distance from the mean of *its*
+    neighbours (`a2` and `b`, or `a` and `b2`), the rest taken as predicted."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Batch:
     target: Tensor
     """`(frame − base) / e`, what a perfect graph would return."""
     floor: Tensor
-    """`0.02 (q/e)²` per sample: errors well below the step do not matter."""
+    """A quarter of the references' own mean square error, in the same unit: errors well below it do not matter."""
 
 
 def request(
@@ -53,7 +58,8 @@ def request(
     if rng.random() < 0.5:
         frames, left, right = frames[::-1].copy(), right, left
     a, b, c, d = np.exp(rng.uniform(np.log(0.7), np.log(1.3), 4))
-    return Request(frames, (left, right), step, (a, b, c, d))
+    share = [float(rng.uniform(0.2, 1)) if has and rng.random() < 0.5 else 0.0 for has in (left, right)]
+    return Request(frames, (left, right), step, (a, b, c, d), (share[0], share[1]))
 
 
 def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
@@ -67,11 +73,11 @@ def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
         margin = 3 * distance if inner else distance
         time = int(rng.integers(margin, count - margin))
         present = ((True, True), (True, False), (False, True), (False, False))[rng.choice(4, p=[0.6, 0.13, 0.13, 0.14])]
-        step = sequence.range * float(np.exp(rng.uniform(np.log(3e-4), np.log(6e-2))))
+        step = sequence.range * float(np.exp(rng.uniform(np.log(3e-4), np.log(2e-1))))
         made = request(sequence, size, distance, time, present, step, rng)
         f = made.frames
         error = float(np.sqrt(np.mean(np.square(f[2] - (f[1] + f[3]) / 2))))
-        if error > 0.25 * step or (error > 0.02 * step and rng.random() < 0.1):
+        if error > 0.1 * step or (error > 0.01 * step and rng.random() < 0.1):
             return made
 
 
@@ -82,11 +88,18 @@ def collate(requests: list[Request]) -> Batch:
     scatter = torch.tensor(np.array([r.scatter for r in requests]), dtype=torch.float32)[:, :, None, None]
     levels = 5 if frames.shape[-1] % 32 == 0 else 4
     centre = frames.mean(dim=(1, 2, 3), keepdim=True)
-    coded = wavelet.code(frames[:, [0, 1, 3, 4]] - centre, q * scatter, levels)
+    clean = frames[:, [0, 1, 3, 4]] - centre
+    share = torch.tensor([[*r.remainder] for r in requests])[:, :, None, None]
+    inner = clean[:, 1:3]
+    neighbours = (clean[:, [0, 1]] + clean[:, [2, 3]]) / 2
+    predicted = torch.zeros_like(clean)
+    predicted[:, 1:3] = torch.where(share > 0, inner - share * (inner - neighbours), torch.zeros(()))
+    coded = predicted + wavelet.code(clean - predicted, q * scatter, levels)
     a2, a, b, b2 = (coded[:, i : i + 1] for i in range(4))
     has_a2 = torch.tensor([[[[float(r.present[0])]]] for r in requests])
     has_b2 = torch.tensor([[[[float(r.present[1])]]] for r in requests])
-    return normalise(a2, a, b, b2, has_a2, has_b2, q, frames[:, 2:3] - centre)
+    noise = (coded - clean)[:, 1:3].square().mean(dim=(1, 2, 3))
+    return normalise(a2, a, b, b2, has_a2, has_b2, q, frames[:, 2:3] - centre, noise)
 
 
 def base(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor) -> Tensor:
@@ -98,7 +111,10 @@ def base(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: T
     return torch.where(has_a2 > 0, torch.where(has_b2 > 0, both, left), torch.where(has_b2 > 0, right, none))
 
 
-def normalise(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor, q: Tensor, target: Tensor) -> Batch:
+def normalise(
+    a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor, q: Tensor, target: Tensor, noise: Tensor
+) -> Batch:
+    """The graph's inputs; `noise [N]` is the mean square coding error of the inner references."""
     pair = torch.cat([a, b], dim=1)
     m = pair.mean(dim=(1, 2, 3), keepdim=True)
     s = pair.std(dim=(1, 2, 3), keepdim=True, unbiased=False).clamp_min(1e-20)
@@ -108,6 +124,6 @@ def normalise(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_
         [(a - m) / s, (b - m) / s, (b - a) / e, has_a2 * (a2 - a) / e, has_b2 * (b2 - b) / e, (middle - (a + b) / 2) / e], dim=1
     )
     ratio = torch.log(e / s).clamp(-8, 2)
-    noise = torch.log(q / e).clamp(-8, 4)
-    cond = torch.cat([ratio, noise, has_a2, has_b2], dim=1)[:, :, 0, 0]
-    return Batch(planes, cond, (target - middle) / e, (0.02 * (q / e).square())[:, 0, 0, 0])
+    coarseness = torch.log(q / e).clamp(-8, 4)
+    cond = torch.cat([ratio, coarseness, has_a2, has_b2], dim=1)[:, :, 0, 0]
+    return Batch(planes, cond, (target - middle) / e, FLOOR * noise / e.square()[:, 0, 0, 0])

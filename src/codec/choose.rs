@@ -1,6 +1,6 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, Source, cost};
+use super::encoder::{Frames, STEP_POWER, Source, cost};
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
 use crate::error::Result;
@@ -27,9 +27,11 @@ const SAMPLE_FRAMES: usize = 33;
 const SAMPLE_VALUES: usize = 1 << 17;
 /// The share of a segment that a sample takes at normal effort.
 const SAMPLE_SHARE: usize = 8;
-/// Bits fall with the squared error to about this power (measured on the tuning fields at ratios from 10 to 1000): two trials
-/// at one step but different errors are compared at one error.
-const ERROR_POWER: f64 = 0.55;
+/// Bits fall with the squared error to about this power (measured on the tuning fields: 0.5 at ratios near 20, 1 near 500);
+/// it levels the small differences of error between trials.
+const ERROR_POWER: f64 = 0.75;
+/// A trial whose error differs by more than this factor is repeated at a step that brings it near.
+const ERROR_NEAR: f64 = 1.06;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
 
@@ -68,11 +70,7 @@ impl<R: Kernel> Sample<R> {
         let piece = Source { values: source.values, segment: &piece, placement };
         let mut frames = Frames::default();
         frames.load(&piece, shared, 0, count);
-        Self {
-            frames: frames.frames,
-            count,
-            layout: Layout::new(h, w),
-        }
+        Self { frames: frames.frames, count, layout: Layout::new(h, w) }
     }
 
     /// Values of the sample.
@@ -141,7 +139,7 @@ pub(crate) fn choose<R: Kernel>(
     if tools.options.effort == Effort::Fast {
         return Ok(Choice { method: base, gain: 0 });
     }
-    let mut search = Search { sample, step, best: None };
+    let mut search = Search { sample, step, error: None, best: None };
     let (layout, grid) = (&sample.layout, fm::grid(base.step));
     let package = shared.package.filter(|_| tools.options.fm != FmMode::Off);
     // Windows of single frames would cut the blocks of the block bound.
@@ -247,20 +245,29 @@ fn latents<R: Kernel>(
 struct Search<'a, R> {
     sample: &'a Sample<R>,
     step: f64,
+    /// The error of the first trial: the one that all are compared at.
+    error: Option<f64>,
     best: Option<(f64, Choice)>,
 }
 
 impl<R: Kernel> Search<'_, R> {
-    /// Tries a method; gives its bits at a common error.
+    /// Tries a method; gives its bits at the common error.
     fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<f64>> {
-        let found = self.sample.try_out(&method, self.step, model)?;
+        let mut found = self.sample.try_out(&method, self.step, model)?;
+        if let (Some((_, error)), Some(common)) = (found, self.error) {
+            let ratio = common / error.max(f64::MIN_POSITIVE);
+            if !(1.0 / ERROR_NEAR..ERROR_NEAR).contains(&ratio) {
+                let step = self.step * ratio.powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
+                found = self.sample.try_out(&method, step, model)?;
+            }
+        }
         Ok(self.weigh(found, method, gain))
     }
 
     fn weigh(&mut self, found: Option<(f64, f64)>, method: Method, gain: usize) -> Option<f64> {
         let (bits, error) = found?;
-        let unit = self.step * self.step * self.sample.len() as f64;
-        let bits = bits * (error / unit).max(1e-12).powf(ERROR_POWER);
+        let common = *self.error.get_or_insert(error);
+        let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(ERROR_POWER);
         tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
             self.best = Some((bits, Choice { method, gain }));
@@ -268,4 +275,3 @@ impl<R: Kernel> Search<'_, R> {
         Some(bits)
     }
 }
-

@@ -263,10 +263,8 @@ impl<T: Element> Job<'_, T> {
             if left.is_some_and(|left| left <= 0.0) {
                 return Ok(Pass::Overspent);
             }
-            let goal = Goal {
-                step,
-                budget: left.map(|squared_error| Budget { squared_error, profile: profile.clone() }),
-            };
+            let goal =
+                Goal { step, budget: left.map(|squared_error| Budget { squared_error, profile: profile.clone() }) };
             let pieces = self.tools.map(next..end, |k| {
                 let choice = match choices.get(&k) {
                     Some(choice) => choice.clone(),
@@ -402,7 +400,8 @@ impl<T: Element> Job<'_, T> {
         choice: &Choice,
         f: impl FnOnce(ModelUse<'_>) -> Result<O>,
     ) -> Result<O> {
-        let package = self.shared.package.filter(|_| choice.method.uses_model && choice.method.way == Way::Hierarchical);
+        let package =
+            self.shared.package.filter(|_| choice.method.uses_model && choice.method.way == Way::Hierarchical);
         let Some(package) = package else {
             return f(ModelUse::Off);
         };

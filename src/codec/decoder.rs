@@ -214,7 +214,8 @@ fn reduce_classes(classes: &[u8], count: usize, h: usize, w: usize, low: usize) 
     for frame in classes.chunks_exact(h * w) {
         for y in (0..h).step_by(factor) {
             for x in (0..w).step_by(factor) {
-                let all = (y..h.min(y + factor)).all(|y| frame[y * w + x..y * w + w.min(x + factor)].iter().all(|&c| c != 0));
+                let all =
+                    (y..h.min(y + factor)).all(|y| frame[y * w + x..y * w + w.min(x + factor)].iter().all(|&c| c != 0));
                 out.push(if all { frame[y * w + x] } else { 0 });
             }
         }

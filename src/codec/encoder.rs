@@ -66,6 +66,8 @@ pub(crate) struct Frames<R> {
     pub(crate) frames: Vec<R>,
     pub(crate) classes: Vec<u8>,
     pub(crate) masked: bool,
+    /// The smallest and the largest value of the output.
+    limits: [R; 2],
 }
 
 impl<R: Kernel> Frames<R> {
@@ -81,24 +83,40 @@ impl<R: Kernel> Frames<R> {
             &mut self.frames,
             &mut self.classes,
         );
+        let norm = shared.normalisation;
+        self.limits = [norm.min, norm.max].map(|v| R::from_f64((v - norm.mean) / norm.scale()));
         if self.masked {
             fill_holes(&mut self.frames, &self.classes, count, source.segment.h, source.segment.w);
         }
     }
 
-    /// Points that are not masked.
-    pub(crate) fn valid(&self) -> usize {
-        self.frames.len() - self.classes.iter().filter(|&&class| class != 0).count()
-    }
-
-    /// Squared error of `decoded` over valid points.
+    /// Squared error of `decoded` over valid points, clamped to the field's range as a decoder's output is.
     pub(crate) fn squared_error(&self, decoded: &[R]) -> f64 {
         if !self.masked {
-            return squared_error(&self.frames, decoded);
+            return clamped_error(&self.frames, decoded, self.limits);
         }
         let points = self.frames.iter().zip(decoded).zip(&self.classes);
-        points.map(|((a, b), &class)| if class == 0 { (a.to_f64() - b.to_f64()).powi(2) } else { 0.0 }).sum()
+        let [low, high] = self.limits.map(R::to_f64);
+        points
+            .map(|((a, b), &class)| if class == 0 { (a.to_f64() - b.to_f64().clamp(low, high)).powi(2) } else { 0.0 })
+            .sum()
     }
+}
+
+/// [`squared_error`] of `decoded` clamped to `limits`.
+fn clamped_error<R: Kernel>(frames: &[R], decoded: &[R], [low, high]: [R; 2]) -> f64 {
+    let mut clamped = [R::default(); 256];
+    frames
+        .chunks(256)
+        .zip(decoded.chunks(256))
+        .map(|(frames, decoded)| {
+            for (c, &v) in clamped.iter_mut().zip(decoded) {
+                let v = if v < low { low } else { v };
+                *c = if v > high { high } else { v };
+            }
+            squared_error(frames, &clamped[..frames.len()])
+        })
+        .sum()
 }
 
 /// One way to code a window: what is written, what its decoder gets, and the error.
@@ -176,7 +194,8 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             (_, Some(epsilon)) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
                 finish(output, &frames.classes, shared, &mut values);
-                corrected |= pointwise.encode(&mut corrections, &exact, &mut values, &frames.classes, count, epsilon)?;
+                corrected |=
+                    pointwise.encode(&mut corrections, &exact, &mut values, &frames.classes, count, epsilon)?;
             }
             (Bound::BlockL2(tau), _) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
@@ -304,6 +323,8 @@ fn predict_latents<T: Element, R: Kernel>(
     for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
         *v -= *p;
     }
+    // What is coded now is no longer the field, whose limits say nothing of it.
+    frames.limits = [f64::NEG_INFINITY, f64::INFINITY].map(R::from_f64);
     Ok(Some(coded))
 }
 

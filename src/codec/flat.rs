@@ -48,8 +48,7 @@ pub(crate) fn decompress<T: Element>(
     let total = shape.len();
     let strides = shape.contiguous_strides();
     let ndim = shape.ndim();
-    let factors: Vec<usize> =
-        (0..ndim).map(|axis| if axes[1..].contains(&Some(axis)) { factor } else { 1 }).collect();
+    let factors: Vec<usize> = (0..ndim).map(|axis| if axes[1..].contains(&Some(axis)) { factor } else { 1 }).collect();
     // Sums and counts of the scaled points, kept only where points are averaged.
     let scaled: Vec<(usize, usize)> = (0..ndim)
         .map(|axis| {

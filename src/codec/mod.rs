@@ -10,14 +10,16 @@ mod lossless;
 mod report;
 mod segment;
 mod side;
+#[cfg(test)]
+mod training;
 
+use decoder::Shared;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
-use decoder::Shared;
 
 use crate::bound::Bound;
-use crate::error::{Error, Result};
 use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 use crate::field::{DType, FieldView, FieldViewMut, Region, Shape, Values, ValuesMut};
 use crate::model::Model;
 use crate::options::{Effort, FmMode, Options};
@@ -213,7 +215,11 @@ impl Codec {
         let header = &parsed.header;
         let dims = request.scaled(&header.shape, header.axes)?;
         if out.shape.dims() != dims {
-            return Err(Error::invalid(format!("the output has shape {}, but {} is wanted", out.shape, Shape::new(&dims)?)));
+            return Err(Error::invalid(format!(
+                "the output has shape {}, but {} is wanted",
+                out.shape,
+                Shape::new(&dims)?
+            )));
         }
         if out.dtype() != header.dtype {
             let (given, wanted) = (out.dtype().name(), header.dtype.name());

@@ -112,6 +112,11 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn contexts_mut(&mut self) -> &mut ContextModel {
+        &mut self.contexts
+    }
+
     fn basis(&self, count: usize) -> Basis {
         match &self.full_basis {
             Some(basis) if count == basis.size => basis.clone(),

@@ -105,6 +105,11 @@ impl<const N: usize> Mixer<N> {
         Self { weights: vec![[initial; N]; sets], set: 0, output: 1 << 15 }
     }
 
+    /// All weights, set by set, in 1/65536.
+    pub(crate) fn weights_mut(&mut self) -> &mut [[i32; N]] {
+        &mut self.weights
+    }
+
     /// The mixed logistic under weight set `set`.
     #[inline(always)]
     pub(crate) fn mix(&mut self, inputs: &MixerInput<N>, set: usize) -> i32 {

@@ -110,7 +110,10 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) ->
     let (min, max) = if all.valid == 0 {
         (0.0, 0.0)
     } else {
-        (all.min.iter().copied().fold(f64::INFINITY, f64::min), all.max.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+        (
+            all.min.iter().copied().fold(f64::INFINITY, f64::min),
+            all.max.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        )
     };
     FieldStats {
         valid: all.valid,

@@ -40,10 +40,7 @@ fn tiles(model: &Model, h: usize, w: usize) -> Result<Vec<[usize; 4]>> {
     let part = model.latents()?;
     let rows = split(h, part.align, part.max_tile);
     let columns = split(w, part.align, part.max_tile);
-    Ok(rows
-        .iter()
-        .flat_map(|r| columns.iter().map(|c| [r.start, c.start, r.len(), c.len()]))
-        .collect())
+    Ok(rows.iter().flat_map(|r| columns.iter().map(|c| [r.start, c.start, r.len(), c.len()])).collect())
 }
 
 /// Working units to the model's: the field's values less its mean, over its range.

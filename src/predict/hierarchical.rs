@@ -102,8 +102,11 @@ pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
         .iter()
         .enumerate()
         .map(|(i, node)| {
-            let mut earlier: Vec<(usize, usize)> =
-                nodes[..i].iter().enumerate().map(|(j, other)| (other.t.abs_diff(node.t) + 4 * (node.layer - other.layer), j)).collect();
+            let mut earlier: Vec<(usize, usize)> = nodes[..i]
+                .iter()
+                .enumerate()
+                .map(|(j, other)| (other.t.abs_diff(node.t) + 4 * (node.layer - other.layer), j))
+                .collect();
             earlier.sort_unstable();
             let mut found = earlier.iter().map(|&(_, j)| Resembles::Current(j));
             let previous = if previous > 0 { Resembles::Previous(i.min(previous - 1)) } else { Resembles::None };
@@ -293,13 +296,27 @@ impl<R: Kernel> Hierarchy<'_, R> {
             coded.centroids = if i == 0 { fit_centroids(&sums) } else { coded.centroids };
             values.fill(R::default());
             R::add_dequantised(indices, R::from_f64(value), coded.centroids, &mut values);
-            self.finish(node.t, prediction.as_ref(), &coded.weights[coded.weights.len().saturating_sub(bands)..], &mut values, 0, scratch, out);
+            self.finish(
+                node.t,
+                prediction.as_ref(),
+                &coded.weights[coded.weights.len().saturating_sub(bands)..],
+                &mut values,
+                0,
+                scratch,
+                out,
+            );
         }
         Ok(Some(coded))
     }
 
     /// Decodes a window. `low` > 0 stops every synthesis at the low-pass corner after that many splits.
-    pub(crate) fn reconstruct(&self, coded: &CodedWindow<R>, low: usize, scratch: &mut Vec<R>, out: &mut Reconstruction<R>) -> Result<()> {
+    pub(crate) fn reconstruct(
+        &self,
+        coded: &CodedWindow<R>,
+        low: usize,
+        scratch: &mut Vec<R>,
+        out: &mut Reconstruction<R>,
+    ) -> Result<()> {
         let n = self.layout.len();
         let bands = self.layout.bands.len();
         prepare(out, coded.count, n);
@@ -389,7 +406,9 @@ mod tests {
                     let references: Vec<isize> = match node.kind {
                         Kind::Key => vec![],
                         Kind::Ahead { last, older } => [Some(last), older].into_iter().flatten().collect(),
-                        Kind::Middle { lo, hi, lo2, hi2 } => [Some(lo), Some(hi), lo2, hi2].into_iter().flatten().collect(),
+                        Kind::Middle { lo, hi, lo2, hi2 } => {
+                            [Some(lo), Some(hi), lo2, hi2].into_iter().flatten().collect()
+                        }
                     };
                     assert!(references.iter().all(|t| known.contains(t)), "{count} after {previous}: {node:?}");
                     assert!(!known.contains(&(node.t as isize)));

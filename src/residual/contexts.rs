@@ -44,7 +44,7 @@ const BUSY: usize = 14;
 /// Levels of quantised sums of magnitudes.
 const SUMS: usize = 24;
 
-const INPUTS: usize = 7;
+pub(super) const INPUTS: usize = 7;
 /// The input of the bias: the logistic of a probability of about 0.73.
 const BIAS: i32 = 256;
 
@@ -109,6 +109,11 @@ struct Views<'a> {
 impl ContextModel {
     /// Fresh state, from the trained priors.
     pub(crate) fn new(mixing: bool) -> Self {
+        Self { mixing, ..super::priors::model().clone() }
+    }
+
+    /// State that knows nothing: what priors are trained from.
+    pub(super) fn blank(mixing: bool) -> Self {
         let counters = |n: usize| vec![Counter::default(); n];
         let initial = 65536 * 3 / 10;
         Self {
@@ -122,6 +127,23 @@ impl ContextModel {
             mantissa: counters(64 * 4),
             escape: counters(64),
         }
+    }
+
+    /// All counters, table by table: the order in which priors are stored.
+    pub(super) fn tables(&mut self) -> Vec<&mut Vec<Counter>> {
+        let mut tables = vec![&mut self.block];
+        tables.extend(&mut self.zero);
+        tables.extend(&mut self.more);
+        tables.extend(&mut self.exponent);
+        tables.extend([&mut self.mantissa, &mut self.escape]);
+        tables
+    }
+
+    /// All mixers, in the order in which priors are stored.
+    pub(super) fn mixers(&mut self) -> Vec<&mut Mixer<INPUTS>> {
+        let mut mixers: Vec<_> = self.zero_mixers.iter_mut().collect();
+        mixers.extend(&mut self.more_mixers);
+        mixers
     }
 
     /// Codes the indices of `planes` frames (`[planes][h][w]`, the wavelet's layout), or when decoding fills them in; bands
@@ -172,8 +194,13 @@ impl ContextModel {
         let own_flags = &mut own_flags[..layout.flag_len];
         let pick = |resembles: Resembles| match resembles {
             Resembles::None => None,
-            Resembles::Current(k) => Some((&earlier[k * layout.mag_len..][..layout.mag_len], &earlier_flags[k * layout.flag_len..][..layout.flag_len])),
-            Resembles::Previous(k) => previous.map(|m| (&m.mags[k * layout.mag_len..][..layout.mag_len], &m.flags[k * layout.flag_len..][..layout.flag_len])),
+            Resembles::Current(k) => Some((
+                &earlier[k * layout.mag_len..][..layout.mag_len],
+                &earlier_flags[k * layout.flag_len..][..layout.flag_len],
+            )),
+            Resembles::Previous(k) => previous.map(|m| {
+                (&m.mags[k * layout.mag_len..][..layout.mag_len], &m.flags[k * layout.flag_len..][..layout.flag_len])
+            }),
         };
         let (near, far) = (pick(context.near), pick(context.far));
         let parent = band.parent.map(|p| layout.bands[p]);
@@ -182,7 +209,8 @@ impl ContextModel {
             Orient::LowHigh => &layout.bands[band_index - 1..band_index],
             Orient::HighHigh => &layout.bands[band_index.saturating_sub(2)..band_index],
         };
-        let siblings = if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
+        let siblings =
+            if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
         let level = band.level.min(LEVELS - 1);
         let plane_class = context.class.min(CLASSES - 1);
         let blocks_w = band.w.div_ceil(BLOCK);
@@ -223,7 +251,8 @@ impl ContextModel {
                         let around = neighbours(&views, band, at, parent.as_ref(), siblings, y, x);
                         let slot = &mut frame[(band.y0 + y) * layout.w + band.x0 + x];
                         let value = slot.to_i64();
-                        let magnitude = self.magnitude(coder, value.unsigned_abs(), &around, level, band.orient, plane_class)?;
+                        let magnitude =
+                            self.magnitude(coder, value.unsigned_abs(), &around, level, band.orient, plane_class)?;
                         if magnitude == 0 {
                             if !C::ENCODES {
                                 *slot = I::from_i64(0);
@@ -289,7 +318,14 @@ impl ContextModel {
     }
 
     #[inline(always)]
-    fn code_zero<C: BitCoder>(&mut self, coder: &mut C, nonzero: bool, at: [usize; 6], band: usize, all: usize) -> bool {
+    fn code_zero<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        nonzero: bool,
+        at: [usize; 6],
+        band: usize,
+        all: usize,
+    ) -> bool {
         if !self.mixing {
             let counter = &mut self.zero[0][at[0]];
             let bit = coder.bit(nonzero, counter.p1());
@@ -398,7 +434,15 @@ fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) 
 }
 
 #[inline(always)]
-fn neighbours(v: &Views<'_>, band: &Band, at: usize, parent: Option<&Band>, siblings: &[Band], y: usize, x: usize) -> Neighbours {
+fn neighbours(
+    v: &Views<'_>,
+    band: &Band,
+    at: usize,
+    parent: Option<&Band>,
+    siblings: &[Band],
+    y: usize,
+    x: usize,
+) -> Neighbours {
     let s = band.mag_stride;
     let m = |i: usize| u32::from(v.own[i]);
     let (west, north, north_west, north_east) = (m(at - 1), m(at - s), m(at - s - 1), m(at - s + 1));
@@ -417,10 +461,8 @@ fn neighbours(v: &Views<'_>, band: &Band, at: usize, parent: Option<&Band>, sibl
         let s = p.mag_stride;
         4 * m(at) + m(at - 1) + m(at + 1) + m(at - s) + m(at + s)
     });
-    let sibling: u32 = siblings
-        .iter()
-        .map(|b| if y < b.h && x < b.w { m(b.mags + y * b.mag_stride + x) } else { 0 })
-        .sum();
+    let sibling: u32 =
+        siblings.iter().map(|b| if y < b.h && x < b.w { m(b.mags + y * b.mag_stride + x) } else { 0 }).sum();
     let pattern = ((west.min(2) * 3 + north.min(2)) * 3 + north_west.min(2)) * 3 + north_east.min(2);
     let all = 2 * inside + 2 * near + far + above + 4 * sibling;
     Neighbours {

@@ -5,6 +5,7 @@ pub(crate) mod basis;
 pub(crate) mod contexts;
 pub(crate) mod kernels;
 pub(crate) mod layout;
+pub(crate) mod priors;
 pub(crate) mod quantise;
 pub(crate) mod real;
 pub(crate) mod wavelet;

@@ -73,11 +73,7 @@ pub(crate) fn add_dequantised<R: Real>(indices: &[R::Index], step: R, centroids:
             continue;
         }
         let magnitude = q.unsigned_abs();
-        let v = if magnitude < 4 {
-            table[magnitude as usize]
-        } else {
-            R::from_f64(magnitude as f64) * step + tail
-        };
+        let v = if magnitude < 4 { table[magnitude as usize] } else { R::from_f64(magnitude as f64) * step + tail };
         *slot += if q < 0 { -v } else { v };
     }
 }

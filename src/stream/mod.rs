@@ -30,7 +30,9 @@ impl<'a> Stream<'a> {
         let count = header.section_count()?;
         // Each section takes at least two bytes of the table, so this bounds the allocation.
         if count > reader.remaining() / 5 {
-            return Err(Error::corrupt(format!("the header wants {count} sections, more than the stream has bytes for")));
+            return Err(Error::corrupt(format!(
+                "the header wants {count} sections, more than the stream has bytes for"
+            )));
         }
         let mut table = Vec::with_capacity(count);
         for _ in 0..count {
@@ -43,7 +45,8 @@ impl<'a> Stream<'a> {
             return Err(Error::corrupt("the header's checksum does not match: the stream is damaged"));
         }
         let header_bytes = bytes.len() - reader.remaining();
-        let sections = table.into_iter().map(|(length, crc)| Ok((reader.bytes(length)?, crc))).collect::<Result<_>>()?;
+        let sections =
+            table.into_iter().map(|(length, crc)| Ok((reader.bytes(length)?, crc))).collect::<Result<_>>()?;
         if reader.remaining() > 0 {
             return Err(Error::corrupt(format!("{} bytes follow the end of the stream", reader.remaining())));
         }
@@ -62,7 +65,9 @@ impl<'a> Stream<'a> {
     pub(crate) fn section(&self, index: usize) -> Result<&'a [u8]> {
         let (bytes, crc) = self.sections[index];
         if crc32fast::hash(bytes) != crc {
-            return Err(Error::corrupt(format!("the checksum of section {index} does not match: the stream is damaged")));
+            return Err(Error::corrupt(format!(
+                "the checksum of section {index} does not match: the stream is damaged"
+            )));
         }
         Ok(bytes)
     }

@@ -79,7 +79,13 @@ pub(crate) fn gather<T: Element, R: Real>(
 }
 
 /// Copies `count` frames of the original as f64, in the field's units.
-pub(crate) fn original<T: Element>(values: &[T], segment: &Segment, placement: &Placement, count: usize, out: &mut Vec<T>) {
+pub(crate) fn original<T: Element>(
+    values: &[T],
+    segment: &Segment,
+    placement: &Placement,
+    count: usize,
+    out: &mut Vec<T>,
+) {
     out.clear();
     out.reserve(count * segment.h * segment.w);
     let stride = placement.strides[2];

@@ -55,7 +55,9 @@ impl Cut {
             .try_fold(series, |n, &m| n.checked_mul(m))
             .filter(|&n| n <= Self::MAX_SEGMENTS)
             .ok_or_else(|| {
-                Error::invalid(format!("a field of shape {shape} has too many separate series of frames; name other axes"))
+                Error::invalid(format!(
+                    "a field of shape {shape} has too many separate series of frames; name other axes"
+                ))
             })
     }
 

@@ -1,0 +1,97 @@
+//! Trained starting states of the context coder, so that a short stream does not pay for learning what most fields have in
+//! common. `priors.bin` belongs to the format: a change of it is a change of version.
+//!
+//! Layout: for every counter, in the order of [`ContextModel::tables`], the probability of a 1 in 1/65536 (u16) and the weight
+//! of that prior in bits seen (u8); then for every mixer the weights of its sets in 1/65536 (i32). Little-endian. The command
+//! that trains them is in docs/design.md.
+
+use super::contexts::ContextModel;
+use crate::entropy::Counter;
+use std::sync::LazyLock;
+
+static BYTES: &[u8] = include_bytes!("priors.bin");
+
+/// A model in its starting state.
+pub(super) fn model() -> &'static ContextModel {
+    static MODEL: LazyLock<ContextModel> = LazyLock::new(|| {
+        let mut model = ContextModel::blank(true);
+        read(&mut model, BYTES);
+        model
+    });
+    &MODEL
+}
+
+/// Fills a model from stored priors; what they do not hold (a file of zero bytes, when they are trained anew) stays blank.
+fn read(model: &mut ContextModel, bytes: &[u8]) {
+    let mut counters = bytes.chunks_exact(3);
+    let mut used = 0;
+    for slot in model.tables().into_iter().flatten() {
+        let Some(entry) = counters.next() else { return };
+        *slot = Counter::new(u16::from_le_bytes([entry[0], entry[1]]), entry[2]);
+        used += 3;
+    }
+    let mut weights = bytes[used..].chunks_exact(4);
+    for slot in model.mixers().into_iter().flat_map(|mixer| mixer.weights_mut()).flatten() {
+        let Some(entry) = weights.next() else { return };
+        *slot = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
+    }
+}
+
+/// Averages the states that models ended with into priors.
+#[cfg(test)]
+pub(crate) mod training {
+    use super::*;
+
+    /// The largest weight of a prior, in bits seen.
+    const CONFIDENCE: f64 = 24.0;
+
+    /// Sums over models.
+    #[derive(Default)]
+    pub(crate) struct Average {
+        /// (Σ weight · p, Σ weight, models that saw it).
+        counters: Vec<(f64, f64, f64)>,
+        weights: Vec<f64>,
+        models: f64,
+    }
+
+    impl Average {
+        /// Adds a model's end state.
+        pub(crate) fn add(&mut self, model: &mut ContextModel) {
+            let states: Vec<_> = model.tables().into_iter().flatten().map(|c| c.state()).collect();
+            let blank = super::model().clone().tables().into_iter().flatten().map(|c| c.state()).collect::<Vec<_>>();
+            self.counters.resize(states.len(), (0.0, 0.0, 0.0));
+            for ((slot, (p, seen)), (_, before)) in self.counters.iter_mut().zip(states).zip(blank) {
+                let weight = f64::from(seen.saturating_sub(before).min(60));
+                slot.0 += weight * f64::from(p);
+                slot.1 += weight;
+                slot.2 += f64::from(u8::from(weight > 0.0));
+            }
+            let weights: Vec<_> = model
+                .mixers()
+                .into_iter()
+                .flat_map(|m| m.weights_mut().iter().flatten().copied().collect::<Vec<_>>())
+                .collect();
+            self.weights.resize(weights.len(), 0.0);
+            for (slot, weight) in self.weights.iter_mut().zip(weights) {
+                *slot += f64::from(weight);
+            }
+            self.models += 1.0;
+        }
+
+        /// The priors' bytes.
+        pub(crate) fn bytes(&self) -> Vec<u8> {
+            let mut out = Vec::new();
+            for &(sum, weight, models) in &self.counters {
+                let p = if weight > 0.0 { sum / weight } else { 32768.0 };
+                let confidence =
+                    if models > 0.0 { (weight / models).min(CONFIDENCE) * (models / (models + 1.0)) } else { 0.0 };
+                out.extend_from_slice(&(p.round().clamp(16.0, 65520.0) as u16).to_le_bytes());
+                out.push(confidence.round() as u8);
+            }
+            for &weight in &self.weights {
+                out.extend_from_slice(&((weight / self.models).round() as i32).to_le_bytes());
+            }
+            out
+        }
+    }
+}
