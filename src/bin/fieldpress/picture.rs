@@ -29,7 +29,7 @@ const LABEL_SIZE: i32 = 12;
 /// Size of the picture of curves.
 const CURVES: (u32, u32) = (1000, 640);
 /// About as many labels beside a colour bar.
-const TICKS: f64 = 5.0;
+const TICKS: f64 = 6.0;
 const FONT: &str = "sans-serif";
 const NO_DATA: RGBColor = RGBColor(200, 200, 200);
 const ORIGINAL_COLOR: RGBColor = RGBColor(31, 119, 180);
@@ -96,6 +96,7 @@ fn encode(pixels: &[u8], size: (u32, u32)) -> Result<Vec<u8>, Failure> {
     let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Best);
     encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels)).map_err(failed)?;
     Ok(out)
 }
@@ -272,23 +273,25 @@ fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     let raw = (high - low) / TICKS;
     let power = 10f64.powf(raw.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&step| step >= raw).unwrap_or(raw);
-    let largest = low.abs().max(high.abs());
-    // Digits that tell neighbouring labels apart.
-    let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
-    let is_plain = (1e-3..1e5).contains(&largest);
-    let label = |value: f64| {
-        if value == 0.0 {
-            "0".into()
-        } else if is_plain {
-            format!("{value:.decimals$}")
-        } else {
-            let digits = ((largest / step).log10().ceil().max(0.0) as usize).min(9);
-            format!("{value:.digits$e}")
-        }
-    };
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
-    (first..=last).map(|k| k as f64 * step).map(|value| (value, label(value))).collect()
+    (first..=last)
+        .map(|k| k as f64 * step)
+        .map(|value| (value, label(value, step, low.abs().max(high.abs()))))
+        .collect()
+}
+
+/// A value with digits enough to tell it from its neighbours `step` away; `largest` is the largest beside it.
+fn label(value: f64, step: f64, largest: f64) -> String {
+    if value.abs() < 1e-6 * step {
+        "0".into()
+    } else if (1e-3..1e5).contains(&largest) {
+        let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+        format!("{value:.decimals$}")
+    } else {
+        let digits = (largest / step).log10().ceil().clamp(0.0, 9.0) as usize;
+        format!("{value:.digits$e}")
+    }
 }
 
 fn curves(
@@ -316,7 +319,8 @@ fn chart(area: &Area<'_>, lines: &[(&str, &[Option<f64>], RGBColor)], (low, high
     chart
         .configure_mesh()
         .label_style((FONT, LABEL_SIZE))
-        .y_label_formatter(&|value| format!("{value:.3e}"))
+        .x_label_formatter(&|index| format!("{index:.0}"))
+        .y_label_formatter(&|&value| label(value, (high - low) / 20.0, low.abs().max(high.abs())))
         .light_line_style(TRANSPARENT)
         .draw()
         .map_err(failed)?;
@@ -334,6 +338,7 @@ fn chart(area: &Area<'_>, lines: &[(&str, &[Option<f64>], RGBColor)], (low, high
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .label_font((FONT, LABEL_SIZE))
         .background_style(WHITE.mix(0.8))
         .border_style(TRANSPARENT)
