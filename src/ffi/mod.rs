@@ -1,1 +1,14 @@
-//! ffi
+//! The C ABI: the calls of `include/fieldpress.h`, thin over [`Codec`](crate::Codec).
+//!
+//! In: pointers from C, checked before they are followed. Out: a status, and a sentence for the calling thread. Nothing
+//! here prints, exits, or unwinds into the caller. Names are the C names, so that a search from either side finds both;
+//! the header is generated from these files (`cbindgen.toml`), and a test compares the two.
+#![allow(non_camel_case_types)]
+
+mod calls;
+mod guard;
+mod pointers;
+mod types;
+
+pub use calls::*;
+pub use types::*;

@@ -1,2 +1,39 @@
-//! The command-line tool.
-fn main() {}
+//! The command-line tool: files in, files out, over the library's public API.
+
+mod args;
+mod commands;
+mod failure;
+mod measure;
+mod npy;
+mod picture;
+mod progress;
+mod report;
+mod source;
+mod target;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    progress::start_logging();
+    match run(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("fieldpress: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Compress(args) => commands::compress(args),
+        Command::Decompress(args) => commands::decompress(args),
+        Command::Info(args) => commands::info(args),
+        Command::Verify(args) => commands::verify(args),
+        Command::Plot(args) => commands::plot(args),
+    }
+}

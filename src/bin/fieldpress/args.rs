@@ -1,0 +1,267 @@
+//! The command line's grammar. Text becomes the library's types here, and nowhere later.
+
+use clap::{Args, Parser, Subcommand};
+use fieldpress::{Bound, DType, Options, Region, Scale};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+const OVERVIEW: &str = "\
+Inputs: raw little-endian values (give --dims and --type), a NumPy file (x.npy), or a variable of a NetCDF file
+(file.nc:variable; its stored values, with its _FillValue as the fill value). Outputs are raw, or NumPy where the
+name ends in .npy. An output appears under its name only when it is whole.
+
+Examples:
+  fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3
+  fieldpress compress winds.nc:UWND -o uwnd.fp --bound abs=0.1 --effort 2
+  fieldpress decompress ts.fp -o ts.npy
+  fieldpress decompress ts.fp -o corner.npy --start 0,0,0 --count 8,64,64
+  fieldpress decompress ts.fp -o small.npy --scale 4
+  fieldpress verify ts.f32 ts.fp --json
+  fieldpress plot ts.f32 ts.fp -o ts.png --frame 10
+
+Exit codes:
+  0  done; for verify: the bound holds
+  1  writing failed, a model, ONNX Runtime or a device is missing, or a bug
+  2  bad usage: unknown or contradictory arguments
+  3  bad input: a file that cannot be read, is damaged, or does not have the size that was said
+  4  the bound cannot be reached, or (verify) does not hold
+
+Environment:
+  ORT_DYLIB_PATH, FIELDPRESS_ONNXRUNTIME  path of libonnxruntime.so, where it is not beside this program
+  FIELDPRESS_LOG                          what is logged on standard error, for example debug (default: warn)";
+
+/// Compresses simulation fields under an error bound that is checked before anything is written.
+#[derive(Debug, Parser)]
+#[command(name = "fieldpress", version, after_help = OVERVIEW)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compress a field
+    Compress(CompressArgs),
+    /// Decompress a stream, whole, at a reduced scale, or a box of it
+    Decompress(DecompressArgs),
+    /// Show what a stream's header says
+    Info(InfoArgs),
+    /// Decompress a stream, compare it with the original, and say whether the bound holds
+    Verify(VerifyArgs),
+    /// Draw original, reconstruction and error of one frame
+    Plot(PlotArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3")]
+pub struct CompressArgs {
+    /// Field to compress: raw, x.npy, or file.nc:variable
+    #[arg(value_name = "IN")]
+    pub input: String,
+    /// Stream to write
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Sizes of the field, slowest first, for example 96,192,288; for raw input
+    #[arg(long, value_name = "N,N,...", value_parser = Sizes::from_str)]
+    pub dims: Option<Sizes>,
+    /// Type of the values, f32 or f64; for raw input
+    #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
+    pub dtype: Option<DType>,
+    /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless
+    #[arg(long, value_name = "KIND=VALUE", value_parser = Bound::from_str)]
+    pub bound: Bound,
+    /// How much is tried: 0 is fast, 2 is smallest
+    #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
+    pub effort: Setting,
+    /// Use of the foundation model: where it helps, always, never
+    #[arg(long, value_name = "auto|on|off", default_value = "auto", value_parser = option("fm"))]
+    pub fm: Setting,
+    #[command(flatten)]
+    pub running: Running,
+    /// Value that marks points without data; they come back bit-exact
+    #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
+    pub fill_value: Option<Setting>,
+    /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: the last three]
+    #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]
+    pub axes: Option<Setting>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fieldpress decompress ts.fp -o ts.npy
+  fieldpress decompress ts.fp -o corner.f32 --start 0,0,0 --count 8,64,64")]
+pub struct DecompressArgs {
+    /// Stream to decompress
+    #[arg(value_name = "IN")]
+    pub input: String,
+    /// Field to write: raw, or NumPy where the name ends in .npy
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Spatial resolution: 2 and 4 give a half and a quarter of the rows and columns
+    #[arg(long, value_name = "1|2|4", default_value = "1", value_parser = scale)]
+    pub scale: Scale,
+    /// First index of a box along each dimension
+    #[arg(long, value_name = "N,N,...", requires = "count", value_parser = Sizes::from_str)]
+    pub start: Option<Sizes>,
+    /// Number of indices of the box along each dimension
+    #[arg(long, value_name = "N,N,...", requires = "start", value_parser = Sizes::from_str)]
+    pub count: Option<Sizes>,
+    #[command(flatten)]
+    pub running: Running,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// Stream to look at
+    #[arg(value_name = "IN")]
+    pub input: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Errors are computed here, in f64, from the decoded values. With --scale, the output at reduced
+scales is compared with the original's averages over 2x2 or 4x4 points, too.
+
+Example:
+  fieldpress verify ts.f32 ts.fp --scale 2,4 --json")]
+pub struct VerifyArgs {
+    /// The field that was compressed: raw, x.npy, or file.nc:variable
+    #[arg(value_name = "ORIGINAL")]
+    pub original: String,
+    /// Its stream
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// Reduced scales to compare, too
+    #[arg(long, value_name = "2|4", value_delimiter = ',', value_parser = scale)]
+    pub scale: Vec<Scale>,
+    /// Value that marks points without data, where it was given to compress
+    #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
+    pub fill_value: Option<Setting>,
+    #[command(flatten)]
+    pub running: Running,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  fieldpress plot winds.nc:UWND uwnd.fp -o uwnd.png --frame 10")]
+pub struct PlotArgs {
+    /// The field that was compressed: raw, x.npy, or file.nc:variable
+    #[arg(value_name = "ORIGINAL")]
+    pub original: String,
+    /// Its stream
+    #[arg(value_name = "STREAM")]
+    pub stream: String,
+    /// Picture to write, x.png
+    #[arg(short, long, value_name = "OUT.png")]
+    pub output: PathBuf,
+    /// Frame to draw, counted over all dimensions but rows and columns
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub frame: usize,
+    /// Value that marks points without data, where it was given to compress
+    #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
+    pub fill_value: Option<Setting>,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// Where and with what the model runs.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// Where the model runs
+    #[arg(long, value_name = "auto|cpu|cuda:0", default_value = "auto", value_parser = option("device"))]
+    pub device: Setting,
+    /// Threads [default: as many as this process may use]
+    #[arg(long, value_name = "N", value_parser = option("threads"))]
+    pub threads: Option<Setting>,
+    /// Model package, in place of the one compiled in
+    #[arg(long, value_name = "PATH", value_parser = option("model"))]
+    pub model: Option<Setting>,
+}
+
+/// One of the library's options, already checked by it.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    key: &'static str,
+    value: String,
+}
+
+fn option(key: &'static str) -> impl Fn(&str) -> fieldpress::Result<Setting> + Clone {
+    move |value| {
+        Options::default().set(key, value)?;
+        Ok(Setting { key, value: value.to_owned() })
+    }
+}
+
+/// The library's options from those settings that were given.
+pub fn options<'a>(settings: impl IntoIterator<Item = Option<&'a Setting>>) -> fieldpress::Result<Options> {
+    let mut options = Options::default();
+    for setting in settings.into_iter().flatten() {
+        options.set(setting.key, &setting.value)?;
+    }
+    Ok(options)
+}
+
+impl CompressArgs {
+    pub fn options(&self) -> fieldpress::Result<Options> {
+        let own = [Some(&self.effort), Some(&self.fm), self.fill_value.as_ref(), self.axes.as_ref()];
+        options(own.into_iter().chain(self.running.settings()))
+    }
+}
+
+impl DecompressArgs {
+    pub fn region(&self) -> Option<Region> {
+        let (start, count) = (self.start.as_ref()?, self.count.as_ref()?);
+        Some(Region { start: start.0.clone(), count: count.0.clone() })
+    }
+}
+
+impl Running {
+    pub fn settings(&self) -> [Option<&Setting>; 3] {
+        [Some(&self.device), self.threads.as_ref(), self.model.as_ref()]
+    }
+
+    pub fn options(&self) -> fieldpress::Result<Options> {
+        options(self.settings())
+    }
+}
+
+/// Whole numbers separated by commas.
+#[derive(Clone, Debug)]
+pub struct Sizes(pub Vec<usize>);
+
+impl FromStr for Sizes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = |part: &str| part.trim().parse().map_err(|_| format!("'{part}' is not a whole number"));
+        text.split(',').map(size).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn scale(text: &str) -> fieldpress::Result<Scale> {
+    Scale::from_factor(text.parse().unwrap_or(0))
+        .map_err(|_| fieldpress::Error::invalid(format!("scale '{text}' is not known; expected 1, 2 or 4")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,271 @@
+//! The commands: read, call the library, write, report.
+
+use crate::args::{self, CompressArgs, DecompressArgs, InfoArgs, PlotArgs, VerifyArgs};
+use crate::failure::Failure;
+use crate::measure;
+use crate::picture::{self, Caption};
+use crate::progress::Progress;
+use crate::report::{self, Common};
+use crate::source::{self, Expected, Field};
+use crate::target;
+use fieldpress::{Codec, Region, Report, Request, Scale, Shape, StreamInfo};
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+fn common<'a>(info: &'a StreamInfo, report: &'a Report) -> Common<'a> {
+    Common {
+        shape: &info.shape,
+        dtype: info.dtype,
+        bound: Some(info.bound),
+        input_bytes: (info.shape.len() * info.dtype.size()) as u64,
+        stream_bytes: report.stream_bytes,
+        nrmse: report.nrmse,
+        max_abs_error: report.max_abs_error,
+        seconds: report.seconds,
+        sections: &report.sections,
+        fm_share: report.fm_share,
+    }
+}
+
+fn stages(report: &Report) -> Value {
+    let stages = &report.stages;
+    json!({
+        "field": stages.field,
+        "choose": stages.choose,
+        "transform": stages.transform,
+        "model": stages.model,
+        "entropy": stages.entropy,
+        "check": stages.check,
+    })
+}
+
+/// What `inspect` says of a file's bytes; damage is the input's fault.
+fn inspect(name: &str, stream: &[u8]) -> Result<StreamInfo, Failure> {
+    fieldpress::inspect(stream).map_err(|error| error.context(name).into())
+}
+
+pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
+    let mut options = args.options()?;
+    let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
+    let field = source::read_field(&args.input, expected)?;
+    options.fill_value = options.fill_value.or(field.fill_value);
+
+    let codec = Codec::new(options)?;
+    let (stream, report) = {
+        let _progress = Progress::start(&format!("compressing {}", args.input));
+        codec.compress(&field.view()?, args.bound)?
+    };
+    let info = inspect("the stream just made", &stream)?;
+    target::write(&args.output, |writer| writer.write_all(&stream))?;
+
+    let common = common(&info, &report);
+    if args.json {
+        let mut object = common.json();
+        object.insert("stages".into(), stages(&report));
+        object.insert("ways".into(), ways(&info));
+        return report::print_json(object);
+    }
+    let mut lines = common.lines();
+    lines.push(common.time_line());
+    report::print_lines(&lines)
+}
+
+fn ways(info: &StreamInfo) -> Value {
+    Value::Object(info.ways.iter().map(|(way, chunks)| (way.clone(), (*chunks).into())).collect())
+}
+
+/// Decodes what `request` names into a new field.
+fn decode(codec: &Codec, info: &StreamInfo, stream: &[u8], request: &Request) -> Result<(Field, Report), Failure> {
+    let mut field = Field::new(request.output_shape(info)?, info.dtype);
+    let report = codec.decompress(stream, request, &mut field.view_mut()?)?;
+    Ok((field, report))
+}
+
+pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
+    let stream = source::read_stream(&args.input)?;
+    let info = inspect(&args.input, &stream)?;
+    let codec = Codec::new(args.running.options()?)?;
+    let request = Request { scale: args.scale, region: args.region() };
+    let (field, report) = {
+        let _progress = Progress::start(&format!("decompressing {}", args.input));
+        decode(&codec, &info, &stream, &request)?
+    };
+    target::write_field(&args.output, &field)?;
+
+    let common = common(&info, &report);
+    if args.json {
+        let mut object = common.json();
+        object.insert("output_dims".into(), json!(field.shape.dims()));
+        object.insert("scale".into(), json!(args.scale.factor()));
+        object.insert("stages".into(), stages(&report));
+        return report::print_json(object);
+    }
+    let mut lines = common.lines();
+    lines.push(("output", field.shape.to_string()));
+    lines.push(common.time_line());
+    report::print_lines(&lines)
+}
+
+pub fn info(args: &InfoArgs) -> Result<(), Failure> {
+    let stream = source::read_stream(&args.input)?;
+    let start = Instant::now();
+    let info = inspect(&args.input, &stream)?;
+    let report = Report {
+        stream_bytes: stream.len() as u64,
+        sections: info.sections,
+        fm_share: info.fm_share,
+        nrmse: info.nrmse,
+        max_abs_error: info.max_abs_error,
+        seconds: start.elapsed().as_secs_f64(),
+        ..Report::default()
+    };
+    let common = common(&info, &report);
+    if args.json {
+        let mut object = common.json();
+        object.insert("format_version".into(), json!(info.version));
+        object.insert("range".into(), json!(info.range));
+        let model = info.model.as_ref().map(|(name, hash)| json!({ "name": name, "hash": hash }));
+        object.insert("model".into(), model.unwrap_or(Value::Null));
+        object.insert("ways".into(), ways(&info));
+        return report::print_json(object);
+    }
+    let mut lines = vec![("format", format!("version {}", info.version))];
+    lines.extend(common.lines());
+    if let Some((name, hash)) = &info.model {
+        lines.push(("needs", format!("model {name} ({hash})")));
+    }
+    let ways: Vec<String> = info.ways.iter().map(|(way, chunks)| format!("{way} {chunks}")).collect();
+    lines.push(("ways", format!("{} (chunks)", ways.join(", "))));
+    report::print_lines(&lines)
+}
+
+/// Reads the original of a stream, which knows its shape and type.
+fn original(name: &str, info: &StreamInfo) -> Result<Field, Failure> {
+    source::read_field(name, Expected { dims: Some(info.shape.dims()), dtype: Some(info.dtype) })
+}
+
+pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let stream = source::read_stream(&args.stream)?;
+    let info = inspect(&args.stream, &stream)?;
+    let original = original(&args.original, &info)?;
+    let given = args::options([args.fill_value.as_ref()])?.fill_value;
+    let fill_value = given.or(original.fill_value);
+    let codec = Codec::new(args.running.options()?)?;
+
+    let (mut report, errors, scales) = {
+        let _progress = Progress::start(&format!("verifying {}", args.stream));
+        let (decoded, report) = decode(&codec, &info, &stream, &Request::default())?;
+        let errors = measure::errors(&original, &decoded, fill_value);
+        let mut scales = Vec::new();
+        for &scale in args.scale.iter().filter(|scale| **scale != Scale::Full) {
+            let (reduced, _) = decode(&codec, &info, &stream, &Request { scale, region: None })?;
+            let (rmse, largest) = measure::reduced_errors(&original, &reduced, scale.factor(), fill_value);
+            scales.push((scale.factor(), rmse / errors.range, largest));
+        }
+        (report, errors, scales)
+    };
+    report.nrmse = errors.nrmse();
+    report.max_abs_error = errors.max_abs;
+    let holds = errors.hold(info.bound, errors.range);
+
+    let common = common(&info, &report);
+    if args.json {
+        let mut object = common.json();
+        object.insert("holds".into(), json!(holds));
+        object.insert("range".into(), json!(errors.range));
+        object.insert("rmse".into(), json!(errors.rmse));
+        object.insert("psnr".into(), json!(errors.psnr()));
+        object.insert("max_block_l2".into(), json!(errors.max_block_l2));
+        object.insert("points".into(), json!(errors.points));
+        object.insert("masked_points".into(), json!(errors.masked));
+        object.insert("masked_points_changed".into(), json!(errors.masked_changed));
+        object.insert("claimed".into(), json!({ "nrmse": info.nrmse, "max_abs_error": info.max_abs_error }));
+        object.insert("scales".into(), scales.iter().map(scale_json).collect());
+        report::print_json(object)?;
+    } else {
+        let mut lines = common.lines();
+        if errors.masked > 0 {
+            lines.push(("masked", format!("{} points, {} of them changed", errors.masked, errors.masked_changed)));
+        }
+        for (factor, nrmse, largest) in &scales {
+            lines.push(("scale", format!("1/{factor}: NRMSE {nrmse:.4e}, largest {largest:.4e} against the averages")));
+        }
+        lines.push(common.time_line());
+        lines.push(("holds", if holds { "yes" } else { "NO" }.into()));
+        report::print_lines(&lines)?;
+    }
+    if holds { Ok(()) } else { Err(Failure::bound(format!("{}: the bound {} does not hold", args.stream, info.bound))) }
+}
+
+fn scale_json((factor, nrmse, largest): &(usize, f64, f64)) -> Value {
+    let mut object = Map::new();
+    object.insert("scale".into(), json!(factor));
+    object.insert("nrmse".into(), json!(nrmse));
+    object.insert("max_abs_error".into(), json!(largest));
+    Value::Object(object)
+}
+
+/// The box of frame `k`, counted over all dimensions but the last two.
+fn frame_region(shape: &Shape, k: usize) -> Result<Region, Failure> {
+    let mut region = Region::whole(shape);
+    let leading = shape.ndim().saturating_sub(2);
+    let frames: usize = shape.dims()[..leading].iter().product();
+    if k >= frames {
+        return Err(Failure::usage(format!("--frame {k}: the field {shape} has {frames} frames, counted from 0")));
+    }
+    let mut rest = k;
+    for axis in (0..leading).rev() {
+        region.start[axis] = rest % shape.dims()[axis];
+        region.count[axis] = 1;
+        rest /= shape.dims()[axis];
+    }
+    Ok(region)
+}
+
+pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
+    if args.output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
+        return Err(Failure::usage(format!("{}: pictures are PNG files; give a name.png", args.output.display())));
+    }
+    let stream = source::read_stream(&args.stream)?;
+    let info = inspect(&args.stream, &stream)?;
+    let region = frame_region(&info.shape, args.frame)?;
+    let original = original(&args.original, &info)?;
+    let fill_value = args::options([args.fill_value.as_ref()])?.fill_value.or(original.fill_value);
+    let codec = Codec::new(args.running.options()?)?;
+    let (decoded, report) = decode(&codec, &info, &stream, &Request { scale: Scale::Full, region: Some(region) })?;
+
+    let len = decoded.shape.len();
+    let (rows, columns) = match *decoded.shape.dims() {
+        [.., rows, columns] => (rows, columns),
+        _ => (1, len),
+    };
+    let frame = |field: &Field, start: usize| -> Vec<Option<f64>> {
+        picture::values(&field.data, start..start + len, fill_value)
+    };
+    let caption = Caption {
+        name: args.original.clone(),
+        frame: (info.shape.ndim() > 2).then_some(args.frame),
+        bound: info.bound.to_string(),
+        ratio: common(&info, &report).ratio(),
+        nrmse: info.nrmse,
+    };
+    let png = picture::draw(&frame(&original, args.frame * len), &frame(&decoded, 0), rows, columns, &caption)?;
+    target::write(&args.output, |writer| writer.write_all(&png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames_of(dims: &[usize]) -> Vec<Vec<usize>> {
+        let shape = Shape::new(dims).unwrap();
+        (0..).map_while(|k| frame_region(&shape, k).ok()).map(|region| region.start).collect()
+    }
+
+    #[test]
+    fn frames_are_counted_in_order() {
+        assert_eq!(frames_of(&[2, 2, 5, 6]), [[0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]]);
+        assert_eq!(frames_of(&[5, 6]), [[0, 0]]);
+        assert_eq!(frames_of(&[6]), [[0]]);
+    }
+}

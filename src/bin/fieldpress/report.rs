@@ -1,0 +1,97 @@
+//! What the tool says: one JSON object, or a few lines for a person.
+
+use crate::failure::Failure;
+use fieldpress::{SectionBytes, Shape};
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
+
+/// The keys that every command's JSON has.
+pub struct Common<'a> {
+    pub shape: &'a Shape,
+    pub dtype: fieldpress::DType,
+    pub bound: Option<fieldpress::Bound>,
+    pub input_bytes: u64,
+    pub stream_bytes: u64,
+    pub nrmse: f64,
+    pub max_abs_error: f64,
+    pub seconds: f64,
+    pub sections: &'a SectionBytes,
+    pub fm_share: f64,
+}
+
+impl Common<'_> {
+    /// Bytes of the field for each byte of the stream.
+    pub fn ratio(&self) -> f64 {
+        self.input_bytes as f64 / self.stream_bytes as f64
+    }
+
+    /// The object; numbers that JSON does not have (NaN, infinities) become null.
+    pub fn json(&self) -> Map<String, Value> {
+        let sections: Map<_, _> =
+            self.sections.entries().into_iter().map(|(name, bytes)| (name.to_owned(), bytes.into())).collect();
+        let mut out = Map::new();
+        out.insert("dims".into(), json!(self.shape.dims()));
+        out.insert("type".into(), json!(self.dtype.name()));
+        if let Some(bound) = self.bound {
+            out.insert("bound".into(), json!(bound.to_string()));
+        }
+        out.insert("input_bytes".into(), json!(self.input_bytes));
+        out.insert("stream_bytes".into(), json!(self.stream_bytes));
+        out.insert("ratio".into(), json!(self.ratio()));
+        out.insert("nrmse".into(), json!(self.nrmse));
+        out.insert("max_abs_error".into(), json!(self.max_abs_error));
+        out.insert("seconds".into(), json!(self.seconds));
+        out.insert("sections".into(), Value::Object(sections));
+        out.insert("fm_share".into(), json!(self.fm_share));
+        out
+    }
+
+    /// The same for a person.
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let sections = self.sections.entries();
+        let sections: Vec<String> =
+            sections.iter().filter(|(_, bytes)| *bytes > 0).map(|(name, bytes)| format!("{name} {bytes}")).collect();
+        let mut out = vec![
+            ("field", format!("{} {}, {}", self.shape, self.dtype.name(), megabytes(self.input_bytes))),
+            ("stream", format!("{} bytes, ratio {:.2}", self.stream_bytes, self.ratio())),
+            ("sections", format!("{} (bytes)", sections.join(", "))),
+            ("model", format!("used by {:.1} % of the chunks", 100.0 * self.fm_share)),
+        ];
+        if let Some(bound) = self.bound {
+            out.push(("bound", bound.to_string()));
+        }
+        out.push(("error", format!("NRMSE {:.4e}, largest {:.4e}", self.nrmse, self.max_abs_error)));
+        out
+    }
+
+    /// Time and throughput, for commands that work on the field.
+    pub fn time_line(&self) -> (&'static str, String) {
+        let throughput = self.input_bytes as f64 / 1e6 / self.seconds;
+        ("time", format!("{:.3} s, {throughput:.1} MB/s", self.seconds))
+    }
+}
+
+/// Bytes as megabytes (10⁶).
+fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+/// Prints the object.
+pub fn print_json(object: Map<String, Value>) -> Result<(), Failure> {
+    print(&format!("{:#}\n", Value::Object(object)))
+}
+
+/// Prints lines with their names in a column.
+pub fn print_lines(lines: &[(&str, String)]) -> Result<(), Failure> {
+    let text: String = lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect();
+    print(&text)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::writing("standard output", error)),
+    }
+}

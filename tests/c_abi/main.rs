@@ -1,0 +1,156 @@
+//! The C ABI from real C: each program here is compiled against `include/fieldpress.h`, linked with the static library,
+//! without ONNX Runtime, and run. The header is compared with what cbindgen makes of `src/ffi`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+/// What Rust's standard library needs from a Unix system.
+const SYSTEM_LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lgcc_s"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The target folder of this test's profile: the test runs from its `deps`.
+fn profile_folder() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().to_path_buf()
+}
+
+/// The static library, built by the same cargo into the same folder, so that it is always the current one.
+static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = profile_folder();
+    let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
+        "debug" => "dev",
+        other => other,
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["build", "--quiet", "--lib", "--no-default-features", "--profile", profile]);
+    if cfg!(feature = "onnx") {
+        cargo.args(["--features", "onnx"]);
+    }
+    cargo.arg("--target-dir").arg(folder.parent().unwrap());
+    succeed(&mut cargo);
+    folder.join("libfieldpress.a")
+});
+
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn compile(source: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
+    let mut cc = Command::new("cc");
+    cc.args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"])
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(root().join("tests/c_abi").join(source))
+        .arg(&*LIBRARY)
+        .args(SYSTEM_LIBRARIES)
+        .arg("-Wl,--no-undefined")
+        .arg("-o")
+        .arg(&program);
+    succeed(&mut cc);
+    program
+}
+
+/// Compiles and runs; the program checks itself, says what failed, and prints nothing else.
+fn run(source: &str) {
+    let output = succeed(&mut Command::new(compile(source)));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "the library must not print");
+}
+
+#[test]
+fn round_trip() {
+    run("round_trip.c");
+}
+
+#[test]
+fn strided_interior() {
+    run("strided.c");
+}
+
+#[test]
+fn parts_of_a_field() {
+    run("parts.c");
+}
+
+#[test]
+fn errors() {
+    run("errors.c");
+}
+
+#[test]
+fn threads_share_a_handle() {
+    run("threads.c");
+}
+
+#[test]
+fn links_without_onnx_runtime() {
+    let output = succeed(Command::new("ldd").arg(compile("round_trip.c")));
+    let libraries = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["onnxruntime", "netcdf", "hdf5", "stdc++"] {
+        assert!(!libraries.contains(name), "{name} is linked:\n{libraries}");
+    }
+}
+
+#[test]
+fn header_is_cplusplus() {
+    if Command::new("c++").arg("--version").output().is_err() {
+        return;
+    }
+    let source = Path::new(env!("CARGO_TARGET_TMPDIR")).join("header.cpp");
+    std::fs::write(&source, "#include \"fieldpress.h\"\nint main() { return fieldpress_version() == nullptr; }\n")
+        .unwrap();
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only"]);
+    succeed(compiler.arg("-I").arg(root().join("include")).arg(source));
+}
+
+/// Without the safety sections, which speak to Rust callers; C callers find the same in the arguments' comments.
+fn for_c(header: &str) -> String {
+    let mut out = String::new();
+    let mut in_safety = false;
+    for line in header.lines() {
+        in_safety = line.starts_with("//") && (in_safety || line == "// # Safety");
+        if !in_safety {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out.replace("//\nfieldpress_status ", "fieldpress_status ").replace("//\nvoid ", "void ")
+}
+
+#[test]
+fn header_is_current() {
+    let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
+    let mut written = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(root().join("src/ffi/types.rs"))
+        .with_src(root().join("src/ffi/calls.rs"))
+        .generate()
+        .unwrap()
+        .write(&mut written);
+    let generated = for_c(&String::from_utf8(written).unwrap());
+    let header = root().join("include/fieldpress.h");
+    if std::env::var_os("FIELDPRESS_WRITE_HEADER").is_some() {
+        std::fs::write(&header, generated).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&header).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "include/fieldpress.h is not what src/ffi says; write it anew with\n\
+         FIELDPRESS_WRITE_HEADER=1 cargo test --test c_abi header_is_current"
+    );
+}

@@ -1,0 +1,341 @@
+//! The command-line tool as its users see it: files, standard output, exit codes.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const USAGE: i32 = 2;
+const INPUT: i32 = 3;
+const BOUND: i32 = 4;
+const DIMS: [usize; 3] = [12, 40, 52];
+const KEYS: [&str; 8] =
+    ["input_bytes", "stream_bytes", "ratio", "nrmse", "max_abs_error", "seconds", "sections", "fm_share"];
+
+/// A folder of its own for each test, and the tool run in it.
+struct Workplace(TempDir);
+
+impl Workplace {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_fieldpress"));
+        tool.current_dir(self.0.path()).args(arguments.split_whitespace()).output().unwrap()
+    }
+
+    /// Runs what must succeed without a word on standard error.
+    fn ok(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments}");
+        assert_eq!(output.status.code(), Some(0), "{arguments}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.ok(&format!("{arguments} --json"))).unwrap()
+    }
+
+    /// Runs what must fail with this exit code, a word in its message, and nothing on standard output.
+    fn fails(&self, arguments: &str, code: i32, word: &str) {
+        let before = self.files();
+        let output = self.run(arguments);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
+        assert!(message.contains(word), "{arguments}: '{message}' has no '{word}'");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments}");
+        assert_eq!(self.files(), before, "{arguments} left something behind");
+    }
+
+    fn files(&self) -> Vec<(String, u64)> {
+        let mut files: Vec<_> = std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn write_f32(&self, name: &str, values: &[f32]) {
+        std::fs::write(self.path(name), bytemuck::cast_slice(values)).unwrap();
+    }
+
+    fn read_f32(&self, name: &str) -> Vec<f32> {
+        let bytes = std::fs::read(self.path(name)).unwrap();
+        bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
+    }
+
+    /// `x.f32` and its stream `x.fp`.
+    fn with_stream() -> Self {
+        let workplace = Self::new();
+        workplace.write_f32("x.f32", &wave());
+        workplace.ok("compress x.f32 -o x.fp --dims 12,40,52 --type f32 --bound nrmse=1e-3 --fm off");
+        workplace
+    }
+}
+
+fn wave() -> Vec<f32> {
+    let [nt, ny, nx] = DIMS;
+    let point = |t: usize, y: usize, x: usize| {
+        let rough = ((t * 7919 + y * 104_729 + x * 1_299_709) % 1000) as f32 / 1000.0;
+        250.0 + 20.0 * (0.15 * x as f32 + 0.2 * t as f32).sin() * (0.1 * y as f32).cos() + 0.1 * rough
+    };
+    (0..nt * ny * nx).map(|i| point(i / (ny * nx), i / nx % ny, i % nx)).collect()
+}
+
+/// The shape in a .npy file's header, as text.
+fn npy_shape(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY"));
+    let header = String::from_utf8_lossy(&bytes[10..128]).into_owned();
+    header.split_once("'shape': (").unwrap().1.split_once(')').unwrap().0.to_owned()
+}
+
+#[test]
+fn raw_round_trip() {
+    let w = Workplace::new();
+    let original = wave();
+    w.write_f32("x.f32", &original);
+    let report = w.json("compress x.f32 -o x.fp --dims 12,40,52 --type f32 --bound abs=0.05 --fm off --threads 1");
+    for key in KEYS {
+        assert!(report.get(key).is_some(), "{key} is missing in {report}");
+    }
+    let stream_bytes = std::fs::metadata(w.path("x.fp")).unwrap().len();
+    assert_eq!(report["stream_bytes"], stream_bytes);
+    assert_eq!(report["input_bytes"], 4 * original.len());
+    let sections: u64 = report["sections"].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).sum();
+    assert_eq!(sections, stream_bytes);
+    assert!(report["ratio"].as_f64().unwrap() > 4.0);
+
+    w.ok("decompress x.fp -o y.f32");
+    let largest = original.iter().zip(w.read_f32("y.f32")).map(|(x, y)| (f64::from(*x) - f64::from(y)).abs());
+    let largest = largest.fold(0.0, f64::max);
+    assert!(largest <= 0.05 && largest <= report["max_abs_error"].as_f64().unwrap());
+
+    let verified = w.json("verify x.f32 x.fp");
+    assert_eq!(verified["holds"], true);
+    assert_eq!(verified["bound"], "abs=0.05");
+    assert_eq!(verified["max_abs_error"].as_f64().unwrap(), largest);
+    assert!(verified["claimed"]["max_abs_error"].as_f64().unwrap() >= largest);
+
+    let info = w.json("info x.fp");
+    for key in KEYS {
+        assert!(info.get(key).is_some(), "{key} is missing in {info}");
+    }
+    assert_eq!(info["dims"], serde_json::json!(DIMS));
+    assert_eq!(info["sections"], report["sections"]);
+}
+
+#[test]
+fn people_get_lines() {
+    let w = Workplace::with_stream();
+    assert!(w.ok("info x.fp").contains("12x40x52 f32"));
+    assert!(w.ok("verify x.f32 x.fp").contains("holds     yes"));
+    assert!(w.ok("decompress x.fp -o y.f32").contains("ratio"));
+    assert!(w.ok("compress --help").contains("--bound"));
+    assert!(w.ok("--help").contains("Exit codes"));
+}
+
+#[test]
+fn numpy_files() {
+    let w = Workplace::with_stream();
+    w.ok("decompress x.fp -o x.npy");
+    assert_eq!(npy_shape(&w.path("x.npy")), "12, 40, 52");
+    w.ok("compress x.npy -o again.fp --bound lossless --fm off");
+    let verified = w.json("verify x.npy again.fp");
+    assert_eq!((&verified["holds"], &verified["max_abs_error"]), (&true.into(), &0.0.into()));
+    w.fails("compress x.npy -o no.fp --dims 12,40,51 --bound abs=1", INPUT, "12x40x52");
+    w.fails("compress x.npy -o no.fp --type f64 --bound abs=1", INPUT, "f32");
+}
+
+#[test]
+fn netcdf_variables() {
+    let w = Workplace::new();
+    let fill = -99.9f32;
+    let mut values = wave();
+    for value in values.iter_mut().skip(3).step_by(41) {
+        *value = fill;
+    }
+    {
+        let mut file = netcdf::create(w.path("x.nc")).unwrap();
+        for (name, n) in ["time", "lat", "lon"].into_iter().zip(DIMS) {
+            file.add_dimension(name, n).unwrap();
+        }
+        let mut variable = file.add_variable::<f32>("wind", &["time", "lat", "lon"]).unwrap();
+        variable.set_fill_value(fill).unwrap();
+        variable.put_values(&values, ..).unwrap();
+        file.add_variable::<i16>("packed", &["lat"]).unwrap();
+    }
+    let report = w.json("compress x.nc:wind -o x.fp --bound rel=1e-3 --fm off");
+    assert_eq!(report["dims"], serde_json::json!(DIMS));
+    let verified = w.json("verify x.nc:wind x.fp");
+    assert_eq!(verified["holds"], true);
+    assert_eq!(verified["masked_points"], values.iter().filter(|&&v| v == fill).count());
+    w.ok("decompress x.fp -o y.f32");
+    for (x, y) in values.iter().zip(w.read_f32("y.f32")) {
+        assert!((*x == fill) == (y == fill));
+    }
+    w.fails("compress x.nc:rain -o no.fp --bound abs=1", INPUT, "wind");
+    w.fails("compress x.nc:packed -o no.fp --bound abs=1", INPUT, "packed");
+}
+
+#[test]
+fn points_without_data_are_kept() {
+    let w = Workplace::new();
+    let mut values = wave();
+    for (k, value) in
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -999.0, f32::from_bits(0x7FC0_1234)].iter().enumerate()
+    {
+        values[100 + 7 * k] = *value;
+    }
+    w.write_f32("x.f32", &values);
+    w.ok("compress x.f32 -o x.fp --dims 12,40,52 --type f32 --bound abs=0.1 --fill-value -999 --fm off");
+    w.ok("decompress x.fp -o y.f32");
+    let decoded = w.read_f32("y.f32");
+    for k in 0..5 {
+        assert_eq!(values[100 + 7 * k].to_bits(), decoded[100 + 7 * k].to_bits());
+    }
+    let verified = w.json("verify x.f32 x.fp --fill-value -999");
+    assert_eq!((&verified["holds"], &verified["masked_points"]), (&true.into(), &5.into()));
+}
+
+#[test]
+fn parts_of_a_field() {
+    let w = Workplace::with_stream();
+    w.ok("decompress x.fp -o whole.f32");
+    let whole = w.read_f32("whole.f32");
+    let report = w.json("decompress x.fp -o box.npy --start 7,5,30 --count 5,10,22");
+    assert_eq!(report["output_dims"], serde_json::json!([5, 10, 22]));
+    assert_eq!(npy_shape(&w.path("box.npy")), "5, 10, 22");
+    w.ok("decompress x.fp -o box.f32 --start 7,5,30 --count 5,10,22");
+    let part = w.read_f32("box.f32");
+    for (k, value) in part.iter().enumerate() {
+        let (t, y, x) = (7 + k / 220, 5 + k / 22 % 10, 30 + k % 22);
+        assert_eq!(*value, whole[(t * DIMS[1] + y) * DIMS[2] + x]);
+    }
+    w.ok("decompress x.fp -o half.npy --scale 2");
+    assert_eq!(npy_shape(&w.path("half.npy")), "12, 20, 26");
+    w.ok("decompress x.fp -o quarter.npy --scale 4");
+    assert_eq!(npy_shape(&w.path("quarter.npy")), "12, 10, 13");
+
+    let verified = w.json("verify x.f32 x.fp --scale 2,4");
+    let scales = verified["scales"].as_array().unwrap();
+    assert_eq!(scales.len(), 2);
+    for scale in scales {
+        assert!(scale["nrmse"].as_f64().unwrap() < 0.05, "{scale}");
+    }
+
+    w.fails("decompress x.fp -o no.f32 --start 0,0,0", USAGE, "--count");
+    w.fails("decompress x.fp -o no.f32 --start 7,5,31 --count 5,10,22", USAGE, "axis 2");
+    w.fails("decompress x.fp -o no.f32 --start 0,0 --count 5,10", USAGE, "3 axes");
+    w.fails("decompress x.fp -o no.f32 --scale 3", USAGE, "1, 2 or 4");
+}
+
+#[test]
+fn bounds_that_do_not_hold_are_told() {
+    let w = Workplace::with_stream();
+    let mut other = wave();
+    other[1000] += 400.0;
+    w.write_f32("other.f32", &other);
+    let output = w.run("verify other.f32 x.fp --json");
+    assert_eq!(output.status.code(), Some(BOUND));
+    let verified: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verified["holds"], false);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not hold"));
+}
+
+#[test]
+fn bad_usage() {
+    let w = Workplace::with_stream();
+    let compress = "compress x.f32 -o no.fp --dims 12,40,52 --type f32 --bound";
+    w.fails("compress x.f32 -o no.fp --bound abs=1", USAGE, "--dims");
+    w.fails("compress x.f32 -o no.fp --dims 12,40,52 --type f32", USAGE, "--bound");
+    w.fails(&format!("{compress} about=1"), USAGE, "about");
+    w.fails(&format!("{compress} abs=-1"), USAGE, "abs");
+    w.fails(&format!("{compress} abs=x"), USAGE, "number");
+    w.fails(&format!("{compress} abs=1 --effort 5"), USAGE, "0, 1 or 2");
+    w.fails(&format!("{compress} abs=1 --fm perhaps"), USAGE, "auto");
+    w.fails(&format!("{compress} abs=1 --device tpu"), USAGE, "cuda");
+    w.fails(&format!("{compress} abs=1 --threads 0"), USAGE, "threads");
+    w.fails("compress x.f32 -o no.fp --dims 12,x --type f32 --bound abs=1", USAGE, "whole number");
+    w.fails("compress x.f32 -o no.fp --dims 0,52 --type f32 --bound abs=1", USAGE, "zero");
+    w.fails("compress x.f32 -o no.fp --dims 12,40,52 --type i16 --bound abs=1", USAGE, "f64");
+    w.fails("compress x.f32 -o no.fp --dims 99999999999,99999999999 --type f32 --bound abs=1", USAGE, "too many");
+    w.fails("plot x.f32 x.fp -o no.jpg", USAGE, "PNG");
+    w.fails("plot x.f32 x.fp -o no.png --frame 12", USAGE, "12 frames");
+    w.fails("squash x.f32", USAGE, "squash");
+}
+
+#[test]
+fn bad_input() {
+    let w = Workplace::with_stream();
+    let stream = std::fs::read(w.path("x.fp")).unwrap();
+    std::fs::write(w.path("short.fp"), &stream[..stream.len() / 2]).unwrap();
+    let mut damaged = stream.clone();
+    damaged[stream.len() / 2] ^= 4;
+    std::fs::write(w.path("damaged.fp"), damaged).unwrap();
+    std::fs::write(w.path("broken.npy"), b"\x93NUMPY\x01\x00\x10\x00{'descr'").unwrap();
+
+    w.fails("compress none.f32 -o no.fp --dims 4 --type f32 --bound abs=1", INPUT, "none.f32");
+    w.fails("compress x.f32 -o no.fp --dims 12,40,53 --type f32 --bound abs=1", INPUT, "bytes");
+    w.fails("compress . -o no.fp --dims 4 --type f32 --bound abs=1", INPUT, "folder");
+    w.fails("compress broken.npy -o no.fp --bound abs=1", INPUT, "npy");
+    w.fails("compress x.f32:wind -o no.fp --bound abs=1", INPUT, "x.f32");
+    w.fails("decompress none.fp -o no.f32", INPUT, "none.fp");
+    w.fails("decompress x.f32 -o no.f32", INPUT, "x.f32");
+    w.fails("decompress short.fp -o no.f32", INPUT, "");
+    w.fails("decompress damaged.fp -o no.f32", INPUT, "");
+    w.fails("info x.f32", INPUT, "x.f32");
+    w.fails("verify none.f32 x.fp", INPUT, "none.f32");
+    w.fails("plot none.f32 x.fp -o no.png", INPUT, "none.f32");
+}
+
+#[test]
+fn outputs_are_whole_or_absent() {
+    let w = Workplace::with_stream();
+    w.fails("decompress x.fp -o nowhere/y.f32", 1, "nowhere");
+
+    // A failure leaves what was there before; success replaces it.
+    std::fs::write(w.path("y.f32"), b"precious").unwrap();
+    w.fails("decompress x.f32 -o y.f32", INPUT, "");
+    assert_eq!(std::fs::read(w.path("y.f32")).unwrap(), b"precious");
+    w.ok("decompress x.fp -o y.f32");
+    assert_eq!(w.read_f32("y.f32").len(), wave().len());
+    assert_eq!(w.files().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x.f32", "x.fp", "y.f32"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_and_links_stay_what_they_are() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    let w = Workplace::with_stream();
+    w.ok("decompress x.fp -o /dev/null");
+    assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+
+    w.ok("decompress x.fp -o y.f32");
+    let mode = |name: &str| std::fs::metadata(w.path(name)).unwrap().permissions().mode();
+    std::fs::write(w.path("plain"), b"").unwrap();
+    assert_eq!(mode("y.f32"), mode("plain"), "outputs have the permissions of any new file");
+    symlink(w.path("y.f32"), w.path("link.f32")).unwrap();
+    w.ok("decompress x.fp -o link.f32 --scale 2");
+    assert!(w.path("link.f32").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(w.read_f32("y.f32").len(), wave().len() / 4);
+}
+
+#[test]
+fn pictures() {
+    let w = Workplace::with_stream();
+    w.ok("plot x.f32 x.fp -o x.png --frame 11");
+    assert!(std::fs::read(w.path("x.png")).unwrap().starts_with(b"\x89PNG"));
+
+    w.write_f32("line.f32", &wave()[..500]);
+    w.ok("compress line.f32 -o line.fp --dims 500 --type f32 --bound abs=0.1 --fm off");
+    w.ok("plot line.f32 line.fp -o line.png");
+    assert!(std::fs::read(w.path("line.png")).unwrap().starts_with(b"\x89PNG"));
+}
