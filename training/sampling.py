@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,18 @@ class Sequence:
     """Memory-mapped `[T, H, W]`."""
     range: float
     mean: float
+
+
+def statistics(path: Path, frames: Array) -> tuple[float, float]:
+    """Range and mean of a sequence, kept in a small file beside it: a start should not read the whole corpus."""
+    beside = path.with_suffix(".stats.json")
+    if beside.exists() and beside.stat().st_mtime >= path.stat().st_mtime:
+        known = json.loads(beside.read_text())
+    else:
+        known = {"range": float(frames.max() - frames.min()), "mean": float(frames.mean(dtype=np.float64))}
+        if os.access(path.parent, os.W_OK):
+            beside.write_text(json.dumps(known))
+    return known["range"], known["mean"]
 
 
 @dataclass
@@ -41,11 +55,9 @@ class Corpus:
                 continue
             self.known.add(path)
             frames = np.load(path, mmap_mode="r")
-            span = float(frames.max() - frames.min())
+            span, mean = statistics(path, frames)
             if span > 0:
-                self.sequences.setdefault(path.parent.name, []).append(
-                    Sequence(path.parent.name, path, frames, span, float(frames.mean(dtype=np.float64)))
-                )
+                self.sequences.setdefault(path.parent.name, []).append(Sequence(path.parent.name, path, frames, span, mean))
 
     def draw(self, rng: np.random.Generator) -> Sequence:
         kinds = sorted(self.sequences)
