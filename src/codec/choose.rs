@@ -1,6 +1,6 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, STEP_POWER, Source, cost};
+use super::encoder::{Frames, STEP_POWER, Source, cost, error};
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
 use crate::error::Result;
@@ -84,7 +84,7 @@ impl<R: Kernel> Sample<R> {
 
     /// Squared error of the sample, coded with `method` at `step`. `None` where the step is too fine.
     pub(crate) fn error(&self, method: &Method, step: f64) -> Result<Option<f64>> {
-        Ok(self.try_out(method, step, ModelUse::Off)?.map(|(_, error)| error))
+        error(&self.frames, &self.layout, self.count, method, step)
     }
 
     /// The PCA basis of the sample's windows.

@@ -36,6 +36,9 @@ const POINTWISE_STEP: f64 = 1.5;
 const DRY_RUNS: usize = 4;
 /// How near to its budget a dry run must come for its step to be kept.
 const NEAR: f64 = 0.02;
+/// The same at the lowest effort.
+const DRY_RUNS_FAST: usize = 2;
+const NEAR_FAST: f64 = 0.08;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -343,7 +346,11 @@ impl<T: Element> Job<'_, T> {
         let mut step = step;
         let mut before: Option<(f64, f64)> = None;
         let mut profile = Vec::new();
-        for run in 0..DRY_RUNS {
+        let (runs, near) = match self.tools.options.effort {
+            Effort::Fast => (DRY_RUNS_FAST, NEAR_FAST),
+            _ => (DRY_RUNS, NEAR),
+        };
+        for run in 0..runs {
             let errors = self.tools.map(0..probes.len(), |k| {
                 let source = self.source(probes[k]);
                 let choice = &choices[&probes[k]];
@@ -366,11 +373,11 @@ impl<T: Element> Job<'_, T> {
             for window in &mut profile {
                 *window *= factor.powf(power);
             }
-            if (ratio - 1.0).abs() < NEAR || run + 1 == DRY_RUNS {
+            if (ratio - 1.0).abs() < near || run + 1 == runs {
                 break;
             }
             // A small correction along the slope is as good as another run.
-            if run > 0 && (ratio - 1.0).abs() < 4.0 * NEAR {
+            if run > 0 && (ratio - 1.0).abs() < 4.0 * near {
                 break;
             }
         }

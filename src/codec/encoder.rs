@@ -290,16 +290,18 @@ pub(crate) fn dry_run<T: Element, R: Kernel>(
     let mut state = SegmentState::<R>::new(&layout, method, model)?;
     let mut frames = Frames::<R>::default();
     let mut errors = Vec::new();
+    let mut scale = None;
     let mut first = 0;
     for count in method.windows(source.segment.count) {
         frames.load(source, &shared, first, count);
         predict_latents(&mut frames, count, source, &shared, method, gain)?;
         let prepared = state.prepare(&frames.frames, count);
-        let Some(trial) = attempt(&mut state, &frames, &prepared, count, step)? else {
+        let step = Step::at_most(step);
+        let exact = |decoded: &[R]| frames.squared_error(decoded);
+        let Some(error) = state.dry_run(&frames.frames, &prepared, count, step, &mut scale, exact)? else {
             return Ok(None);
         };
-        errors.push(trial.squared_error);
-        state.advance(trial.decoded);
+        errors.push(error);
         first += count;
     }
     Ok(Some(errors))
@@ -402,6 +404,34 @@ fn solve<R: Kernel>(
         };
     }
     Ok(best)
+}
+
+/// The squared error of a sample coded with a method at a step.
+///
+/// # Errors
+/// None but those of a broken method.
+pub(crate) fn error<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+) -> Result<Option<f64>> {
+    let n = layout.len();
+    let mut state = SegmentState::<R>::new(layout, method, ModelUse::Off)?;
+    let (mut scale, mut sum, mut first) = (None, 0.0, 0);
+    for count in method.windows(count) {
+        let window = &frames[first * n..][..count * n];
+        let prepared = state.prepare(window, count);
+        let exact = |decoded: &[R]| squared_error(window, decoded);
+        let found = state.dry_run(window, &prepared, count, Step::at_most(step), &mut scale, exact)?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        sum += found;
+        first += count;
+    }
+    Ok(Some(sum))
 }
 
 /// What a sample of a segment costs with a method at a step: bits, squared error.

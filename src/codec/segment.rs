@@ -253,4 +253,39 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             },
         }
     }
+
+    /// As [`SegmentState::encode`], but only for its error, and makes the window the previous one. Where eigenframes are
+    /// coded the error is that of the coefficients, which `scale` turns into the frames'; the first window measures it.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn dry_run(
+        &mut self,
+        frames: &[R],
+        prepared: &Prepared<R>,
+        count: usize,
+        step: Step,
+        scale: &mut Option<f64>,
+        error: impl Fn(&[R]) -> f64,
+    ) -> Result<Option<f64>> {
+        if let (Prepared::Transform(analysed), Some(scale)) = (prepared, &*scale) {
+            let mut out = Reconstruction::default();
+            let previous = self.predictor();
+            let previous = previous.as_ref().map(|(window, basis)| (*window, basis));
+            let found = transform::dry_run(analysed, step, previous, self.layout, &mut out);
+            self.advance(out);
+            return Ok(found.map(|found| found * scale));
+        }
+        let Some((coded, decoded)) = self.encode(frames, prepared, count, step)? else {
+            return Ok(None);
+        };
+        let exact = error(&decoded.frames);
+        if let Prepared::Transform(analysed) = prepared {
+            let mut out = Reconstruction::default();
+            let near = transform::dry_run(analysed, coded.step, None, self.layout, &mut out);
+            *scale = near.filter(|near| *near > 0.0 && exact > 0.0).map(|near| exact / near);
+        }
+        self.advance(decoded);
+        Ok(Some(exact))
+    }
 }

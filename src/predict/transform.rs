@@ -2,10 +2,10 @@
 //! previous window, the first eigenframes are predicted from its mean and its last frame, band by band.
 
 use super::weights::{apply, fit};
-use super::{CodedWindow, Contexts, Reconstruction, Step};
+use super::{CodedWindow, Contexts, Reconstruction, Step, squared_error};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::{PlaneContext, Resembles};
-use crate::residual::kernels::Kernel;
+use crate::residual::kernels::{Kernel, change_basis};
 use crate::residual::layout::Layout;
 use crate::residual::quantise::{ROUNDING, centroids, fit as fit_centroids};
 use crate::residual::wavelet::{forward, inverse};
@@ -69,17 +69,7 @@ pub(crate) fn analyse<R: Kernel>(
 ) -> Analysed<R> {
     let n = layout.len();
     let mut planes = vec![R::default(); count * n];
-    // In strips that stay in cache while every frame contributes to every plane.
-    const STRIP: usize = 1024;
-    for start in (0..n).step_by(STRIP) {
-        let len = STRIP.min(n - start);
-        for k in 0..count {
-            let out = &mut planes[k * n + start..][..len];
-            for (t, &weight) in basis.row(k).iter().enumerate() {
-                R::axpy(R::from_f64(weight), &frames[t * n + start..][..len], out);
-            }
-        }
-    }
+    change_basis(|k, t| basis.row(k)[t], frames, count, n, &mut planes);
     for plane in planes.chunks_exact_mut(n) {
         forward(plane, layout.h, layout.w, layout.levels, scratch);
     }
@@ -126,26 +116,51 @@ pub(crate) fn reconstruct<R: Kernel>(
 ) {
     let n = layout.len();
     let count = coded.count;
-    out.count = count;
-    out.planes.clear();
-    out.planes.resize(count * n, R::default());
-    R::add_dequantised(&coded.indices, R::from_f64(coded.step.value()), coded.centroids, &mut out.planes);
-    if let Some((previous, previous_basis)) = previous {
-        let [last, mean] = predictors(previous, previous_basis, count, layout);
-        for (plane, weights) in
-            out.planes.chunks_exact_mut(n).take(PREDICTED).zip(coded.weights.chunks_exact(layout.bands.len()))
-        {
-            apply(plane, 1.0, weights, &last, Some(&mean), layout);
-        }
+    dequantise(coded, out, n);
+    add_prediction(coded, previous, layout, out);
+    let mut synthesised = out.planes.clone();
+    for plane in synthesised.chunks_exact_mut(n) {
+        inverse(plane, layout.h, layout.w, layout.levels, low, scratch);
     }
-    out.frames.clear();
     out.frames.resize(count * n, R::default());
-    let mut plane = vec![R::default(); n];
-    for k in 0..count {
-        plane.copy_from_slice(&out.planes[k * n..][..n]);
-        inverse(&mut plane, layout.h, layout.w, layout.levels, low, scratch);
-        for (t, frame) in out.frames.chunks_exact_mut(n).enumerate() {
-            R::axpy(R::from_f64(basis.row(k)[t]), &plane, frame);
-        }
+    change_basis(|t, k| basis.row(k)[t], &synthesised, count, n, &mut out.frames);
+}
+
+/// Quantises a window's planes at `step` without decoding its frames: leaves the decoded planes in `out`, for the next
+/// window's prediction, and gives the squared error of the coefficients, which is near that of the frames because basis and
+/// wavelet are (nearly) orthonormal. `None` where an index would be too large.
+pub(crate) fn dry_run<R: Kernel>(
+    analysed: &Analysed<R>,
+    step: Step,
+    previous: Option<(&Reconstruction<R>, &Basis)>,
+    layout: &Layout,
+    out: &mut Reconstruction<R>,
+) -> Option<f64> {
+    let coded = quantise(analysed, step)?;
+    dequantise(&coded, out, layout.len());
+    let error = squared_error(&analysed.residual, &out.planes);
+    add_prediction(&coded, previous, layout, out);
+    out.frames.clear();
+    Some(error)
+}
+
+fn dequantise<R: Kernel>(coded: &CodedWindow<R>, out: &mut Reconstruction<R>, n: usize) {
+    out.count = coded.count;
+    out.planes.clear();
+    out.planes.resize(coded.count * n, R::default());
+    R::add_dequantised(&coded.indices, R::from_f64(coded.step.value()), coded.centroids, &mut out.planes);
+}
+
+fn add_prediction<R: Kernel>(
+    coded: &CodedWindow<R>,
+    previous: Option<(&Reconstruction<R>, &Basis)>,
+    layout: &Layout,
+    out: &mut Reconstruction<R>,
+) {
+    let Some((previous, previous_basis)) = previous else { return };
+    let [last, mean] = predictors(previous, previous_basis, coded.count, layout);
+    let planes = out.planes.chunks_exact_mut(layout.len()).take(PREDICTED);
+    for (plane, weights) in planes.zip(coded.weights.chunks_exact(layout.bands.len())) {
+        apply(plane, 1.0, weights, &last, Some(&mean), layout);
     }
 }

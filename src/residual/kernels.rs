@@ -10,6 +10,8 @@ use multiversion::multiversion;
 pub(crate) trait Kernel: Wave {
     /// `out += weight · input`.
     fn axpy(weight: Self, input: &[Self], out: &mut [Self]);
+    /// `out += Σ weights[k] · inputs[k]`, the terms added in order.
+    fn axpy4(weights: [Self; 4], inputs: [&[Self]; 4], out: &mut [Self]);
     /// See [`quantise`].
     fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> bool;
     /// See [`add_dequantised`].
@@ -22,6 +24,46 @@ pub(crate) trait Kernel: Wave {
 fn axpy<R: Real>(weight: R, input: &[R], out: &mut [R]) {
     for (o, &v) in out.iter_mut().zip(input) {
         *o += weight * v;
+    }
+}
+
+#[inline(always)]
+fn axpy4<R: Real>([wa, wb, wc, wd]: [R; 4], [a, b, c, d]: [&[R]; 4], out: &mut [R]) {
+    let n = out.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for i in 0..n {
+        out[i] = out[i] + wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i];
+    }
+}
+
+/// `out[k] = Σ_t rows(k)[t] · inputs[t]` for matrices `[count][n]`: a change of basis, in strips that stay in cache while every
+/// input contributes to every output.
+pub(crate) fn change_basis<R: Kernel>(
+    rows: impl Fn(usize, usize) -> f64,
+    inputs: &[R],
+    count: usize,
+    n: usize,
+    out: &mut [R],
+) {
+    const STRIP: usize = 512;
+    let weights: Vec<R> = (0..count * count).map(|i| R::from_f64(rows(i / count, i % count))).collect();
+    out.fill(R::default());
+    for start in (0..n).step_by(STRIP) {
+        let len = STRIP.min(n - start);
+        let input = |t: usize| &inputs[t * n + start..][..len];
+        for (k, weights) in weights.chunks_exact(count).enumerate() {
+            let out = &mut out[k * n + start..][..len];
+            let mut t = 0;
+            while t + 4 <= count {
+                let w = [weights[t], weights[t + 1], weights[t + 2], weights[t + 3]];
+                R::axpy4(w, [input(t), input(t + 1), input(t + 2), input(t + 3)], out);
+                t += 4;
+            }
+            while t < count {
+                R::axpy(weights[t], input(t), out);
+                t += 1;
+            }
+        }
     }
 }
 
@@ -39,10 +81,14 @@ fn dot<R: Real>(a: &[R], b: &[R]) -> f64 {
 }
 
 macro_rules! kernels {
-    ($float:ty, $int:ty, $axpy:ident, $quantise:ident, $add:ident, $dot:ident) => {
+    ($float:ty, $int:ty, $axpy:ident, $axpy4:ident, $quantise:ident, $add:ident, $dot:ident) => {
         #[multiversion(targets("x86_64+avx2"))]
         fn $axpy(weight: $float, input: &[$float], out: &mut [$float]) {
             axpy(weight, input, out)
+        }
+        #[multiversion(targets("x86_64+avx2"))]
+        fn $axpy4(weights: [$float; 4], inputs: [&[$float]; 4], out: &mut [$float]) {
+            axpy4(weights, inputs, out)
         }
         #[multiversion(targets("x86_64+avx2"))]
         fn $quantise(values: &[$float], step: $float, rounding: $float, indices: &mut [$int]) -> bool {
@@ -60,6 +106,9 @@ macro_rules! kernels {
             fn axpy(weight: Self, input: &[Self], out: &mut [Self]) {
                 $axpy(weight, input, out)
             }
+            fn axpy4(weights: [Self; 4], inputs: [&[Self]; 4], out: &mut [Self]) {
+                $axpy4(weights, inputs, out)
+            }
             fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> bool {
                 $quantise(values, step, rounding, indices)
             }
@@ -72,5 +121,5 @@ macro_rules! kernels {
         }
     };
 }
-kernels!(f32, i32, axpy_f32, quantise_f32, add_dequantised_f32, dot_f32);
-kernels!(f64, i64, axpy_f64, quantise_f64, add_dequantised_f64, dot_f64);
+kernels!(f32, i32, axpy_f32, axpy4_f32, quantise_f32, add_dequantised_f32, dot_f32);
+kernels!(f64, i64, axpy_f64, axpy4_f64, quantise_f64, add_dequantised_f64, dot_f64);
