@@ -151,8 +151,12 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         first += count;
     }
     if until >= segment.count {
-        for decoder in [side, coefficients, mask, corrections] {
+        for decoder in [side, coefficients, mask] {
             decoder.finish()?;
+        }
+        // Reduced scales have no use for corrections.
+        if low == 0 {
+            corrections.finish()?;
         }
         latents.finish()?;
     }
