@@ -10,6 +10,8 @@ mod lossless;
 mod report;
 mod segment;
 mod side;
+#[cfg(all(test, feature = "onnx"))]
+mod tests;
 #[cfg(test)]
 mod training;
 
