@@ -77,6 +77,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
     let (method, parts) = SegmentBytes::read(bytes)?;
+    if (method.uses_model || method.way == Way::Latents) && shared.package.is_none() {
+        return Err(Error::corrupt("a segment uses a model that the header does not name"));
+    }
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
     let n = layout.len();
@@ -92,9 +95,10 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut mask = Decoder::new(parts.mask);
     let mut corrections = Decoder::new(parts.corrections);
     let mut latents = fm::LatentReader::new(parts.latents);
-    let mut masks = MaskModel::new();
-    let mut pointwise = PointwiseModel::new(h, w);
     let kinds = shared.specials.patterns().len() as u8;
+    // Made where they are needed: segments can be many and small.
+    let mut masks: Option<MaskModel> = None;
+    let mut pointwise: Option<PointwiseModel> = None;
     let mut values: Vec<T> = Vec::new();
     let mut classes = Vec::new();
     let mut first = 0;
@@ -105,7 +109,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         let begin = Instant::now();
         if kinds > 0 {
             classes.resize(count * n, 0);
-            masks.code(&mut mask, &mut classes, count, h, w, kinds)?;
+            masks.get_or_insert_with(MaskModel::new).code(&mut mask, &mut classes, count, h, w, kinds)?;
         }
         let mut coded = CodedWindow { count, indices: vec![R::Index::default(); count * n], ..Default::default() };
         state.code(&mut side, &mut coefficients, &mut coded, 1)?;
@@ -119,7 +123,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         let mut sum: Vec<R> = Vec::new();
         if method.way == Way::Latents {
             let begin = Instant::now();
-            let package = shared.package.ok_or_else(|| Error::corrupt("latents without a model"))?;
+            let package = shared.package.ok_or_else(|| Error::internal("latents without a model"))?;
             sum.extend_from_slice(&decoded.frames);
             latents.add(package, &mut sum, count, h, w, shared.normalisation, grid)?;
             stages.model += begin.elapsed().as_secs_f64();
@@ -144,6 +148,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
             } else {
                 finish(output, &classes, shared, &mut values);
                 if let (Some(epsilon), false) = (shared.pointwise(), parts.corrections.is_empty()) {
+                    let pointwise = pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
                     pointwise.decode(&mut corrections, &mut values, count, epsilon)?;
                 }
             }

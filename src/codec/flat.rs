@@ -58,8 +58,17 @@ pub(crate) fn decompress<T: Element>(
         .collect();
     let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
     let mut sums = std::collections::HashMap::<usize, (f64, usize)>::new();
+    // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the ends of
+    // their blocks.
+    let (first, last) = (0..ndim).fold((0, 0), |(first, last), axis| {
+        let (from, until) = (scaled[axis].0 * factors[axis], scaled[axis].1 * factors[axis]);
+        (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])
+    });
     for k in 0..stream.len() {
         let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+        if until <= first || from > last {
+            continue;
+        }
         let chunk = &mut chunk[..until - from];
         lossless::decode(stream.section(k)?, chunk)?;
         for_each_run(shape, &strides, from, until, |index, _, count, _| {

@@ -65,7 +65,7 @@ impl Cut {
     fn series(shape: &Shape, axes: Option<[usize; 3]>) -> Result<([Option<usize>; 3], usize)> {
         let ndim = shape.ndim();
         let axes = match axes {
-            Some(axes) if axes.iter().all(|&axis| axis < ndim) => axes.map(Some),
+            Some([a, b, c]) if a.max(b).max(c) < ndim && a != b && a != c && b != c => [a, b, c].map(Some),
             Some(axes) => {
                 return Err(Error::invalid(format!("axes {axes:?} do not fit a field of {ndim} dimensions ({shape})")));
             }

@@ -1,0 +1,357 @@
+//! The golden streams: what each is made from, and where it lies.
+
+use super::fields::{field, flow, noise, smooth};
+use fieldpress::{Bound, Codec, DType, Effort, FieldView, FmMode, Options};
+use std::path::PathBuf;
+
+/// The values of a field, and their type.
+#[derive(Clone, Debug)]
+pub enum Data {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+/// A golden stream's recipe.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub name: &'static str,
+    pub dims: &'static [usize],
+    pub data: Data,
+    pub bound: Bound,
+    pub options: Options,
+    /// How the stream must hold the field: a way of prediction as `inspect` names it, without the window's length.
+    pub way: &'static str,
+    /// What else it must show: features as [`super::super::features`] names them.
+    pub shows: &'static [&'static str],
+}
+
+impl Case {
+    pub fn path(&self) -> PathBuf {
+        folder().join(self.name).with_extension("fp")
+    }
+
+    /// The stream as it is stored.
+    pub fn stored(&self) -> Vec<u8> {
+        std::fs::read(self.path()).unwrap_or_else(|error| panic!("{}: {error}", self.path().display()))
+    }
+
+    pub fn dtype(&self) -> DType {
+        match self.data {
+            Data::F32(_) => DType::F32,
+            Data::F64(_) => DType::F64,
+        }
+    }
+
+    pub fn view(&self) -> FieldView<'_> {
+        match &self.data {
+            Data::F32(values) => FieldView::new(values, self.dims).unwrap(),
+            Data::F64(values) => FieldView::new(values, self.dims).unwrap(),
+        }
+    }
+
+    /// Compresses the field anew.
+    pub fn compress(&self, threads: usize) -> fieldpress::Result<Vec<u8>> {
+        let codec = Codec::new(Options { threads: Some(threads), ..self.options.clone() }).unwrap();
+        Ok(codec.compress(&self.view(), self.bound)?.0)
+    }
+
+    /// Whether it needs the foundation model, and so ONNX Runtime.
+    pub fn needs_model(&self) -> bool {
+        self.options.fm == FmMode::On
+    }
+}
+
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/assets/golden")
+}
+
+fn narrow(values: Vec<f64>) -> Data {
+    Data::F32(values.into_iter().map(|v| v as f32).collect())
+}
+
+fn options(effort: Effort) -> Options {
+    Options { effort, fm: FmMode::Off, ..Default::default() }
+}
+
+/// A steady pattern under a little noise.
+fn steady(dims: &[usize]) -> Vec<f64> {
+    field(dims, |s, t, y, x| {
+        let pattern = flow(1 + s, 0, 90 * y as i64, 90 * x as i64);
+        (8 * pattern + (noise(3 + s, t, y, x) >> 3)) as f64 / 1024.0
+    })
+}
+
+/// A pattern that moves by a fraction of a point from frame to frame.
+fn moving(dims: &[usize]) -> Vec<f64> {
+    field(dims, |s, t, y, x| {
+        let (t, y, x) = (t as i64, y as i64, x as i64);
+        flow(11 + s, 12 * t, 70 * y + 21 * t, 70 * x + 34 * t) as f64 / 4096.0
+    })
+}
+
+/// A few patterns whose amplitudes jump from frame to frame: what the PCA basis is for.
+fn jumping(dims: &[usize]) -> Vec<f64> {
+    field(dims, |_, t, y, x| {
+        let (t, y, x) = (t % 8, 80 * y as i64, 80 * x as i64);
+        let sum: i64 = (0..2).map(|k| smooth(21 + k, 0, y, x) * noise(31 + k, t, 0, 0) >> 12).sum();
+        (sum + (noise(41, t, y as usize, x as usize) >> 12)) as f64 / 256.0
+    })
+}
+
+/// NaN, ±Inf and the fill value 2^100 in places, some of them fixed.
+fn masked(dims: &[usize], mut values: Vec<f64>) -> Vec<f64> {
+    let marks = field(dims, |_, t, y, x| {
+        let land = smooth(51, 0, 120 * y as i64, 120 * x as i64) > 9000;
+        match noise(52, t, y, x) {
+            _ if land => 1.0,
+            n if n > 32_300 => 2.0,
+            n if n > 31_900 => 3.0,
+            n if n > 31_700 => 4.0,
+            _ => 0.0,
+        }
+    });
+    for (v, mark) in values.iter_mut().zip(marks) {
+        match mark as u8 {
+            1 => *v = FILL,
+            2 => *v = f64::NAN,
+            3 => *v = f64::INFINITY,
+            4 => *v = f64::NEG_INFINITY,
+            _ => {}
+        }
+    }
+    values
+}
+
+const FILL: f64 = (1u128 << 100) as f64;
+
+/// All golden streams. Those made by [`by_hand`] come from others.
+pub fn cases() -> Vec<Case> {
+    use Effort::{Fast, High, Normal};
+    let mut out = Vec::new();
+    let mut add = |name, dims: &'static [usize], data, bound, options, way, shows| {
+        out.push(Case { name, dims, data, bound, options, way, shows });
+    };
+    let fill = |options: Options| Options { fill_value: Some(FILL), ..options };
+
+    add(
+        "constant-f32",
+        &[10, 20, 30],
+        narrow(vec![273.125; 6000]),
+        Bound::Nrmse(1e-3),
+        options(Normal),
+        "constant",
+        &[],
+    );
+    let nan = f64::from_bits(0x7ff8_0000_dead_beef);
+    add("constant-f64-nan", &[4, 5], Data::F64(vec![nan; 20]), Bound::Abs(0.5), options(Normal), "constant", &[]);
+    add(
+        "lossless-f32",
+        &[4, 12, 20],
+        narrow(steady(&[4, 12, 20])),
+        Bound::Lossless,
+        options(Normal),
+        "lossless",
+        &["pco"],
+    );
+    let bits =
+        field(&[150], |_, _, _, x| f64::from_bits((noise(61, 0, 0, x) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    add("lossless-f64-raw", &[150], Data::F64(bits), Bound::Lossless, options(Normal), "lossless", &["raw"]);
+    let fine = field(&[3, 9, 11], |_, t, y, x| noise(62, t, y, x) as f64 / 3.0);
+    add("unbounded-f64", &[3, 9, 11], Data::F64(fine), Bound::Abs(1e-16), options(Normal), "lossless", &[]);
+
+    let dims: &[usize] = &[24, 24, 40];
+    add(
+        "previous-nrmse-f32",
+        dims,
+        narrow(steady(dims)),
+        Bound::Nrmse(4e-3),
+        options(Normal),
+        "previous",
+        &["mixing", "cosine", "single"],
+    );
+    let dims: &[usize] = &[7, 33, 21];
+    add(
+        "one-window-f32",
+        dims,
+        narrow(steady(dims)),
+        Bound::Nrmse(1e-2),
+        options(Fast),
+        "previous",
+        &["plain", "cosine", "single"],
+    );
+    let dims: &[usize] = &[24, 40, 48];
+    add(
+        "basis-rel-f32",
+        dims,
+        narrow(jumping(dims)),
+        Bound::Rel(0.02),
+        options(Normal),
+        "previous",
+        &["basis", "mixing"],
+    );
+    let dims: &[usize] = &[10, 17, 23];
+    add(
+        "fast-abs-f64",
+        dims,
+        Data::F64(moving(dims)),
+        Bound::Abs(0.125),
+        options(Fast),
+        "previous",
+        &["plain", "single"],
+    );
+    let dims: &[usize] = &[5, 9, 14];
+    add("fine-psnr-f64", dims, Data::F64(moving(dims)), Bound::Psnr(140.0), options(Fast), "previous", &["double"]);
+    let dims: &[usize] = &[10, 22, 30];
+    add(
+        "masked-nrmse-f32",
+        dims,
+        narrow(masked(dims, steady(dims))),
+        Bound::Nrmse(5e-3),
+        fill(options(Normal)),
+        "",
+        &["mask", "single"],
+    );
+    add(
+        "masked-abs-f64",
+        dims,
+        Data::F64(masked(dims, moving(dims))),
+        Bound::Abs(0.25),
+        fill(options(Fast)),
+        "previous",
+        &["mask", "corrections"],
+    );
+    let spiky = field(dims, |_, t, y, x| {
+        let n = noise(71, t, y, x);
+        if n > 32_000 { (n - 31_000) as f64 } else { smooth(72, 0, 99 * y as i64, 99 * x as i64) as f64 / 512.0 }
+    });
+    add("spikes-rel-f32", dims, narrow(spiky), Bound::Rel(2e-3), options(Fast), "previous", &["corrections"]);
+    let dims: &[usize] = &[17, 20, 27];
+    add(
+        "blocks-f32",
+        dims,
+        narrow(masked(dims, steady(dims))),
+        Bound::BlockL2(24.0),
+        fill(options(Normal)),
+        "previous",
+        &["mask", "single"],
+    );
+    let dims: &[usize] = &[10, 22, 30];
+    let corner = field(dims, |_, t, y, x| if y < 8 && x > 20 { noise(73, t, y, x) as f64 / 64.0 } else { 0.0 });
+    add(
+        "blocks-corner-f64",
+        dims,
+        Data::F64(corner),
+        Bound::BlockL2(800.0),
+        options(Fast),
+        "previous",
+        &["corrections"],
+    );
+    // Every block has the same two patterns in some proportion: what the stored vectors of block corrections are for.
+    let dims: &[usize] = &[8, 64, 72];
+    let patterns = field(dims, |_, t, y, x| {
+        let amplitude = |k: u64| noise(75 + k, 0, y / 8, x / 8);
+        let pattern =
+            |k: u64| if k == 0 { (t + y % 8 * 3 + x % 8 * 5) % 7 == 0 } else { (t * 3 + y % 8 + x % 8) % 5 == 0 };
+        let sum: i64 = (0..2).map(|k| if pattern(k) { amplitude(k) } else { 0 }).sum();
+        if y < 32 { sum as f64 / 1024.0 } else { 0.0 }
+    });
+    add(
+        "blocks-vectors-f32",
+        dims,
+        narrow(patterns),
+        Bound::BlockL2(60.0),
+        options(Fast),
+        "previous",
+        &["corrections"],
+    );
+    let dims: &[usize] = &[11, 24, 32];
+    add(
+        "hierarchical-nrmse-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::Nrmse(3e-5),
+        options(High),
+        "hierarchical",
+        &["mixing", "single"],
+    );
+    let dims: &[usize] = &[9, 20, 28];
+    add(
+        "hierarchical-psnr-f64",
+        dims,
+        Data::F64(moving(dims)),
+        Bound::Psnr(110.0),
+        options(High),
+        "hierarchical",
+        &["double"],
+    );
+    let dims: &[usize] = &[2500];
+    add(
+        "one-axis-rel-f32",
+        dims,
+        narrow(field(dims, |_, _, _, x| flow(81, 0, 0, 40 * x as i64) as f64 / 256.0)),
+        Bound::Rel(1e-3),
+        options(Normal),
+        "previous",
+        &[],
+    );
+    let dims: &[usize] = &[2, 2, 9, 8, 13];
+    add("series-nrmse-f64", dims, Data::F64(moving(dims)), Bound::Nrmse(1e-2), options(Normal), "", &["segments"]);
+    let dims: &[usize] = &[16, 2, 9, 12];
+    add(
+        "axes-nrmse-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::Nrmse(1e-2),
+        Options { axes: Some([2, 0, 3]), ..options(Fast) },
+        "previous",
+        &["axes", "segments"],
+    );
+    let dims: &[usize] = &[131, 6, 9];
+    add("long-nrmse-f32", dims, narrow(steady(dims)), Bound::Nrmse(2e-2), options(Fast), "previous", &["segments"]);
+    let dims: &[usize] = &[1, 3, 45_000];
+    let wide = field(dims, |_, t, y, x| smooth(91, 100 * t as i64, 90 * y as i64, x as i64 / 32) as f64 / 64.0);
+    add("tiles-nrmse-f32", dims, narrow(wide), Bound::Nrmse(1e-2), options(Fast), "previous", &["segments"]);
+    let dims: &[usize] = &[4, 10, 10];
+    add(
+        "range-nrmse-f32",
+        dims,
+        narrow(steady(dims)),
+        Bound::Nrmse(1e-3),
+        Options { range: Some(2000.0), ..options(Fast) },
+        "previous",
+        &[],
+    );
+
+    let with_model = |options: Options| Options { fm: FmMode::On, device: fieldpress::Device::Cpu, ..options };
+    let dims: &[usize] = &[7, 48, 64];
+    add(
+        "fm-hierarchical-nrmse-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::Nrmse(4e-3),
+        with_model(options(Normal)),
+        "hierarchical",
+        &["model"],
+    );
+    let dims: &[usize] = &[8, 64, 64];
+    add(
+        "fm-latents-blocks-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::BlockL2(24.0),
+        with_model(options(Normal)),
+        "latents",
+        &["model", "latents"],
+    );
+    out
+}
+
+/// Streams that no encoder writes today, from those that it does: name, the case they come from, and how.
+pub fn by_hand() -> Vec<(&'static str, &'static str, fn(&mut [u8]))> {
+    // A single window has no previous one, so that the way `transform` reads it as the way `previous` does.
+    fn transform(segment: &mut [u8]) {
+        assert_eq!(segment[0] & 15, 1);
+        segment[0] &= !15;
+    }
+    vec![("transform-nrmse-f32", "one-window-f32", transform)]
+}

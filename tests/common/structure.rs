@@ -1,0 +1,151 @@
+//! A second reader of the stream's outer structure, written from docs/format.md and not from the library, and the sealing of
+//! streams that a test has changed.
+
+use std::ops::Range;
+
+/// Where the parts of a stream lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Structure {
+    pub dims: Vec<usize>,
+    /// Whether the axes are named.
+    pub axes: bool,
+    /// 0: constant, 1: lossless, 2: segments.
+    pub content: u8,
+    /// Whether segments work in f64.
+    pub double: bool,
+    /// How many patterns masked points have.
+    pub specials: usize,
+    pub model: bool,
+    /// The checksum of each section, in the table.
+    pub checksums: Vec<usize>,
+    /// The header's checksum.
+    pub header_checksum: usize,
+    pub sections: Vec<Range<usize>>,
+}
+
+/// One segment's method, and the lengths of its byte strings: side, mask, latents, coefficients, corrections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentStructure {
+    pub way: u8,
+    pub mixing: bool,
+    pub basis: bool,
+    pub uses_model: bool,
+    pub window: usize,
+    pub lengths: [usize; 5],
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn u8(&mut self) -> u8 {
+        self.at += 1;
+        self.bytes[self.at - 1]
+    }
+
+    fn varint(&mut self) -> usize {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let byte = self.u8();
+            value |= usize::from(byte & 127) << shift;
+            if byte < 128 {
+                break;
+            }
+        }
+        value
+    }
+
+    fn u32(&mut self) -> u32 {
+        self.at += 4;
+        u32::from_le_bytes(self.bytes[self.at - 4..self.at].try_into().unwrap())
+    }
+}
+
+impl Structure {
+    /// The structure of a sound stream; panics for others. `sections` is how many it has, which the cut of the field says.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut c = Cursor { bytes, at: 6 };
+        assert_eq!(&bytes[..6], b"FPRS\x01\0");
+        let size = if c.u8() == 0 { 4 } else { 8 };
+        let ndim = c.u8();
+        let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
+        let axes = c.u8() == 1;
+        c.at += if axes { 3 } else { 0 };
+        c.at += 1 + 4 * 8; // bound kind and value, NRMSE, largest error, range
+        let content = c.u8();
+        let (mut double, mut specials, mut model) = (false, 0, false);
+        match content {
+            0 => c.at += size,
+            1 => {}
+            2 => {
+                c.at += 8 + 2 + 8 + 8; // mean, exponent, min, max
+                double = c.u8() == 1;
+                specials = usize::from(c.u8());
+                c.at += specials * size;
+                let name = usize::from(c.u8());
+                model = name > 0;
+                c.at += if model { name + 16 } else { 0 };
+            }
+            other => panic!("content {other}"),
+        }
+        // The number of sections follows from the cut of the field; here it is found as the one whose lengths and checksum
+        // add up, so that this reader does not depend on the library's cut.
+        let mut lengths = Vec::new();
+        let mut checksums = Vec::new();
+        loop {
+            let total: usize = lengths.iter().sum();
+            if c.at + 4 + total == bytes.len() {
+                let stored = u32::from_le_bytes(bytes[c.at..c.at + 4].try_into().unwrap());
+                if stored == crc32fast::hash(&bytes[..c.at]) {
+                    break;
+                }
+            }
+            lengths.push(c.varint());
+            checksums.push(c.at);
+            c.u32();
+        }
+        let header_checksum = c.at;
+        let mut start = c.at + 4;
+        let sections = lengths
+            .iter()
+            .map(|length| {
+                start += length;
+                start - length..start
+            })
+            .collect();
+        Self { dims, axes, content, double, specials, model, checksums, header_checksum, sections }
+    }
+
+    /// Makes all checksums right again after bytes of the stream were changed in place.
+    pub fn seal(&self, bytes: &mut [u8]) {
+        for (section, at) in self.sections.iter().zip(&self.checksums) {
+            let crc = crc32fast::hash(&bytes[section.clone()]);
+            bytes[*at..at + 4].copy_from_slice(&crc.to_le_bytes());
+        }
+        let crc = crc32fast::hash(&bytes[..self.header_checksum]);
+        bytes[self.header_checksum..][..4].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// The structure of segment `index`.
+    pub fn segment(&self, bytes: &[u8], index: usize) -> SegmentStructure {
+        let bytes = &bytes[self.sections[index].clone()];
+        let mut c = Cursor { bytes, at: 0 };
+        let first = c.u8();
+        let window = usize::from(c.u8());
+        c.at += 1 + 2; // layer factor, step
+        let basis = first >> 5 & 1 == 1;
+        c.at += if basis { 2 * window * window } else { 0 };
+        let lengths = std::array::from_fn(|_| c.varint());
+        assert_eq!(c.at + lengths.iter().sum::<usize>(), bytes.len(), "a segment's lengths do not add up");
+        SegmentStructure {
+            way: first & 15,
+            mixing: first >> 4 & 1 == 1,
+            basis,
+            uses_model: first >> 6 & 1 == 1,
+            window,
+            lengths,
+        }
+    }
+}

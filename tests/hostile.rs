@@ -1,0 +1,325 @@
+//! Hostile bytes: any change of a stream gives an error or the right data, and with its checksums made right again an error
+//! or some data: never a panic, never a hang, never memory beyond a small multiple of what the stream declares.
+
+mod common;
+
+use common::golden::{Case, by_hand, cases, folder};
+use common::structure::Structure;
+use common::{decode, reader};
+use fieldpress::{Codec, ErrorKind, Region, Request, Scale, inspect};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Counts what is allocated, and the most that ever was at once.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One test at a time, so that each counts its own memory and time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The longest that one stream may take. Builds without optimisation are slower than any promise.
+const LONGEST: Duration = Duration::from_millis(if cfg!(debug_assertions) { 20_000 } else { 1_000 });
+/// Memory beyond the declared field's multiple: models, tables, and what runs once in a process.
+const CONSTANT: usize = 4 << 20;
+/// Working memory of a window over the bytes of the field that the stream declares.
+const MULTIPLE: usize = 24;
+/// Streams that declare more points are only inspected here: the caller, not the library, allocates a field.
+const MOST_POINTS: usize = 1 << 18;
+
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// Streams that need no model, by name, and what they decode to.
+fn streams() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let codec = reader();
+    let read = |name: &str| std::fs::read(folder().join(name).with_extension("fp")).unwrap();
+    let cases = cases().into_iter().filter(|case| !case.needs_model()).map(|case: Case| case.name);
+    let mut out: Vec<_> = cases
+        .chain(by_hand().into_iter().map(|(name, _, _)| name))
+        .map(|name| {
+            let bytes = read(name);
+            let decoded = decode(&codec, &bytes, &Request::default()).unwrap();
+            (name, bytes, decoded)
+        })
+        .collect();
+    out.sort_by_key(|(_, bytes, _)| bytes.len());
+    out
+}
+
+/// Decodes, or says which change made it panic.
+fn survive(codec: &Codec, bytes: &[u8], request: &Request, what: &dyn Fn() -> String) -> Option<Vec<u8>> {
+    match catch_unwind(AssertUnwindSafe(|| decode(codec, bytes, request))) {
+        Ok(Ok(decoded)) => Some(decoded),
+        Ok(Err(error)) => {
+            assert!(error.kind() != ErrorKind::Internal, "{}: blames itself: {error}", what());
+            None
+        }
+        Err(_) => panic!("{}: panics", what()),
+    }
+}
+
+#[test]
+fn every_flip_is_an_error_or_the_right_data() {
+    let _alone = alone();
+    let codec = reader();
+    let mut state = 1;
+    for (name, bytes, right) in streams() {
+        let mut damaged = bytes.clone();
+        for at in 0..bytes.len() {
+            let all: Vec<u8> = (0..8).map(|bit| 1 << bit).collect();
+            let one = [random(&mut state) as u8 | 1];
+            for mask in if bytes.len() < 3000 { &all[..] } else { &one[..] } {
+                damaged[at] ^= mask;
+                let what = || format!("{name}: byte {at} xor {mask:#04x}");
+                if let Some(decoded) = survive(&codec, &damaged, &Request::default(), &what) {
+                    assert!(decoded == right, "{}: wrong data without an error", what());
+                }
+                damaged[at] = bytes[at];
+            }
+        }
+    }
+}
+
+#[test]
+fn every_truncation_and_every_appendix_is_an_error() {
+    let _alone = alone();
+    let codec = reader();
+    for (name, bytes, _) in streams() {
+        for length in 0..bytes.len() {
+            let what = || format!("{name}: the first {length} bytes");
+            assert!(survive(&codec, &bytes[..length], &Request::default(), &what).is_none(), "{}: data", what());
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(survive(&codec, &longer, &Request::default(), &|| format!("{name} and a zero")).is_none());
+        let twice = [&bytes[..], &bytes].concat();
+        assert!(survive(&codec, &twice, &Request::default(), &|| format!("{name} twice")).is_none());
+    }
+}
+
+/// Decodes a sealed stream whole, of a reduced scale and of a box, under the limits of time and memory.
+fn withstand(codec: &Codec, bytes: &[u8], every: bool, what: &dyn Fn() -> String) -> Option<Worst> {
+    let info = match catch_unwind(|| inspect(bytes)) {
+        Ok(info) => info.ok()?,
+        Err(_) => panic!("{}: panics when inspected", what()),
+    };
+    let dims = info.shape.dims();
+    let middle = Region { start: dims.iter().map(|n| n / 2).collect(), count: vec![1; dims.len()] };
+    let point = Request { region: Some(middle), ..Default::default() };
+    let whole = Request::default();
+    let half = Request { scale: Scale::Half, region: None };
+    let requests = match (info.shape.len() > MOST_POINTS, every) {
+        (true, _) => vec![],
+        (false, true) => vec![whole, half, point],
+        (false, false) => vec![whole],
+    };
+    let mut worst = Worst::default();
+    let declared = info.shape.len() * info.dtype.size();
+    for request in requests {
+        let begin = Instant::now();
+        let held = HELD.load(Ordering::Relaxed);
+        PEAK.store(held, Ordering::Relaxed);
+        survive(codec, bytes, &request, what);
+        let peak = PEAK.load(Ordering::Relaxed) - held;
+        let took = begin.elapsed();
+        assert!(took < LONGEST, "{}: takes {took:?}", what());
+        assert!(
+            peak <= CONSTANT + MULTIPLE * declared + 32 * bytes.len(),
+            "{}: takes {peak} bytes for a field of {declared} and a stream of {}",
+            what(),
+            bytes.len()
+        );
+        worst = Worst { took: worst.took.max(took), peak: worst.peak.max(peak) };
+    }
+    Some(worst)
+}
+
+/// What the worst stream took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worst {
+    took: Duration,
+    peak: usize,
+}
+
+#[test]
+fn resealed_flips_neither_panic_nor_hang_nor_take_memory() {
+    let _alone = alone();
+    let codec = reader();
+    let mut state = 2;
+    for (name, bytes, _) in streams() {
+        let structure = Structure::of(&bytes);
+        let mut worst = Worst::default();
+        let (mut sound, mut total) = (0, 0);
+        // The larger streams repeat what the smaller ones have: fewer positions of them.
+        let stride = (bytes.len() / 250).max(1);
+        let places = structure.sections.iter().flat_map(|s| (s.start..s.end).step_by(stride));
+        for at in (0..structure.header_checksum).chain(places) {
+            let header = at < structure.header_checksum;
+            let masks: Vec<u8> = match header {
+                true => (0..8).map(|bit| 1 << bit).collect(),
+                false => vec![random(&mut state) as u8 | 1, 1 << (random(&mut state) % 8)],
+            };
+            for mask in masks {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= mask;
+                structure.seal(&mut damaged);
+                total += 1;
+                let what = || format!("{name}: byte {at} xor {mask:#04x}, sealed");
+                if let Some(found) = withstand(&codec, &damaged, header || at % 7 == 0, &what) {
+                    sound += 1;
+                    worst = Worst { took: worst.took.max(found.took), peak: worst.peak.max(found.peak) };
+                }
+            }
+        }
+        println!("{name}: {sound} of {total} changed streams decode; at worst {worst:?}");
+    }
+}
+
+#[test]
+fn resealed_numbers_neither_panic_nor_hang_nor_take_memory() {
+    let _alone = alone();
+    let codec = reader();
+    let numbers: [&[u8]; 12] = [
+        &f64::NAN.to_le_bytes(),
+        &f64::INFINITY.to_le_bytes(),
+        &f64::NEG_INFINITY.to_le_bytes(),
+        &1e308f64.to_le_bytes(),
+        &(-1.0f64).to_le_bytes(),
+        &5e-324f64.to_le_bytes(),
+        &0.0f64.to_le_bytes(),
+        &[0xff; 9],
+        &[0xff, 0xff, 0xff, 0xff, 0x0f],
+        &[0x00, 0x80],
+        &[0xff, 0x7f],
+        &[0x80, 0x80, 0x01],
+    ];
+    for (name, bytes, _) in streams() {
+        let structure = Structure::of(&bytes);
+        let places = (6..structure.header_checksum)
+            .chain(structure.sections.iter().take(2).flat_map(|s| s.start..s.end.min(s.start + 40)));
+        for at in places {
+            for number in numbers {
+                let end = at + number.len();
+                if end > bytes.len() {
+                    continue;
+                }
+                let mut damaged = bytes.clone();
+                damaged[at..end].copy_from_slice(number);
+                structure.seal(&mut damaged);
+                withstand(&codec, &damaged, at % 5 == 0, &|| format!("{name}: {number:?} at byte {at}, sealed"));
+            }
+        }
+    }
+}
+
+#[test]
+fn resealed_noise_neither_panics_nor_hangs_nor_takes_memory() {
+    let _alone = alone();
+    let codec = reader();
+    let mut state = 3;
+    for (name, bytes, _) in streams() {
+        let structure = Structure::of(&bytes);
+        for round in 0..30 {
+            let mut damaged = bytes.clone();
+            for section in &structure.sections {
+                // Noise, zeros or ones from some place on.
+                let length = section.len() as u64;
+                let from = section.start + (random(&mut state) % length.max(1)) as usize;
+                for byte in &mut damaged[from..section.end] {
+                    *byte = [random(&mut state) as u8, 0, 255][round % 3];
+                }
+            }
+            structure.seal(&mut damaged);
+            withstand(&codec, &damaged, false, &|| format!("{name}: noise, round {round}"));
+        }
+    }
+}
+
+/// A stream with the header of a tiny one, but other dimensions.
+fn with_dims(name: &str, dims: &[u64]) -> Vec<u8> {
+    let bytes = std::fs::read(folder().join(name).with_extension("fp")).unwrap();
+    let structure = Structure::of(&bytes);
+    let mut out = bytes[..7].to_vec();
+    out.push(dims.len() as u8);
+    for &n in dims {
+        let mut n = n;
+        while n >= 128 {
+            out.push(n as u8 | 128);
+            n >>= 7;
+        }
+        out.push(n as u8);
+    }
+    let old: usize = 8 + structure.dims.iter().map(|n| (n.max(&1).ilog2() / 7 + 1) as usize).sum::<usize>();
+    out.extend_from_slice(&bytes[old..structure.header_checksum]);
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&bytes[structure.header_checksum + 4..]);
+    out
+}
+
+#[test]
+fn huge_declared_fields_cost_nothing() {
+    let _alone = alone();
+    let codec = reader();
+    let shapes: [&[u64]; 10] = [
+        &[u64::MAX],
+        &[u64::MAX, u64::MAX, u64::MAX, u64::MAX, u64::MAX],
+        &[1 << 59, 2],
+        &[(1 << 60) - 1],
+        &[1 << 20, 1 << 20, 1 << 19],
+        &[1 << 30, 1, 1, 1, 1],
+        &[1, 1 << 30, 1, 1],
+        &[1 << 12, 1 << 12, 1 << 12, 1 << 12, 1 << 11],
+        &[128, 1 << 25],
+        &[16, 360, 360],
+    ];
+    for name in ["constant-f32", "lossless-f32", "one-window-f32", "transform-nrmse-f32", "axes-nrmse-f32"] {
+        for dims in shapes {
+            let bytes = with_dims(name, dims);
+            let what = format!("{name} with dimensions {dims:?}");
+            let begin = Instant::now();
+            let held = HELD.load(Ordering::Relaxed);
+            PEAK.store(held, Ordering::Relaxed);
+            if let Ok(info) = catch_unwind(|| inspect(&bytes)).unwrap_or_else(|_| panic!("{what}: panics")) {
+                // One point of it, which a caller may well ask for.
+                let start: Vec<usize> = info.shape.dims().iter().map(|n| n - 1).collect();
+                let count = vec![1; start.len()];
+                let request = Request { region: Some(Region { start, count }), ..Default::default() };
+                survive(&codec, &bytes, &request, &|| what.clone());
+            }
+            assert!(begin.elapsed() < LONGEST, "{what}: takes {:?}", begin.elapsed());
+            let peak = PEAK.load(Ordering::Relaxed) - held;
+            // A segment of the largest size, decoded for one of its points, is what any such request may cost.
+            assert!(peak <= 256 << 20, "{what}: takes {peak} bytes");
+        }
+    }
+}
