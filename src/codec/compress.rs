@@ -277,8 +277,8 @@ impl<T: Element> Job<'_, T> {
             })?;
             for (k, piece) in (next..end).zip(pieces) {
                 let Some(piece) = piece else {
-                    // With little left for the last segment, finer steps before it help; else nothing will.
-                    let starved = last && count > 1 && caution > 0.6;
+                    // With little left for the last window, finer steps before it help; else nothing will.
+                    let starved = last && budget.is_some() && caution > 0.6;
                     return Ok(if starved { Pass::Overspent } else { Pass::Impossible });
                 };
                 spent += piece.encoded.squared_error;

@@ -249,8 +249,9 @@ struct Rate<'a> {
 
 /// The share of the budget that may be left unused.
 const SLACK: f64 = 0.006;
-/// How far a window's step may stray from the goal's, but for the last's.
+/// How far a window's step may stray from the goal's, but for the last's; more where the budget runs short.
 const STRAY: f64 = 1.06;
+const STRAY_FINER: f64 = 1.25;
 /// Trials for the last window's step, until one meets the budget.
 const TRIALS: usize = 12;
 /// Trials after which one that meets the budget, though not closely, is taken.
@@ -275,7 +276,7 @@ impl Rate<'_> {
         let left = budget.squared_error - self.spent;
         let expected: f64 = budget.profile[index..].iter().sum();
         let factor = (left.max(0.0) / expected.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER);
-        let step = self.goal.step * factor.clamp(1.0 / STRAY, STRAY);
+        let step = self.goal.step * factor.clamp(1.0 / STRAY_FINER, STRAY);
         let found = if index + 1 == budget.profile.len() {
             solve(state, frames, prepared, count, step, left)?
         } else {
