@@ -35,3 +35,8 @@ pub use codec::{Codec, Report, Request, Scale, SectionBytes, StageSeconds, Strea
 pub use error::{Error, ErrorKind, Result};
 pub use field::{DType, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut};
 pub use options::{Device, Effort, FmMode, OPTION_KEYS, Options};
+
+/// The README's examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

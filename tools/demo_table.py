@@ -25,7 +25,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def ratio_of(rows: list[dict[str, str]], bound: float, codec: str) -> str:
     """The best ratio of a codec at a bound, over its modes; a dash where it was not measured."""
     ratios = [float(row["ratio"]) for row in rows if float(row["target_nrmse"]) == bound and row["codec"] == codec]
-    return f"{max(ratios):.1f}" if ratios else "–"
+    return f"{max(ratios):.3g}" if ratios else "–"
 
 
 def table(folder: Path) -> str:
@@ -38,7 +38,7 @@ def table(folder: Path) -> str:
         name = path.stem.removeprefix("uwnd-")
         verified = json.loads(path.read_text())
         peers = [ratio_of(rows, float(name), codec) for codec in PEERS]
-        cells = [name, f"**{verified['ratio']:.1f}**", *peers, f"{verified['max_abs_error']:.2f}"]
+        cells = [name, f"**{verified['ratio']:.3g}**", *peers, f"{verified['max_abs_error']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

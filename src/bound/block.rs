@@ -130,6 +130,7 @@ struct Window<'a> {
 ///
 /// # Errors
 /// `Internal` where the sizes contradict each other.
+#[cfg(test)]
 pub(crate) fn largest_norm(original: &[f64], decoded: &[f64], classes: Option<&[u8]>, dims: [usize; 3]) -> Result<f64> {
     let grid = check(original, decoded, classes, dims, 1.0)?;
     let window = Window { original, classes, tau: 1.0 };

@@ -7,6 +7,9 @@ use crate::field::{Element, Specials};
 /// Side of the blocks of the `block_l2` bound.
 pub(crate) const BLOCK: usize = 8;
 
+/// What another device's floats may add at one point, over what they may add in root mean square.
+pub(crate) const POINT_FLIPS: f64 = 4.0;
+
 /// Errors of a field's valid points so far, in the field's units.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Errors {
@@ -88,15 +91,15 @@ impl Errors {
         if self.points == 0 { 0.0 } else { (self.squared / self.points as f64).sqrt() }
     }
 
-    /// Whether `bound` holds, with ranges meaning `range`, and `flips` to spare in root mean square and three times that at
-    /// each point (what another device's floats may add).
+    /// Whether `bound` holds, with ranges meaning `range`, and `flips` to spare in root mean square, and [`POINT_FLIPS`]
+    /// times that at each point, for what another device's floats may add.
     pub(crate) fn hold(&self, bound: Bound, range: f64, flips: f64) -> bool {
         match bound {
-            Bound::Abs(epsilon) => self.largest + 4.0 * flips <= epsilon,
-            Bound::Rel(epsilon) => self.largest + 4.0 * flips <= epsilon * range,
+            Bound::Abs(epsilon) => self.largest + POINT_FLIPS * flips <= epsilon,
+            Bound::Rel(epsilon) => self.largest + POINT_FLIPS * flips <= epsilon * range,
             Bound::Nrmse(epsilon) => self.rms() + flips <= epsilon * range,
             Bound::Psnr(decibels) => self.rms() + flips <= range * psnr_to_nrmse(decibels),
-            Bound::BlockL2(tau) => self.block + 4.0 * flips * (BLOCK as f64).powf(1.5) <= tau,
+            Bound::BlockL2(tau) => self.block + POINT_FLIPS * flips * (BLOCK as f64).powf(1.5) <= tau,
             Bound::Lossless => false,
         }
     }

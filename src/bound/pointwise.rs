@@ -45,7 +45,8 @@ impl PointwiseModel {
         Ok(())
     }
 
-    /// Moves the points of `decoded [count][h][w]` that miss `epsilon`, and codes what the decoder needs for the same.
+    /// Moves the points of `decoded [count][h][w]` that miss `allowed` (at most `epsilon`) by multiples of a unit that
+    /// `epsilon` sets, and codes what the decoder needs for the same.
     /// Points with a class other than 0 are left alone. True where any point was moved.
     ///
     /// # Errors
@@ -58,6 +59,7 @@ impl PointwiseModel {
         classes: &[u8],
         count: usize,
         epsilon: f64,
+        allowed: f64,
     ) -> Result<bool> {
         let unit = UNIT * epsilon;
         let mut multiples = vec![0i64; decoded.len()];
@@ -67,12 +69,12 @@ impl PointwiseModel {
                 continue;
             }
             let error = x.to_f64() - slot.to_f64();
-            if error.abs() <= epsilon {
+            if error.abs() <= allowed {
                 continue;
             }
             let multiple = (error / unit).round();
             let moved = T::from_f64(slot.to_f64() + multiple * unit);
-            if multiple.abs() < (1u64 << 40) as f64 && (x.to_f64() - moved.to_f64()).abs() <= epsilon {
+            if multiple.abs() < (1u64 << 40) as f64 && (x.to_f64() - moved.to_f64()).abs() <= allowed {
                 multiples[i] = multiple as i64;
                 *slot = moved;
             } else {
@@ -145,7 +147,7 @@ mod tests {
             let mut decoded: Vec<f32> = values.iter().zip(&errors).map(|(v, e)| v + e).collect();
             let before = decoded.clone();
             let mut encoder = Encoder::new(Vec::new());
-            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], 3, epsilon).unwrap();
+            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], 3, epsilon, epsilon).unwrap();
             for (a, b) in values.iter().zip(&decoded) {
                 prop_assert!((f64::from(*a) - f64::from(*b)).abs() <= epsilon);
             }

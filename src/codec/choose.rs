@@ -141,7 +141,8 @@ pub(crate) fn choose<R: Kernel>(
     }
     let mut search = Search { sample, step, error: None, best: None };
     let (layout, grid) = (&sample.layout, fm::grid(base.step));
-    let package = shared.package.filter(|_| tools.options.fm != FmMode::Off);
+    // Blocks are corrected with no room for another device's floats.
+    let package = shared.package.filter(|_| tools.options.fm != FmMode::Off && !shared.block_bound());
     // Windows of single frames would cut the blocks of the block bound.
     let fits = |window: usize| window < count && (window > 1 || !shared.block_bound()) || window == 1 && count == 1;
     if tools.options.fm != FmMode::On {
@@ -167,16 +168,21 @@ pub(crate) fn choose<R: Kernel>(
         layer_factor: LAYER_FACTOR,
         ..base.clone()
     };
-    let lengths: &[usize] = if tools.options.effort == Effort::High { &[4, 8, 16, 32] } else { &[4, 8, 16] };
+    // The longest may be longer than the segment, which is then one window.
+    let lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
     let mut best_length = 8;
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
-        for &window in lengths.iter().filter(|&&n| fits(n)) {
+        for &window in &lengths {
             if let Some(bits) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
                 && bits < least
             {
                 (least, best_length) = (bits, window);
             }
+        }
+        if tools.options.fm == FmMode::On && package.is_some() {
+            // The trials without the model were for the window's length alone.
+            search.best = None;
         }
         if let Some(package) = package.filter(|p| p.has_interpolator()) {
             let interpolator = fm::interpolator(package, layout.h, layout.w, grid);
@@ -186,7 +192,7 @@ pub(crate) fn choose<R: Kernel>(
             };
             search.consider(hierarchical(best_length, true), model, 0)?;
             if tools.options.effort == Effort::High {
-                for &window in lengths.iter().filter(|&&n| fits(n) && n != best_length) {
+                for &window in lengths.iter().filter(|&&n| n != best_length) {
                     search.consider(hierarchical(window, true), model, 0)?;
                 }
             }

@@ -36,9 +36,9 @@ const POINTWISE_STEP: f64 = 1.5;
 const DRY_RUNS: usize = 4;
 /// How near to its budget a dry run must come for its step to be kept.
 const NEAR: f64 = 0.02;
-/// The same at the lowest effort.
-const DRY_RUNS_FAST: usize = 2;
-const NEAR_FAST: f64 = 0.08;
+/// The same at the lowest effort, and where each run needs the model.
+const DRY_RUNS_QUICK: usize = 2;
+const NEAR_QUICK: f64 = 0.08;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -277,8 +277,8 @@ impl<T: Element> Job<'_, T> {
             })?;
             for (k, piece) in (next..end).zip(pieces) {
                 let Some(piece) = piece else {
-                    // With little left for the last segment, finer steps before it help; else nothing will.
-                    let starved = last && count > 1 && caution > 0.6;
+                    // With little left for the last window, finer steps before it help; else nothing will.
+                    let starved = last && budget.is_some() && caution > 0.6;
                     return Ok(if starved { Pass::Overspent } else { Pass::Impossible });
                 };
                 spent += piece.encoded.squared_error;
@@ -347,7 +347,8 @@ impl<T: Element> Job<'_, T> {
         let mut before: Option<(f64, f64)> = None;
         let mut profile = Vec::new();
         let (runs, near) = match self.tools.options.effort {
-            Effort::Fast => (DRY_RUNS_FAST, NEAR_FAST),
+            Effort::Fast => (DRY_RUNS_QUICK, NEAR_QUICK),
+            _ if choices.values().any(|choice| choice.method.uses_model) => (DRY_RUNS_QUICK, NEAR_QUICK),
             _ => (DRY_RUNS, NEAR),
         };
         for run in 0..runs {

@@ -2,10 +2,10 @@
 
 use super::report::StageSeconds;
 use super::segment::{SegmentState, Way};
-use crate::bound::{Bound, block, pointwise::PointwiseModel};
+use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
-use crate::field::{Element, MaskModel, Normalisation, Specials};
+use crate::field::{DType, Element, MaskModel, Normalisation, Specials};
 use crate::model::Model as Package;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, fm};
@@ -33,6 +33,16 @@ impl Shared<'_> {
             Bound::Rel(epsilon) => Some(epsilon * self.range),
             _ => None,
         }
+    }
+
+    /// The norm that blocks are corrected to: the bound, less what rounding to the caller's type may add to a block.
+    pub(crate) fn block_target<T: Element>(&self, tau: f64) -> f64 {
+        let rounding = match T::DTYPE {
+            DType::F32 => 2f64.powi(-24),
+            DType::F64 => 2f64.powi(-53),
+        };
+        let largest = self.normalisation.min.abs().max(self.normalisation.max.abs());
+        tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.
@@ -132,7 +142,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
                 let mut exact: Vec<f64> =
                     output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
                 if !parts.corrections.is_empty() {
-                    block::decode(&mut corrections, &mut exact, [count, h, w], tau)?;
+                    block::decode(&mut corrections, &mut exact, [count, h, w], shared.block_target::<T>(tau))?;
                 }
                 finish_exact(&exact, &classes, shared, &mut values);
             } else {

@@ -4,8 +4,8 @@ use super::decoder::{Shared, decode};
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
 use super::{Request, Tools, flat};
 use crate::error::{Error, Result};
-use crate::field::{Element, Region, Specials};
-use crate::stream::{Content, Header, LOSSLESS_CHUNK, SegmentBytes, Stream, VERSION};
+use crate::field::{Element, Region};
+use crate::stream::{Content, SegmentBytes, Stream, VERSION};
 use crate::window::{Cut, Segment, scatter};
 use std::sync::Mutex;
 

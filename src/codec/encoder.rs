@@ -4,7 +4,7 @@
 use super::decoder::{Shared, finish};
 use super::report::StageSeconds;
 use super::segment::{Method, Prepared, SegmentState, Way};
-use crate::bound::{Bound, block, pointwise::PointwiseModel};
+use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
 use crate::entropy::{Cost, Encoder};
 use crate::error::Result;
 use crate::field::{Element, MaskModel, fill_holes};
@@ -194,8 +194,12 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             (_, Some(epsilon)) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
                 finish(output, &frames.classes, shared, &mut values);
+                // Room for what another device's floats may add (see Errors::hold).
+                let flips = if method.uses_model { f64::from(fm::grid(method.step)) * fm::FLIP_GAIN } else { 0.0 };
+                let allowed = epsilon - POINT_FLIPS * flips * shared.normalisation.scale();
+                let classes = &frames.classes;
                 corrected |=
-                    pointwise.encode(&mut corrections, &exact, &mut values, &frames.classes, count, epsilon)?;
+                    pointwise.encode(&mut corrections, &exact, &mut values, classes, count, epsilon, allowed)?;
             }
             (Bound::BlockL2(tau), _) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
@@ -204,6 +208,10 @@ pub(crate) fn encode<T: Element, R: Kernel>(
                 let mut decoded: Vec<f64> =
                     output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
                 let classes = frames.masked.then_some(frames.classes.as_slice());
+                let tau = shared.block_target::<T>(tau);
+                if tau <= 0.0 {
+                    return Ok(None);
+                }
                 let dims = [count, h, w];
                 let stats = block::encode(&mut corrections, &exact, &mut decoded, classes, dims, tau)?;
                 corrected |= stats.corrected > 0;
@@ -241,10 +249,15 @@ struct Rate<'a> {
 
 /// The share of the budget that may be left unused.
 const SLACK: f64 = 0.006;
-/// How far a window's step may stray from the goal's, but for the last's.
+/// How far a window's step may stray from the goal's, but for the last's; more where the budget runs short.
 const STRAY: f64 = 1.06;
-/// Trials for the last window's step.
-const TRIALS: usize = 10;
+const STRAY_FINER: f64 = 1.25;
+/// Trials for the last window's step, until one meets the budget.
+const TRIALS: usize = 12;
+/// Trials after which one that meets the budget, though not closely, is taken.
+const TRIALS_ENOUGH: usize = 4;
+/// The share of the budget that may then be left unused.
+const SLACK_ENOUGH: f64 = 0.03;
 /// Squared errors grow with the step to about this power.
 pub(crate) const STEP_POWER: f64 = 1.6;
 
@@ -263,7 +276,7 @@ impl Rate<'_> {
         let left = budget.squared_error - self.spent;
         let expected: f64 = budget.profile[index..].iter().sum();
         let factor = (left.max(0.0) / expected.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER);
-        let step = self.goal.step * factor.clamp(1.0 / STRAY, STRAY);
+        let step = self.goal.step * factor.clamp(1.0 / STRAY_FINER, STRAY);
         let found = if index + 1 == budget.profile.len() {
             solve(state, frames, prepared, count, step, left)?
         } else {
@@ -361,7 +374,11 @@ fn solve<R: Kernel>(
     let (mut low, mut high): (Option<(f64, f64)>, Option<(f64, f64)>) = (None, None);
     let target = (budget * (1.0 - SLACK / 3.0)).ln();
     let mut log_step = start.ln();
-    for _ in 0..TRIALS {
+    for k in 0..TRIALS {
+        let enough = |b: &Trial<R>| b.squared_error >= budget * (1.0 - SLACK_ENOUGH);
+        if k >= TRIALS_ENOUGH && best.as_ref().is_some_and(enough) {
+            break;
+        }
         let Some(trial) = attempt(state, frames, prepared, count, log_step.exp())? else {
             break;
         };

@@ -12,6 +12,8 @@ mod perturbed;
 mod report;
 mod segment;
 mod side;
+#[cfg(all(test, feature = "onnx"))]
+mod tests;
 #[cfg(test)]
 mod training;
 

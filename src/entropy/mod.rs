@@ -9,4 +9,4 @@ mod models;
 
 pub(crate) use arithmetic::{BitCoder, Cost, Decoder, Encoder};
 pub(crate) use latents::{LatentsDecoder, LatentsEncoder, MAX_VALUE as LATENTS_MAX_VALUE};
-pub(crate) use models::{Counter, Mixer, MixerInput, probability, stretch};
+pub(crate) use models::{Counter, Mixer, probability, stretch};

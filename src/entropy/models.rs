@@ -65,6 +65,7 @@ impl Counter {
         Self((p1 as u32) << 16 | seen as u32)
     }
 
+    #[cfg(test)]
     /// Its state as (p1, seen), the inverse of [`Counter::new`] up to rounding.
     pub(crate) fn state(self) -> (u16, u8) {
         ((self.0 >> 16) as u16, (self.0 & 0xff) as u8)
@@ -88,9 +89,6 @@ impl Counter {
     }
 }
 
-/// The inputs of a mixer: logistics of the counters' probabilities, padded with zeros.
-pub(crate) type MixerInput<const N: usize> = [i32; N];
-
 /// Sets of weights over `N` inputs, one of which is picked by a small context.
 #[derive(Clone, Debug)]
 pub(crate) struct Mixer<const N: usize> {
@@ -112,7 +110,7 @@ impl<const N: usize> Mixer<N> {
 
     /// The mixed logistic under weight set `set`.
     #[inline(always)]
-    pub(crate) fn mix(&mut self, inputs: &MixerInput<N>, set: usize) -> i32 {
+    pub(crate) fn mix(&mut self, inputs: &[i32; N], set: usize) -> i32 {
         self.set = set;
         let weights = &self.weights[set];
         let mut sum = 0i64;
@@ -126,7 +124,7 @@ impl<const N: usize> Mixer<N> {
 
     /// Learns a bit: a gradient step on its coding cost.
     #[inline(always)]
-    pub(crate) fn update(&mut self, inputs: &MixerInput<N>, bit: bool, rate: i32) {
+    pub(crate) fn update(&mut self, inputs: &[i32; N], bit: bool, rate: i32) {
         let error = (i32::from(bit) << 16) - self.output as i32;
         let error = error * rate >> 4;
         for (w, x) in self.weights[self.set].iter_mut().zip(inputs) {

@@ -3,7 +3,6 @@
 //! In: a window's values. Out: a class per point (0: an ordinary value; k: the k-th special bit pattern), its code, and the
 //! window with its holes filled smoothly, so that no edge reaches the wavelet. Masks that do not change cost next to nothing.
 
-use super::Element;
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 use crate::error::{Error, Result};
 use crate::residual::real::Real;
@@ -35,11 +34,6 @@ impl Specials {
         true
     }
 
-    /// Adds every value that is not finite; false where there are too many kinds.
-    pub(crate) fn scan<T: Element>(&mut self, values: &[T]) -> bool {
-        values.iter().all(|v| v.to_f64().is_finite() || self.add(v.to_bits_u64()))
-    }
-
     /// The class of a bit pattern, from 1.
     #[inline]
     pub(crate) fn class_of(&self, bits: u64) -> Option<u8> {
@@ -59,42 +53,6 @@ impl Specials {
     /// All patterns, by class.
     pub(crate) fn patterns(&self) -> &[u64] {
         &self.patterns
-    }
-}
-
-/// The classes of a window's points, `[count][h][w]`; 0 is an ordinary value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mask {
-    pub(crate) classes: Vec<u8>,
-    /// How many points are special.
-    pub(crate) masked: usize,
-}
-
-impl Mask {
-    /// The mask of `values`; what `specials` does not know is ordinary.
-    pub(crate) fn of<T: Element>(values: &[T], specials: &Specials) -> Self {
-        let mut masked = 0;
-        let classes = values
-            .iter()
-            .map(|v| {
-                let class = specials.class_of(v.to_bits_u64()).unwrap_or(0);
-                masked += usize::from(class != 0);
-                class
-            })
-            .collect();
-        Self { classes, masked }
-    }
-
-    /// Puts the special patterns back into `out`, the same window.
-    pub(crate) fn restore<T: Element>(&self, specials: &Specials, out: &mut [T]) {
-        if self.masked == 0 {
-            return;
-        }
-        for (value, &class) in out.iter_mut().zip(&self.classes) {
-            if let Some(bits) = specials.bits(class) {
-                *value = T::from_bits_u64(bits);
-            }
-        }
     }
 }
 
@@ -504,18 +462,19 @@ mod tests {
         let nan = f32::from_bits(0x7fc0_1234);
         let values = [1.0f32, nan, f32::NEG_INFINITY, -0.0, f32::NAN, 1e20];
         assert!(specials.add(1e20f32.to_bits().into()));
-        assert!(specials.scan(&values));
+        let special = |v: &&f32| !v.is_finite();
+        assert!(values.iter().filter(special).all(|v| specials.add(v.to_bits().into())));
         assert_eq!(specials.patterns().len(), 4);
         assert!(specials.bits(0).is_none() && specials.bits(5).is_none() && !specials.is_empty());
-        let mask = Mask::of(&values, &specials);
-        assert_eq!(mask.masked, 4);
-        let mut out = [9.0f32; 6];
-        mask.restore(&specials, &mut out);
-        for (a, (b, &class)) in values.iter().zip(out.iter().zip(&mask.classes)) {
-            assert!(if class == 0 { *b == 9.0 } else { a.to_bits() == b.to_bits() });
+        for v in values {
+            let bits = u64::from(v.to_bits());
+            let class = specials.class_of(bits);
+            assert_eq!(class.is_some(), !v.is_finite() || v == 1e20);
+            assert_eq!(class.and_then(|class| specials.bits(class)), class.map(|_| bits));
         }
         let mut many = Specials::new();
-        assert!(!many.scan(&(0..16).map(|i| f64::from_bits(0x7ff8_0000_0000_0001 + i)).collect::<Vec<_>>()));
+        assert!((0..15).all(|i| many.add(0x7ff8_0000_0000_0001 + i)));
+        assert!(!many.add(0x7ff8_0000_0000_0010));
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl Analysis {
 ///
 /// # Errors
 /// As [`analyse`] and [`Analysis::encode`].
+#[cfg(test)]
 pub(crate) fn encode_tile(
     model: &Model,
     x: &[f32],

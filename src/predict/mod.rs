@@ -67,7 +67,7 @@ pub(crate) struct Reconstruction<R> {
     pub(crate) frames: Vec<R>,
 }
 
-/// The scaled sum of squares of the difference of two equally long slices.
+/// The sum of squares of the difference of two equally long slices.
 pub(crate) fn squared_error<R: Kernel>(a: &[R], b: &[R]) -> f64 {
     // In pieces, so that the difference stays in cache.
     let mut difference = [R::default(); 256];

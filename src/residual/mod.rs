@@ -1,5 +1,4 @@
 //! The residual coder: temporal basis, wavelet, quantiser, and the context coder of what it leaves.
-#![allow(dead_code)]
 
 pub(crate) mod basis;
 pub(crate) mod contexts;

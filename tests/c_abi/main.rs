@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
 
 /// What Rust's standard library needs from a Unix system.
 const SYSTEM_LIBRARIES: [&str; 4] = ["-lpthread", "-ldl", "-lm", "-lgcc_s"];
@@ -12,28 +11,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The target folder of this test's profile: the test runs from its `deps`.
-fn profile_folder() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().to_path_buf()
+/// The static library, beside this test: cargo builds all of the library's crate types for its tests.
+fn library() -> PathBuf {
+    let library = std::env::current_exe().unwrap().with_file_name("libfieldpress.a");
+    assert!(library.exists(), "{} is missing; run these tests through cargo", library.display());
+    library
 }
-
-/// The static library, built by the same cargo into the same folder, so that it is always the current one.
-static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = profile_folder();
-    let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
-        "debug" => "dev",
-        other => other,
-    };
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root()).args(["build", "--quiet", "--lib", "--no-default-features", "--profile", profile]);
-    if cfg!(feature = "onnx") {
-        cargo.args(["--features", "onnx"]);
-    }
-    cargo.arg("--target-dir").arg(folder.parent().unwrap());
-    succeed(&mut cargo);
-    folder.join("libfieldpress.a")
-});
 
 fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -54,7 +37,7 @@ fn compile(source: &str) -> PathBuf {
         .arg("-I")
         .arg(root().join("include"))
         .arg(root().join("tests/c_abi").join(source))
-        .arg(&*LIBRARY)
+        .arg(library())
         .args(SYSTEM_LIBRARIES)
         .arg("-Wl,--no-undefined")
         .arg("-o")

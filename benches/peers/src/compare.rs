@@ -3,7 +3,7 @@
 use crate::peers::{Method, Search, methods};
 use crate::reference::Reference;
 use crate::sample::Sample;
-use crate::search::search;
+use crate::search::{TOLERANCE, search};
 use anyhow::{Context, Result};
 use cpu_time::ProcessTime;
 
@@ -66,6 +66,23 @@ pub struct Plan<'a> {
     pub codecs: &'a [&'static str],
     /// Timed runs of each; the median counts.
     pub repeats: usize,
+    /// Modes and parameters found earlier: tried before a search, and taken where they still meet the target.
+    pub known: &'a [Known],
+}
+
+/// The mode and parameter that met a target in an earlier run.
+#[derive(Clone)]
+pub struct Known {
+    /// The field's name.
+    pub field: String,
+    /// The NRMSE that was asked for.
+    pub target: f64,
+    /// The compressor.
+    pub codec: String,
+    /// Its mode.
+    pub mode: String,
+    /// The mode's parameter.
+    pub parameter: f64,
 }
 
 /// Compresses and restores once; `out` is the reconstruction.
@@ -80,6 +97,24 @@ fn round_trip<T: Sample>(
     method.decompress(field, &stream, out)?;
     method.restore(out, parameter);
     Ok(stream)
+}
+
+/// The codec in the mode and with the parameter that an earlier run found, where that still meets the target.
+fn tuned_before<T: Sample>(
+    codec: &str,
+    field: &Reference<'_, T>,
+    target: f64,
+    known: &[Known],
+    out: &mut [T],
+) -> Option<Tuned<T>> {
+    let known = known.iter().find(|k| k.codec == codec && k.field == field.name && k.target == target)?;
+    let method = methods::<T>(codec).into_iter().find(|method| method.mode() == known.mode)?;
+    if matches!(method.search(field, target), Search::Direct) {
+        return None;
+    }
+    let bytes = round_trip(&*method, field, known.parameter, out).ok()?.len();
+    let off = (field.error(out).nrmse / target - 1.0).abs();
+    (off <= TOLERANCE).then_some(Tuned { method, parameter: known.parameter, bytes })
 }
 
 /// The codec's best mode at `target`.
@@ -122,7 +157,8 @@ pub fn compare<T: Sample>(
     let mut failures = Vec::new();
     let mut tuned = Vec::new();
     for codec in plan.codecs {
-        match tune(codec, field, target, &mut out) {
+        let before = tuned_before(codec, field, target, plan.known, &mut out);
+        match before.map_or_else(|| tune(codec, field, target, &mut out), Ok) {
             Ok(found) => tuned.push(found),
             Err(error) => failures.push(error),
         }

@@ -12,7 +12,7 @@ mod suite;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
-use compare::{Measurement, Plan};
+use compare::{Known, Measurement, Plan};
 use fieldpress::DType;
 use input::Values;
 use peers::CODECS;
@@ -98,9 +98,17 @@ struct PlanArgs {
     /// Timed runs of each; the median counts.
     #[arg(long, default_value_t = 3)]
     repeats: usize,
+    /// Earlier results: the peers' modes and parameters are taken from them where they still meet the target, which saves
+    /// the search. Everything is measured anew.
+    #[arg(long, value_name = "CSV")]
+    parameters: Vec<PathBuf>,
 }
 
 impl PlanArgs {
+    fn known(&self) -> Result<Vec<Known>> {
+        Ok(self.parameters.iter().map(|path| results::read_known(path)).collect::<Result<Vec<_>>>()?.concat())
+    }
+
     fn codecs(&self) -> Result<Vec<&'static str>> {
         for name in &self.codecs {
             if !CODECS.contains(&name.as_str()) {
@@ -150,10 +158,13 @@ fn single(single: &Single, plan: &Plan<'_>) -> Result<Vec<String>> {
 fn run() -> Result<Vec<String>> {
     let cli = Cli::parse();
     match &cli.command {
-        None => single(&cli.single, &Plan { codecs: &cli.plan.codecs()?, repeats: cli.plan.repeats }),
+        None => {
+            let (codecs, known) = (cli.plan.codecs()?, cli.plan.known()?);
+            single(&cli.single, &Plan { codecs: &codecs, repeats: cli.plan.repeats, known: &known })
+        }
         Some(Command::Suite { data, out, only, further, plan }) => {
-            let codecs = plan.codecs()?;
-            let plan = Plan { codecs: &codecs, repeats: plan.repeats };
+            let (codecs, known) = (plan.codecs()?, plan.known()?);
+            let plan = Plan { codecs: &codecs, repeats: plan.repeats, known: &known };
             let mut failures = Vec::new();
             for suite in only.map_or(Suite::ALL.to_vec(), |suite| vec![suite]) {
                 failures.extend(suite::run(suite, data, out, &plan, *further)?);

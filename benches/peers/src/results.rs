@@ -1,6 +1,6 @@
 //! Results as CSV, table and means.
 
-use crate::compare::Measurement;
+use crate::compare::{Known, Measurement};
 use crate::peers::{CODECS, Fieldpress};
 use crate::search::TOLERANCE;
 use anyhow::{Context, Result};
@@ -60,6 +60,25 @@ pub fn csv(all: &[Measurement]) -> String {
 /// Writes the CSV, so far or whole.
 pub fn write_csv(path: &Path, all: &[Measurement]) -> Result<()> {
     std::fs::write(path, csv(all)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The modes and parameters in a CSV that [`write_csv`] wrote.
+pub fn read_known(path: &Path) -> Result<Vec<Known>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|row| {
+        let broken = || format!("{}: the row '{row}' is not one of this tool's", path.display());
+        let [field, target, codec, mode, parameter] =
+            row.split(',').take(5).collect::<Vec<_>>().try_into().ok().with_context(broken)?;
+        Ok(Known {
+            field: field.to_owned(),
+            target: target.parse().with_context(broken)?,
+            codec: codec.to_owned(),
+            mode: mode.to_owned(),
+            parameter: parameter.parse().with_context(broken)?,
+        })
+    })
+    .collect()
 }
 
 /// Codecs that occur, in the order of results.

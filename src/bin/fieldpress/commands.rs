@@ -139,6 +139,14 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     report::print_lines(&lines)
 }
 
+/// A field whose last three dimensions are the frames, rows and columns of a stream.
+fn frames_last(field: Field, info: &StreamInfo) -> Field {
+    match info.axes {
+        Some(axes) => field.with_last(axes),
+        None => field,
+    }
+}
+
 /// Reads the original of a stream, which knows its shape and type.
 fn original(name: &str, info: &StreamInfo) -> Result<Field, Failure> {
     source::read_field(name, Expected { dims: Some(info.shape.dims()), dtype: Some(info.dtype) })
@@ -155,24 +163,27 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let (mut report, errors, scales) = {
         let _progress = Progress::start(&format!("verifying {}", args.stream));
         let (decoded, report) = decode(&codec, &info, &stream, &Request::default())?;
-        let errors = measure::errors(&original, &decoded, fill_value);
         let mut scales = Vec::new();
         for &scale in args.scale.iter().filter(|scale| **scale != Scale::Full) {
             let (reduced, _) = decode(&codec, &info, &stream, &Request { scale, region: None })?;
-            let (rmse, largest) = measure::reduced_errors(&original, &reduced, scale.factor(), fill_value);
-            scales.push((scale.factor(), rmse / errors.range, largest));
+            scales.push((scale.factor(), measure::reduced_errors(&original, &reduced, scale.factor(), fill_value)));
         }
+        let errors = measure::errors(&frames_last(original, &info), &frames_last(decoded, &info), fill_value);
+        let relative = |(factor, (rmse, largest))| (factor, rmse / errors.range, largest);
+        let scales: Vec<(usize, f64, f64)> = scales.into_iter().map(relative).collect();
         (report, errors, scales)
     };
     report.nrmse = errors.nrmse();
     report.max_abs_error = errors.max_abs;
-    let holds = errors.hold(info.bound, errors.range);
+    // The range that relative bounds refer to is part of the contract: it may be that of a larger field.
+    let holds = errors.hold(info.bound, info.range);
 
     let common = common(&info, &report);
     if args.json {
         let mut object = common.json();
         object.insert("holds".into(), json!(holds));
         object.insert("range".into(), json!(errors.range));
+        object.insert("bound_range".into(), json!(info.range));
         object.insert("rmse".into(), json!(errors.rmse));
         object.insert("psnr".into(), json!(errors.psnr()));
         object.insert("max_block_l2".into(), json!(errors.max_block_l2));
@@ -186,6 +197,13 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let mut lines = common.lines();
         if errors.masked > 0 {
             lines.push(("masked", format!("{} points, {} of them changed", errors.masked, errors.masked_changed)));
+        }
+        if info.range != errors.range {
+            let text = format!(
+                "{} here; the bound refers to {} (fill value or range given to compress?)",
+                errors.range, info.range
+            );
+            lines.push(("range", text));
         }
         for (factor, nrmse, largest) in &scales {
             lines.push(("scale", format!("1/{factor}: NRMSE {nrmse:.4e}, largest {largest:.4e} against the averages")));
@@ -228,14 +246,19 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
     }
     let stream = source::read_stream(&args.stream)?;
     let info = inspect(&args.stream, &stream)?;
-    let region = frame_region(&info.shape, args.frame)?;
     let original = original(&args.original, &info)?;
     let fill_value = args::options([args.fill_value.as_ref()])?.fill_value.or(original.fill_value);
+    let original = frames_last(original, &info);
+    let region = frame_region(&original.shape, args.frame)?;
     let codec = Codec::new(args.running.options()?)?;
-    let (decoded, report) = decode(&codec, &info, &stream, &Request { scale: Scale::Full, region: Some(region) })?;
+    let len = region.count.iter().product();
+    // Where the frame's dimensions are not the last, the whole field is decoded and turned.
+    let region = info.axes.is_none().then_some(region);
+    let first = if region.is_some() { 0 } else { args.frame * len };
+    let (decoded, report) = decode(&codec, &info, &stream, &Request { scale: Scale::Full, region })?;
+    let decoded = frames_last(decoded, &info);
 
-    let len = decoded.shape.len();
-    let (rows, columns) = match *decoded.shape.dims() {
+    let (rows, columns) = match *original.shape.dims() {
         [.., rows, columns] => (rows, columns),
         _ => (1, len),
     };
@@ -249,7 +272,7 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
         ratio: common(&info, &report).ratio(),
         nrmse: info.nrmse,
     };
-    let png = picture::draw(&frame(&original, args.frame * len), &frame(&decoded, 0), rows, columns, &caption)?;
+    let png = picture::draw(&frame(&original, args.frame * len), &frame(&decoded, first), rows, columns, &caption)?;
     target::write(&args.output, |writer| writer.write_all(&png))
 }
 

@@ -1,7 +1,7 @@
 //! Errors between an original and its decoded values, computed here, in f64, without the library: what `verify` says must not
 //! rest on the code that it verifies.
 
-use crate::source::{Data, Field, is_masked};
+use crate::source::{Data, Field, advance, is_masked};
 use fieldpress::{Bound, Element};
 
 /// Sides of the blocks of `block_l2` along frames, rows and columns.
@@ -56,7 +56,7 @@ impl Errors {
     }
 }
 
-/// Compares fields of the same shape and type.
+/// Compares fields of the same shape and type, whose last three dimensions are frames, rows and columns.
 pub fn errors(original: &Field, decoded: &Field, fill_value: Option<f64>) -> Errors {
     let dims = original.shape.dims();
     match (&original.data, &decoded.data) {
@@ -152,13 +152,7 @@ fn reduced_errors_of<T: Element>(
             sums[cell].0 += x.to_f64();
             sums[cell].1 += 1;
         }
-        for axis in (0..from.len()).rev() {
-            index[axis] += 1;
-            if index[axis] < from[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
+        advance(&mut index, from);
     }
     let (mut squares, mut largest, mut cells) = (0.0, 0.0f64, 0u64);
     for (&(sum, n), &y) in sums.iter().zip(reduced) {

@@ -61,6 +61,21 @@ impl Field {
         }
     }
 
+    /// The same field with the dimensions `last` moved behind the others, in their order.
+    pub fn with_last(self, last: [usize; 3]) -> Self {
+        let others = (0..self.shape.ndim()).filter(|axis| !last.contains(axis));
+        let order: Vec<usize> = others.chain(last).collect();
+        let strides = self.shape.contiguous_strides();
+        let dims: Vec<usize> = order.iter().map(|&axis| self.shape.dims()[axis]).collect();
+        let strides: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
+        let Ok(shape) = Shape::new(&dims) else { return self };
+        let data = match &self.data {
+            Data::F32(values) => Data::F32(gather(values, &dims, &strides)),
+            Data::F64(values) => Data::F64(gather(values, &dims, &strides)),
+        };
+        Self { shape, data, fill_value: self.fill_value }
+    }
+
     fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.data {
             Data::F32(values) => bytemuck::cast_slice_mut(values),
@@ -82,6 +97,27 @@ impl Field {
             self.swap_bytes();
         }
         Ok(())
+    }
+}
+
+fn gather<T: Copy>(values: &[T], dims: &[usize], strides: &[usize]) -> Vec<T> {
+    let mut out = Vec::with_capacity(values.len());
+    let mut index = vec![0; dims.len()];
+    for _ in values {
+        out.push(values[index.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>()]);
+        advance(&mut index, dims);
+    }
+    out
+}
+
+/// The next index of an array in C order; after the last one, the first.
+pub fn advance(index: &mut [usize], dims: &[usize]) {
+    for (i, &n) in index.iter_mut().zip(dims).rev() {
+        *i += 1;
+        if *i < n {
+            return;
+        }
+        *i = 0;
     }
 }
 

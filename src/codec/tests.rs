@@ -1,0 +1,111 @@
+//! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX Runtime
+//! (`tools/test` provides it) and say so where it is missing.
+
+use super::*;
+use crate::predict::fm;
+
+/// A flow of drifting, turning waves, `[t][h][w]`: what interpolation in time is for.
+fn flow(t: usize, h: usize, w: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(t * h * w);
+    for k in 0..t {
+        for y in 0..h {
+            for x in 0..w {
+                let (x, y, s) = (x as f32 * 0.09, y as f32 * 0.07, k as f32 * 0.22);
+                let wave = (x + 0.6 * y - s).sin() + (0.7 * x - y + 1.3 * s).cos();
+                out.push(wave * (1.0 + 0.3 * (0.5 * x * y * 0.1 + s * 0.5).sin()));
+            }
+        }
+    }
+    out
+}
+
+/// Options with a number of threads that no other test uses: models are shared by it, and these are perturbed.
+fn options(threads: usize) -> Options {
+    Options { fm: FmMode::On, threads: Some(threads), ..Default::default() }
+}
+
+fn decode(codec: &Codec, bytes: &[u8], dims: &[usize]) -> Vec<f32> {
+    let mut out = vec![0.0; dims.iter().product()];
+    codec.decompress(bytes, &Request::default(), &mut FieldViewMut::new(&mut out, dims).unwrap()).unwrap();
+    out
+}
+
+#[test]
+fn bounds_hold_on_a_device_whose_floats_differ() {
+    let dims = [17, 64, 96];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let codec = Codec::new(options(5)).unwrap();
+    let model = Model::open(codec.options()).expect("these tests need ONNX Runtime: set ORT_DYLIB_PATH (tools/test does)");
+    let range = values.iter().fold(f32::MIN, |m, &v| m.max(v)) - values.iter().fold(f32::MAX, |m, &v| m.min(v));
+    for bound in [Bound::Nrmse(1e-2), Bound::Nrmse(1e-3), Bound::Abs(0.02), Bound::Psnr(60.0)] {
+        model.set_perturbation(0.0);
+        let (bytes, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
+        assert!(report.fm_share > 0.0, "{bound}: the model was forced, and not used");
+        let here = decode(&codec, &bytes, &dims);
+        model.set_perturbation(0.999);
+        let there = decode(&codec, &bytes, &dims);
+        model.set_perturbation(0.0);
+        assert_ne!(here, there, "{bound}: the perturbation reached nothing, so this test shows nothing");
+        for out in [here, there] {
+            let errors = values.iter().zip(&out).map(|(a, b)| f64::from(*a) - f64::from(*b));
+            let largest = errors.clone().fold(0.0f64, |m, e| m.max(e.abs()));
+            let rms = (errors.map(|e| e * e).sum::<f64>() / values.len() as f64).sqrt();
+            match bound {
+                Bound::Nrmse(e) => assert!(rms <= e * f64::from(range), "{bound}: {rms}"),
+                Bound::Psnr(d) => assert!(rms <= f64::from(range) * 10f64.powf(-d / 20.0), "{bound}: {rms}"),
+                _ => assert!(largest <= bound.value(), "{bound}: {largest}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_that_use_the_model_do_not_depend_on_threads() {
+    let dims = [9, 64, 64];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let view = FieldView::new(&values, &dims).unwrap();
+    let streams: Vec<_> = [1, 2]
+        .into_iter()
+        .map(|threads| Codec::new(options(threads)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0)
+        .collect();
+    let info = inspect(&streams[0]).unwrap();
+    assert!(info.model.is_some());
+    assert_eq!(streams[0], streams[1]);
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named() {
+    let dims = [9, 64, 64];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let view = FieldView::new(&values, &dims).unwrap();
+    let codec = Codec::new(options(1)).unwrap();
+    let (bytes, _) = codec.compress(&view, Bound::Nrmse(4e-3)).unwrap();
+    // The header's checksum is set right again, so that only the hash differs.
+    let stream = Stream::parse(&bytes).unwrap();
+    let Content::Segments { model: Some(model), .. } = &stream.header.content else {
+        panic!("the model was forced, and not used");
+    };
+    let mut header = stream.header.clone();
+    let sections: Vec<Vec<u8>> = (0..stream.len()).map(|k| stream.section(k).unwrap().to_vec()).collect();
+    if let Content::Segments { model: Some(model), .. } = &mut header.content {
+        model.hash[0] ^= 1;
+    }
+    let changed = crate::stream::assemble(&header, &sections);
+    let mut out = vec![0f32; values.len()];
+    let request = Request::default();
+    let error = codec.decompress(&changed, &request, &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Model);
+    assert!(error.message().contains(&model.name), "{error}");
+    let mut hash = model.hash;
+    hash[0] ^= 1;
+    assert!(error.message().contains(&crate::model::hex(&hash)), "{error}");
+}
+
+#[test]
+fn the_grid_is_finer_than_any_step() {
+    for octave in -40..10 {
+        let step = crate::predict::Step(octave * 256 + 17);
+        let grid = f64::from(fm::grid(step));
+        assert!(grid <= step.value() / 1024.0 && grid > 0.0 && grid.log2().fract() == 0.0);
+    }
+}
