@@ -337,12 +337,12 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["model"],
     );
-    let dims: &[usize] = &[8, 64, 64];
+    let dims: &[usize] = &[16, 64, 64];
     add(
-        "fm-latents-blocks-f32",
+        "fm-latents-nrmse-f32",
         dims,
-        narrow(moving(dims)),
-        Bound::BlockL2(24.0),
+        narrow(steady(dims)),
+        Bound::Nrmse(1e-2),
         with_model(options(Normal)),
         "latents",
         &["model", "latents"],
