@@ -35,7 +35,8 @@ fn bounds_hold_on_a_device_whose_floats_differ() {
     let dims = [17, 64, 96];
     let values = flow(dims[0], dims[1], dims[2]);
     let codec = Codec::new(options(5)).unwrap();
-    let model = Model::open(codec.options()).expect("these tests need ONNX Runtime: set ORT_DYLIB_PATH (tools/test does)");
+    let model =
+        Model::open(codec.options()).expect("these tests need ONNX Runtime: set ORT_DYLIB_PATH (tools/test does)");
     let range = values.iter().fold(f32::MIN, |m, &v| m.max(v)) - values.iter().fold(f32::MAX, |m, &v| m.min(v));
     for bound in [Bound::Nrmse(1e-2), Bound::Nrmse(1e-3), Bound::Abs(0.02), Bound::Psnr(60.0)] {
         model.set_perturbation(0.0);
