@@ -47,7 +47,7 @@ fn assert_bound<T: Element>(original: &[T], decoded: &[T], dims: &[usize], bound
         Bound::Nrmse(e) => assert!(rms <= e * range * (1.0 + 1e-12), "{rms} > {e} * {range}"),
         Bound::Psnr(db) => assert!(rms <= range * 10f64.powf(-db / 20.0) * (1.0 + 1e-12)),
         Bound::BlockL2(tau) => {
-            let mut d = vec![1; 3];
+            let mut d = [1; 3];
             let skip = dims.len().saturating_sub(3);
             for (slot, n) in d.iter_mut().rev().zip(dims.iter().rev()) {
                 *slot = *n;

@@ -65,7 +65,6 @@ pub(crate) struct DecodedWindow<'a, T> {
 ///
 /// # Errors
 /// `Corrupt`, what the model says, or what `sink` says.
-#[allow(clippy::too_many_arguments)] // the segment's place, and what is wanted of it
 pub(crate) fn decode<T: Element, R: Kernel>(
     bytes: &[u8],
     segment: &Segment,

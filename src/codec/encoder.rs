@@ -371,7 +371,8 @@ fn solve<R: Kernel>(
     }
     let mut best: Option<Trial<R>> = None;
     // (log step, log error) of the finest failure and the coarsest success.
-    let (mut low, mut high): (Option<(f64, f64)>, Option<(f64, f64)>) = (None, None);
+    let mut low: Option<(f64, f64)> = None;
+    let mut high: Option<(f64, f64)> = None;
     let target = (budget * (1.0 - SLACK / 3.0)).ln();
     let mut log_step = start.ln();
     for k in 0..TRIALS {

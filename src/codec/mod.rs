@@ -169,7 +169,10 @@ impl Codec {
         }
         self.model
             .get_or_init(|| match Model::open(&self.options) {
-                Ok(model) => Ok(Some(model)),
+                Ok(model) => {
+                    tracing::info!(name = model.name(), device = model.device(), "opened the foundation model");
+                    Ok(Some(model))
+                }
                 // A model, a device or `fm=on` that was asked for by name must be there.
                 Err(error) if self.options.fm == FmMode::On || self.options.model.is_some() => Err(error),
                 Err(error) if matches!(self.options.device, crate::options::Device::Cuda(_)) => Err(error),

@@ -126,7 +126,7 @@ impl<const N: usize> Mixer<N> {
     #[inline(always)]
     pub(crate) fn update(&mut self, inputs: &[i32; N], bit: bool, rate: i32) {
         let error = (i32::from(bit) << 16) - self.output as i32;
-        let error = error * rate >> 4;
+        let error = (error * rate) >> 4;
         for (w, x) in self.weights[self.set].iter_mut().zip(inputs) {
             *w += (x * error + (1 << 15)) >> 16;
         }

@@ -182,7 +182,6 @@ impl MaskModel {
 
     /// Codes one point's class; `own` holds the points of this frame before it, `last` the frame before.
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)] // what a context is made of
     fn point<C: BitCoder>(
         &mut self,
         coder: &mut C,
@@ -432,7 +431,7 @@ mod tests {
         let (h, w) = (192, 288);
         let land = islands(h, w, 0.5, 0.0);
         let share = land.iter().filter(|&&c| c != 0).count() as f64 / land.len() as f64;
-        let first = encode(&[land.clone()], h, w, 1).len();
+        let first = encode(std::slice::from_ref(&land), h, w, 1).len();
         let all = encode(&vec![land.repeat(8); 12], h, w, 1).len();
         println!("land mask of {share:.2}: first frame {first} bytes, 96 frames {all} bytes");
         assert!(first < 1000, "{first} bytes");

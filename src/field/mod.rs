@@ -245,7 +245,7 @@ impl<'a> FieldViewMut<'a> {
             if checked[axis] < span {
                 return Err(Error::invalid(format!("strides {strides:?} make elements of shape {shape} overlap")));
             }
-            span = checked[axis] * (shape.dims()[axis] - 1) + span;
+            span += checked[axis] * (shape.dims()[axis] - 1);
         }
         Ok(Self { values: T::values_mut(values), shape, strides: checked })
     }

@@ -31,7 +31,7 @@ struct Accumulator {
 impl Accumulator {
     fn row<T: Element>(&mut self, row: &[T], fill: Option<T>) {
         for chunk in row.chunks(LANES * 64) {
-            let ordinary = chunk.iter().fold(true, |ok, v| ok & (v.to_f64() - v.to_f64() == 0.0))
+            let ordinary = chunk.iter().fold(true, |ok, v| ok & v.to_f64().is_finite())
                 && fill.is_none_or(|fill| !chunk.contains(&fill));
             if !ordinary {
                 self.chunk_with_specials(chunk, fill);
@@ -62,7 +62,7 @@ impl Accumulator {
     fn chunk_with_specials<T: Element>(&mut self, chunk: &[T], fill: Option<T>) {
         for &v in chunk {
             let value = v.to_f64();
-            if value - value == 0.0 && Some(v) != fill {
+            if value.is_finite() && Some(v) != fill {
                 self.sum += value;
                 self.min[0] = self.min[0].min(value);
                 self.max[0] = self.max[0].max(value);

@@ -174,6 +174,14 @@ impl Model {
         self.package.manifest().latents.is_some()
     }
 
+    /// Where its graphs run, for reports: `cpu` or `cuda:N`.
+    pub fn device(&self) -> String {
+        match self.provider {
+            Provider::Cpu => "cpu".into(),
+            Provider::Cuda(index) => format!("cuda:{index}"),
+        }
+    }
+
     /// The interpolator's entry in the manifest.
     ///
     /// # Errors

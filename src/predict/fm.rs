@@ -89,7 +89,6 @@ pub(crate) fn encode_latents<R: Real>(
 }
 
 /// Snaps a tile's reconstruction in working units and adds it to the window's frames.
-#[allow(clippy::too_many_arguments)]
 fn place<R: Real>(
     model: &Model,
     reconstruction: &mut [f32],
@@ -129,7 +128,6 @@ impl<'a> LatentReader<'a> {
     ///
     /// # Errors
     /// `Corrupt`, or what the model says.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn add<R: Real>(
         &mut self,
         model: &Model,

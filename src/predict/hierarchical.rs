@@ -342,7 +342,6 @@ impl<R: Kernel> Hierarchy<'_, R> {
     }
 
     /// Adds the prediction to a plane's decoded residual and synthesises its frame.
-    #[allow(clippy::too_many_arguments)]
     fn finish(
         &self,
         t: usize,

@@ -175,7 +175,6 @@ impl ContextModel {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)] // one traversal; a struct would only rename them
     fn code_band<C: BitCoder, I: Index>(
         &mut self,
         coder: &mut C,
@@ -447,7 +446,7 @@ fn neighbours(
     let m = |i: usize| u32::from(v.own[i]);
     let (west, north, north_west, north_east) = (m(at - 1), m(at - s), m(at - s - 1), m(at - s + 1));
     let (west2, north2) = (m(at - 2), m(at - 2 * s));
-    let inside = 4 * (west + north) + 2 * (north_west + north_east) + (3 * (west2 + north2) >> 1);
+    let inside = 4 * (west + north) + 2 * (north_west + north_east) + ((3 * (west2 + north2)) >> 1);
     let cross = |plane: &[u8]| {
         let p = |i: usize| u32::from(plane[i]);
         (p(at), p(at - 1) + p(at + 1) + p(at - s) + p(at + s))

@@ -164,7 +164,7 @@ impl Header {
                 let mean = reader.f64()?;
                 let exponent = reader.i16()?;
                 let (min, max) = (reader.f64()?, reader.f64()?);
-                if !mean.is_finite() || !(min <= max) || !(-1100..=1100).contains(&exponent) {
+                if !mean.is_finite() || !(max - min).is_finite() || min > max || !(-1100..=1100).contains(&exponent) {
                     return Err(Error::corrupt("the normalisation is not finite"));
                 }
                 let double = reader.u8()? != 0;

@@ -24,9 +24,9 @@ pub fn smooth(seed: u64, t: i64, y: i64, x: i64) -> i64 {
     // 3 f² − 2 f³, in 2^12.
     let [ft, fy, fx] = [t, y, x].map(|v| {
         let f = v.rem_euclid(UNIT);
-        f * f * (3 * UNIT - 2 * f) >> 18
+        (f * f * (3 * UNIT - 2 * f)) >> 18
     });
-    let mix = |a: i64, b: i64, f: i64| a + ((b - a) * f >> 12);
+    let mix = |a: i64, b: i64, f: i64| a + (((b - a) * f) >> 12);
     let at =
         |dt: i64, dy: i64, dx: i64| (hash(seed, cell[0] + dt, cell[1] + dy, cell[2] + dx) >> 48) as i64 - (1 << 15);
     let plane = |dt: i64| mix(mix(at(dt, 0, 0), at(dt, 0, 1), fx), mix(at(dt, 1, 0), at(dt, 1, 1), fx), fy);

@@ -93,7 +93,7 @@ fn moving(dims: &[usize]) -> Vec<f64> {
 fn jumping(dims: &[usize]) -> Vec<f64> {
     field(dims, |_, t, y, x| {
         let (t, y, x) = (t % 8, 80 * y as i64, 80 * x as i64);
-        let sum: i64 = (0..2).map(|k| smooth(21 + k, 0, y, x) * noise(31 + k, t, 0, 0) >> 12).sum();
+        let sum: i64 = (0..2).map(|k| (smooth(21 + k, 0, y, x) * noise(31 + k, t, 0, 0)) >> 12).sum();
         (sum + (noise(41, t, y as usize, x as usize) >> 12)) as f64 / 256.0
     })
 }
@@ -351,7 +351,10 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Streams that no encoder writes today, from those that it does: name, the case they come from, and how.
-pub fn by_hand() -> Vec<(&'static str, &'static str, fn(&mut [u8]))> {
+pub type Edit = (&'static str, &'static str, fn(&mut [u8]));
+
+/// See the cases.
+pub fn by_hand() -> Vec<Edit> {
     // A single window has no previous one, so that the way `transform` reads it as the way `previous` does.
     fn transform(segment: &mut [u8]) {
         assert_eq!(segment[0] & 15, 1);
