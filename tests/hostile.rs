@@ -266,6 +266,43 @@ fn resealed_noise_neither_panics_nor_hangs_nor_takes_memory() {
     }
 }
 
+/// Streams that use the model, where one can run.
+#[test]
+fn resealed_flips_of_streams_with_a_model_neither_panic_nor_hang() {
+    let _alone = alone();
+    let codec = reader();
+    let mut state = 4;
+    for case in cases().into_iter().filter(Case::needs_model) {
+        let bytes = case.stored();
+        if let Err(error) = decode(&codec, &bytes, &Request::default()) {
+            assert!(matches!(error.kind(), ErrorKind::Runtime | ErrorKind::Model), "{}: {error}", case.name);
+            println!("left out, no model can run here: {error}");
+            return;
+        }
+        let structure = Structure::of(&bytes);
+        let mut sound = 0;
+        for round in 0..150 {
+            let mut damaged = bytes.clone();
+            // The header, the first bytes of a section, or anything.
+            let at = match round % 3 {
+                0 => random(&mut state) as usize % structure.header_checksum,
+                1 => structure.sections[0].start + random(&mut state) as usize % 40,
+                _ => structure.sections[0].start + random(&mut state) as usize % structure.sections[0].len(),
+            };
+            damaged[at] ^= random(&mut state) as u8 | 1;
+            structure.seal(&mut damaged);
+            let what = || format!("{}: round {round}, byte {at}, sealed", case.name);
+            if inspect(&damaged).is_ok_and(|info| info.shape.len() > MOST_POINTS) {
+                continue;
+            }
+            let begin = Instant::now();
+            sound += usize::from(survive(&codec, &damaged, &Request::default(), &what).is_some());
+            assert!(begin.elapsed() < LONGEST, "{}: takes {:?}", what(), begin.elapsed());
+        }
+        println!("{}: {sound} of 150 changed streams decode", case.name);
+    }
+}
+
 /// A stream with the header of a tiny one, but other dimensions.
 fn with_dims(name: &str, dims: &[u64]) -> Vec<u8> {
     let bytes = std::fs::read(folder().join(name).with_extension("fp")).unwrap();
