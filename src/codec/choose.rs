@@ -31,7 +31,7 @@ const SAMPLE_SHARE: usize = 8;
 /// it levels the small differences of error between trials.
 const ERROR_POWER: f64 = 0.75;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
-const HOPELESS: f64 = 1.15;
+const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
 /// Factors from layer to layer, in 1/32 above 1.
