@@ -175,7 +175,7 @@ fn resealed_flips_neither_panic_nor_hang_nor_take_memory() {
     let _alone = alone();
     let codec = reader();
     let mut state = 2;
-    for (name, bytes, _) in streams() {
+    for (index, (name, bytes, _)) in streams().into_iter().enumerate() {
         let structure = Structure::of(&bytes);
         let mut worst = Worst::default();
         let (mut sound, mut total) = (0, 0);
@@ -185,7 +185,8 @@ fn resealed_flips_neither_panic_nor_hang_nor_take_memory() {
         for at in (0..structure.header_checksum).chain(places) {
             let header = at < structure.header_checksum;
             let masks: Vec<u8> = match header {
-                true => (0..8).map(|bit| 1 << bit).collect(),
+                true if index < 8 => (0..8).map(|bit| 1 << bit).collect(),
+                true => vec![random(&mut state) as u8 | 1],
                 false => vec![random(&mut state) as u8 | 1, 1 << (random(&mut state) % 8)],
             };
             for mask in masks {
@@ -194,7 +195,7 @@ fn resealed_flips_neither_panic_nor_hang_nor_take_memory() {
                 structure.seal(&mut damaged);
                 total += 1;
                 let what = || format!("{name}: byte {at} xor {mask:#04x}, sealed");
-                if let Some(found) = withstand(&codec, &damaged, header || at % 7 == 0, &what) {
+                if let Some(found) = withstand(&codec, &damaged, (header && index < 8) || at % 7 == 0, &what) {
                     sound += 1;
                     worst = Worst { took: worst.took.max(found.took), peak: worst.peak.max(found.peak) };
                 }
@@ -222,7 +223,8 @@ fn resealed_numbers_neither_panic_nor_hang_nor_take_memory() {
         &[0xff, 0x7f],
         &[0x80, 0x80, 0x01],
     ];
-    for (name, bytes, _) in streams() {
+    // Every third: headers differ little.
+    for (name, bytes, _) in streams().into_iter().step_by(3) {
         let structure = Structure::of(&bytes);
         let places = (6..structure.header_checksum)
             .chain(structure.sections.iter().take(2).flat_map(|s| s.start..s.end.min(s.start + 40)));

@@ -141,7 +141,11 @@ pub(crate) fn decode<T: Element, R: Kernel>(
                 let mut exact: Vec<f64> =
                     output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
                 if !parts.corrections.is_empty() {
-                    block::decode(&mut corrections, &mut exact, [count, h, w], shared.block_target::<T>(tau))?;
+                    let target = shared.block_target::<T>(tau);
+                    if target.is_nan() || target <= 0.0 {
+                        return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
+                    }
+                    block::decode(&mut corrections, &mut exact, [count, h, w], target)?;
                 }
                 finish_exact(&exact, &classes, shared, &mut values);
             } else {
@@ -160,8 +164,12 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         first += count;
     }
     if until >= segment.count {
-        for decoder in [side, coefficients, mask, corrections] {
+        for decoder in [side, coefficients, mask] {
             decoder.finish()?;
+        }
+        // Reduced scales have no use for corrections.
+        if low == 0 {
+            corrections.finish()?;
         }
         latents.finish()?;
     }

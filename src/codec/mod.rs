@@ -7,6 +7,8 @@ mod decompress;
 mod encoder;
 mod flat;
 mod lossless;
+#[cfg(all(test, feature = "onnx"))]
+mod perturbed;
 mod report;
 mod segment;
 mod side;

@@ -264,13 +264,17 @@ pub fn cases() -> Vec<Case> {
         "previous",
         &["corrections"],
     );
-    let dims: &[usize] = &[11, 24, 32];
+    let dims: &[usize] = &[35, 24, 32];
+    let sliding = field(dims, |_, t, y, x| {
+        let (t, y, x) = (12 * t as i64, 70 * y as i64, 70 * x as i64);
+        flow(11, t, y + t, x + t / 2) as f64 / 4096.0
+    });
     add(
         "hierarchical-nrmse-f32",
         dims,
-        narrow(moving(dims)),
-        Bound::Nrmse(3e-5),
-        options(High),
+        narrow(sliding),
+        Bound::Nrmse(4e-4),
+        options(Normal),
         "hierarchical",
         &["mixing", "single"],
     );
@@ -333,12 +337,12 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["model"],
     );
-    let dims: &[usize] = &[8, 64, 64];
+    let dims: &[usize] = &[16, 64, 64];
     add(
-        "fm-latents-blocks-f32",
+        "fm-latents-nrmse-f32",
         dims,
-        narrow(moving(dims)),
-        Bound::BlockL2(24.0),
+        narrow(steady(dims)),
+        Bound::Nrmse(1e-2),
         with_model(options(Normal)),
         "latents",
         &["model", "latents"],

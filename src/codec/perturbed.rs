@@ -1,0 +1,76 @@
+//! The bound holds on other devices: streams that use the model are decoded with every output of every graph moved by just
+//! under the grid (docs/design.md, the same bytes everywhere).
+
+use crate::model::testing::runtime;
+use crate::model::{Model, STREAM_HASH_BYTES};
+use crate::{Bound, Codec, Device, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
+
+/// A number of threads that no other test asks for, so that no other test shares the model.
+const THREADS: usize = 3;
+
+fn moving(dims: &[usize; 3]) -> Vec<f32> {
+    let [_, h, w] = *dims;
+    (0..dims.iter().product())
+        .map(|i| {
+            let (t, y, x) = ((i / (h * w)) as f32, (i / w % h) as f32, (i % w) as f32);
+            let wave = |a: f32, b: f32, v: f32| (a * (x - v * t) + b * (y + 0.6 * v * t)).sin();
+            wave(0.11, 0.07, 0.8)
+                + 0.6 * wave(0.23, -0.19, 1.1)
+                + 0.4 * wave(-0.37, 0.31, 0.5)
+                + 0.2 * wave(0.6, 0.5, 1.4)
+        })
+        .collect()
+}
+
+/// A pattern that stays, under noise that does not: no work for the interpolator.
+fn steady(dims: &[usize; 3]) -> Vec<f32> {
+    let n = dims[1] * dims[2];
+    let pattern = moving(&[1, dims[1], dims[2]]);
+    (0..dims[0] * n)
+        .map(|i| {
+            let noise = (i as u32).wrapping_mul(0x9e37_79b9).rotate_left(13).wrapping_mul(0x85eb_ca6b) >> 16;
+            pattern[i % n] + noise as f32 / 1e6
+        })
+        .collect()
+}
+
+#[test]
+fn the_bound_holds_where_every_output_of_the_model_is_moved() {
+    runtime();
+    let options = Options { threads: Some(THREADS), device: Device::Cpu, fm: FmMode::On, ..Options::default() };
+    let codec = Codec::new(options.clone()).unwrap();
+    let model = Model::open(&options).unwrap();
+    assert_eq!(STREAM_HASH_BYTES, 16);
+    let mut used = Vec::new();
+    for (dims, bound) in [
+        ([7, 48, 64], Bound::Nrmse(4e-3)),
+        ([17, 48, 64], Bound::Nrmse(1e-3)),
+        ([17, 48, 64], Bound::Abs(5e-3)),
+        ([16, 64, 64], Bound::Nrmse(1e-2)),
+        ([16, 64, 64], Bound::Abs(2e-2)),
+    ] {
+        let values = if dims[1] == dims[2] { steady(&dims) } else { moving(&dims) };
+        let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
+        let info = inspect(&bytes).unwrap();
+        used.extend(info.model.is_some().then(|| info.ways[0].0.split(':').next().unwrap().to_owned()));
+        let decode = || {
+            let mut out = vec![0f32; values.len()];
+            codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();
+            out
+        };
+        let plain = decode();
+        model.set_perturbation(0.999);
+        let moved = decode();
+        model.set_perturbation(0.0);
+        assert_eq!(plain != moved, info.model.is_some(), "{dims:?} {bound}: what is moved must show");
+        let errors: Vec<f64> = values.iter().zip(&moved).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+        let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+        let largest = errors.iter().map(|e| e.abs()).fold(0.0, f64::max);
+        match bound {
+            Bound::Nrmse(e) => assert!(rms <= e * info.range, "{dims:?} {bound}: {rms} over {}", info.range),
+            Bound::Abs(e) => assert!(largest <= e, "{dims:?} {bound}: {largest}"),
+            _ => unreachable!("not among the bounds above"),
+        }
+    }
+    assert!(used.contains(&"hierarchical".to_owned()) && used.contains(&"latents".to_owned()), "{used:?}");
+}
