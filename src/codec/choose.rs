@@ -30,6 +30,8 @@ const SAMPLE_SHARE: usize = 8;
 /// Bits fall with the squared error to about this power (measured on the tuning fields: 0.5 at ratios near 20, 1 near 500);
 /// it levels the small differences of error between trials.
 const ERROR_POWER: f64 = 0.75;
+/// A way that costs this many times the best so far is not pursued with other window lengths.
+const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
 /// Factors from layer to layer, in 1/32 above 1.
@@ -169,11 +171,17 @@ pub(crate) fn choose<R: Kernel>(
         ..base.clone()
     };
     // The longest may be longer than the segment, which is then one window.
-    let lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
+    let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
     let mut best_length = 8;
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
+        let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
+        // The usual length first; the others where it comes near what was found before.
+        lengths.sort_by_key(|&n| (n != 8, n));
         for &window in &lengths {
+            if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
+                break;
+            }
             if let Some(bits) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
                 && bits < least
             {

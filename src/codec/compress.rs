@@ -321,7 +321,7 @@ impl<T: Element> Job<'_, T> {
             }
             let ratio = per_value / (error / values as f64).max(f64::MIN_POSITIVE);
             step *= ratio.powf(1.0 / STEP_POWER).clamp(0.05, 4.0);
-            if (ratio - 1.0).abs() < 0.1 {
+            if (ratio - 1.0).abs() < 0.25 {
                 break;
             }
         }

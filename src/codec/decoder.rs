@@ -201,8 +201,7 @@ fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {
     }
 }
 
-/// Frames at 1 / 2^low of the resolution: the wavelet's low-pass corner where it has one, moved by the fraction of a point
-/// between its samples' places and the centres of the blocks that they stand for; block averages otherwise.
+/// Frames at 1 / 2^low of the resolution: averages over blocks of points.
 fn reduce<R: Kernel>(frames: &[R], count: usize, layout: &Layout, low: usize) -> (Vec<R>, usize, usize) {
     let factor = 1 << low;
     let (h, w) = (layout.h, layout.w);

@@ -169,13 +169,21 @@ impl ContextModel {
             }
             for (plane, context) in contexts.iter().enumerate() {
                 let frame = &mut indices[plane * layout.len()..][..layout.len()];
-                self.code_band(coder, layout, index, band, frame, plane, context, previous, magnitudes)?;
+                if self.mixing {
+                    self.code_band::<C, I, true>(
+                        coder, layout, index, band, frame, plane, context, previous, magnitudes,
+                    )?;
+                } else {
+                    self.code_band::<C, I, false>(
+                        coder, layout, index, band, frame, plane, context, previous, magnitudes,
+                    )?;
+                }
             }
         }
         Ok(())
     }
 
-    fn code_band<C: BitCoder, I: Index>(
+    fn code_band<C: BitCoder, I: Index, const MIXING: bool>(
         &mut self,
         coder: &mut C,
         layout: &Layout,
@@ -247,7 +255,7 @@ impl ContextModel {
                     for x in bx * BLOCK..band.w.min((bx + 1) * BLOCK) {
                         let at = band.mags + y * band.mag_stride + x;
                         let views = Views { own, near: near.map(|n| n.0), far: far.map(|f| f.0) };
-                        let around = neighbours(&views, band, at, parent.as_ref(), siblings, y, x);
+                        let around = neighbours::<MIXING>(&views, band, at, parent.as_ref(), siblings, y, x);
                         let slot = &mut frame[(band.y0 + y) * layout.w + band.x0 + x];
                         let value = slot.to_i64();
                         let magnitude =
@@ -433,7 +441,7 @@ fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) 
 }
 
 #[inline(always)]
-fn neighbours(
+fn neighbours<const MIXING: bool>(
     v: &Views<'_>,
     band: &Band,
     at: usize,
@@ -452,6 +460,19 @@ fn neighbours(
         (p(at), p(at - 1) + p(at + 1) + p(at - s) + p(at + s))
     };
     let (near_centre, near_ring) = v.near.map_or((0, 0), cross);
+    if !MIXING {
+        // One counter a bit sees no more than this.
+        let near = 4 * near_centre + near_ring;
+        return Neighbours {
+            inside: class(inside).min(SUMS - 1),
+            near: class(near).min(SUMS - 1),
+            all: class((inside + near) >> 1).min(31),
+            far: 0,
+            parent: 0,
+            sibling: 0,
+            pattern: 0,
+        };
+    }
     let (far_centre, far_ring) = v.far.map_or((0, 0), cross);
     let near = 4 * near_centre + near_ring;
     let far = 4 * far_centre + far_ring;

@@ -3,7 +3,7 @@
 use crate::peers::{Method, Search, methods};
 use crate::reference::Reference;
 use crate::sample::Sample;
-use crate::search::{TOLERANCE, search};
+use crate::search::{CLOSE, TOLERANCE, search_within};
 use anyhow::{Context, Result};
 use cpu_time::ProcessTime;
 
@@ -122,14 +122,15 @@ fn tune<T: Sample>(codec: &str, field: &Reference<'_, T>, target: f64, out: &mut
     let mut best: Option<Tuned<T>> = None;
     let mut failure = None;
     for method in methods::<T>(codec) {
-        let found = match method.search(field, target) {
-            Search::Direct => round_trip(&*method, field, target, out).map(|stream| (target, stream.len())),
-            Search::Bisect { start } => search(start, target, |parameter| {
-                let stream = round_trip(&*method, field, parameter, out)?;
-                Ok((field.error(out).nrmse, stream.len()))
-            })
-            .map(|trial| (trial.parameter, trial.bytes)),
+        let trial = |parameter| {
+            let stream = round_trip(&*method, field, parameter, out)?;
+            Ok((field.error(out).nrmse, stream.len()))
         };
+        let found = match method.search(field, target) {
+            Search::Direct => search_within(TOLERANCE, target, target, trial),
+            Search::Bisect { start } => search_within(CLOSE, start, target, trial),
+        }
+        .map(|trial| (trial.parameter, trial.bytes));
         match found {
             Ok((parameter, bytes)) if best.as_ref().is_none_or(|best| bytes < best.bytes) => {
                 best = Some(Tuned { method, parameter, bytes });

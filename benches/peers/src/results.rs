@@ -13,7 +13,7 @@ pub const SPEED_TARGET: f64 = 4e-3;
 const CSV_NOTE: &str = "\
 # nrmse: root mean square error / (max - min), both over the valid points. Every compressor's own parameter was searched until\n\
 # its nrmse was within 1 % of target_nrmse (column on_target); the best of its modes counts. fieldpress is given the target as\n\
-# its bound. Where the field has holes (NaN, Inf, fill value), peers got it with the holes filled smoothly, which is their best\n\
+# its bound (parameter says so), and a looser one only where it stayed more than 1 % below. Where the field has holes (NaN, Inf, fill value), peers got it with the holes filled smoothly, which is their best\n\
 # case; fieldpress got it as it is and restores the holes bit for bit.\n\
 # Speeds are uncompressed MB (10^6 bytes) over processor time of the process, median of the runs, one thread; *_vs_sperr is the\n\
 # same over SPERR's on this field and target, in this run.\n";

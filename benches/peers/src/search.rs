@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 
-/// The search ends within this share of the target; what is left after it is well below what a ratio can show.
-const CLOSE: f64 = 0.002;
+/// A peer's search ends within this share of the target; what is left after it is well below what a ratio can show.
+pub const CLOSE: f64 = 0.002;
 /// The most that a result may be off the target.
 pub const TOLERANCE: f64 = 0.01;
 /// Compressions at most.
@@ -24,8 +24,13 @@ pub struct Trial {
 const AROUND_A_JUMP: i32 = 10;
 
 /// Bisects `trial` for the parameter whose error is `target`: the nearest within [`TOLERANCE`], or the nearest below the
-/// target where a method cannot meet it (its error jumps over it).
-pub fn search(start: f64, target: f64, mut trial: impl FnMut(f64) -> Result<(f64, usize)>) -> Result<Trial> {
+/// target where a method cannot meet it (its error jumps over it). Ends once the error is within `close` of the target.
+pub fn search_within(
+    close: f64,
+    start: f64,
+    target: f64,
+    mut trial: impl FnMut(f64) -> Result<(f64, usize)>,
+) -> Result<Trial> {
     let mut trials: Vec<Trial> = Vec::new();
     // In logarithms, where error over parameter is nearly a line of slope 1: (parameter, error over target).
     let mut below: Option<(f64, f64)> = None;
@@ -35,7 +40,7 @@ pub fn search(start: f64, target: f64, mut trial: impl FnMut(f64) -> Result<(f64
         let (nrmse, bytes) = trial(at.exp())?;
         trials.push(Trial { parameter: at.exp(), nrmse, bytes });
         let off = (nrmse / target).ln().max(-3.0);
-        if off.abs() < CLOSE {
+        if (nrmse / target - 1.0).abs() <= close {
             break;
         }
         *(if off < 0.0 { &mut below } else { &mut above }) = Some((at, off));
@@ -74,13 +79,13 @@ mod tests {
 
     #[test]
     fn meets_the_target_of_a_smooth_method() {
-        let found = search(1.0, 4e-3, |p| Ok((0.1 * p.powf(0.8), (1e4 / p) as usize))).unwrap();
+        let found = search_within(CLOSE, 1.0, 4e-3, |p| Ok((0.1 * p.powf(0.8), (1e4 / p) as usize))).unwrap();
         assert!((found.nrmse / 4e-3 - 1.0).abs() < CLOSE * 1.01);
     }
 
     #[test]
     fn stays_below_a_jump() {
-        let found = search(1.0, 4e-3, |p| Ok((if p < 0.3 { 1e-3 } else { 1e-2 }, 100))).unwrap();
+        let found = search_within(CLOSE, 1.0, 4e-3, |p| Ok((if p < 0.3 { 1e-3 } else { 1e-2 }, 100))).unwrap();
         assert_eq!(found.nrmse, 1e-3);
     }
 }

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 /// How a method's parameter is found for a target NRMSE.
 pub enum Search {
-    /// The method takes the target itself and keeps to it.
+    /// The method takes the target itself and keeps to it; searched only where it stays further below than the tolerance.
     Direct,
     /// The error grows with the parameter: bisected, starting here.
     Bisect {
