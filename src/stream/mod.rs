@@ -41,7 +41,7 @@ impl<'a> Stream<'a> {
         }
         let checked = bytes.len() - reader.remaining();
         let stored = reader.u32()?;
-        if crc32fast::hash(&bytes[..checked]) != stored {
+        if !cfg!(fuzzing) && crc32fast::hash(&bytes[..checked]) != stored {
             return Err(Error::corrupt("the header's checksum does not match: the stream is damaged"));
         }
         let header_bytes = bytes.len() - reader.remaining();
@@ -64,7 +64,7 @@ impl<'a> Stream<'a> {
     /// `Corrupt`.
     pub(crate) fn section(&self, index: usize) -> Result<&'a [u8]> {
         let (bytes, crc) = self.sections[index];
-        if crc32fast::hash(bytes) != crc {
+        if !cfg!(fuzzing) && crc32fast::hash(bytes) != crc {
             return Err(Error::corrupt(format!(
                 "the checksum of section {index} does not match: the stream is damaged"
             )));
