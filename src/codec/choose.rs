@@ -27,8 +27,8 @@ const SAMPLE_FRAMES: usize = 33;
 const SAMPLE_VALUES: usize = 1 << 17;
 /// The share of a segment that a sample takes at normal effort.
 const SAMPLE_SHARE: usize = 8;
-/// Bits fall with the squared error to about this power (measured on the tuning fields: 0.5 at ratios near 20, 1 near 500);
-/// it levels the small differences of error between trials.
+/// Bits fall with the squared error to a power between 0.4 and 1, which differs from field to field; this one levels the
+/// small differences of error that are left between trials.
 const ERROR_POWER: f64 = 0.75;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
 const HOPELESS: f64 = 1.25;
