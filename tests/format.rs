@@ -54,6 +54,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show("segments", structure.sections.len() > 1);
     match structure.content {
         0 => show("constant", true),
+        3 => show("raw", true),
         1 => {
             for section in &structure.sections {
                 show(["raw", "pco"][usize::from(bytes[section.start])], true);

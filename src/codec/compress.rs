@@ -99,7 +99,11 @@ pub(crate) fn compress<T: Element>(
         let begin = Instant::now();
         header.content = Content::Lossless;
         (header.nrmse, header.max_abs_error) = (0.0, 0.0);
-        let sections = lossless_sections(field, values, tools)?;
+        let mut sections = lossless_sections(field, values, tools)?;
+        if sections.iter().map(Vec::len).sum::<usize>() >= raw {
+            header.content = Content::Raw;
+            sections = vec![raw_section(field, values)];
+        }
         let bytes = assemble(&header, &sections);
         if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
             best = Some(bytes);
@@ -450,6 +454,18 @@ impl<T: Element> Job<'_, T> {
         .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
         Ok(errors)
     }
+}
+
+/// The section of a raw stream.
+fn raw_section<T: Element>(field: &FieldView<'_>, values: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.byte_len());
+    flat::for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
+        for i in 0..count {
+            let bits = values[start + i * stride].to_bits_u64();
+            bytes.extend_from_slice(&bits.to_le_bytes()[..T::DTYPE.size()]);
+        }
+    });
+    bytes
 }
 
 /// The sections of a lossless stream.

@@ -38,7 +38,7 @@ pub(crate) fn decompress<T: Element>(
             });
             Ok(StageSeconds::default())
         }
-        Content::Lossless => {
+        Content::Lossless | Content::Raw => {
             let begin = std::time::Instant::now();
             flat::decompress(stream, &region, factor, cut_axes, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
@@ -145,7 +145,7 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
     let mut model = None;
     match &header.content {
         Content::Constant(_) => ways.push(("constant".to_owned(), 1)),
-        Content::Lossless => {
+        Content::Lossless | Content::Raw => {
             for k in 0..stream.len() {
                 sections.lossless += stream.section(k)?.len() as u64;
             }

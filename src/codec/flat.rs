@@ -2,9 +2,9 @@
 
 use super::decompress::Output;
 use super::lossless;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field::{Element, MAX_DIMS, Region, Shape};
-use crate::stream::{LOSSLESS_CHUNK, Stream};
+use crate::stream::{Content, LOSSLESS_CHUNK, Stream};
 
 /// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order indices
 /// `from..until` of an array.
@@ -64,13 +64,20 @@ pub(crate) fn decompress<T: Element>(
         let (from, until) = (scaled[axis].0 * factors[axis], scaled[axis].1 * factors[axis]);
         (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])
     });
-    for k in 0..stream.len() {
+    let raw = match stream.header.content {
+        Content::Raw => Some(raw_section::<T>(stream, total)?),
+        _ => None,
+    };
+    for k in 0..total.div_ceil(LOSSLESS_CHUNK) {
         let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
         if until <= first || from > last {
             continue;
         }
         let chunk = &mut chunk[..until - from];
-        lossless::decode(stream.section(k)?, chunk)?;
+        match raw {
+            Some(bytes) => copy_raw(&bytes[from * T::DTYPE.size()..], chunk),
+            None => lossless::decode(stream.section(k)?, chunk)?,
+        }
         for_each_run(shape, &strides, from, until, |index, _, count, _| {
             'points: for i in index..index + count {
                 let mut rest = i;
@@ -98,6 +105,25 @@ pub(crate) fn decompress<T: Element>(
         out.values[target] = T::from_f64(sum / count as f64);
     }
     Ok(())
+}
+
+/// The bytes of a raw stream's only section, which must be as many as its values have.
+fn raw_section<'a, T: Element>(stream: &Stream<'a>, total: usize) -> Result<&'a [u8]> {
+    let bytes = stream.section(0)?;
+    if bytes.len() != total * T::DTYPE.size() {
+        let wanted = total * T::DTYPE.size();
+        return Err(Error::corrupt(format!("a raw field of {wanted} bytes has a section of {}", bytes.len())));
+    }
+    Ok(bytes)
+}
+
+/// Values from their little-endian bits.
+fn copy_raw<T: Element>(bytes: &[u8], out: &mut [T]) {
+    for (slot, bits) in out.iter_mut().zip(bytes.chunks_exact(T::DTYPE.size())) {
+        let mut wide = [0; 8];
+        wide[..bits.len()].copy_from_slice(bits);
+        *slot = T::from_bits_u64(u64::from_le_bytes(wide));
+    }
 }
 
 #[cfg(test)]

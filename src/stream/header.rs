@@ -26,6 +26,8 @@ pub(crate) enum Content {
     Constant(u64),
     /// Runs of [`LOSSLESS_CHUNK`] values in C order.
     Lossless,
+    /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller.
+    Raw,
     /// One section for each segment of the cut.
     Segments {
         normalisation: Normalisation,
@@ -56,6 +58,7 @@ impl Header {
     pub(crate) fn section_count(&self) -> Result<usize> {
         match &self.content {
             Content::Constant(_) => Ok(0),
+            Content::Raw => Ok(1),
             Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
             Content::Segments { .. } => Cut::count(&self.shape, self.axes).map_err(|e| Error::corrupt(e.message())),
         }
@@ -93,6 +96,7 @@ impl Header {
                 pattern(out, self.dtype, *bits);
             }
             Content::Lossless => out.u8(1),
+            Content::Raw => out.u8(3),
             Content::Segments { normalisation, specials, double, model } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
@@ -160,6 +164,7 @@ impl Header {
         let content = match reader.u8()? {
             0 => Content::Constant(read_pattern(reader, dtype)?),
             1 => Content::Lossless,
+            3 => Content::Raw,
             2 => {
                 let mean = reader.f64()?;
                 let exponent = reader.i16()?;

@@ -9,7 +9,7 @@ pub struct Structure {
     pub dims: Vec<usize>,
     /// Whether the axes are named.
     pub axes: bool,
-    /// 0: constant, 1: lossless, 2: segments.
+    /// 0: constant, 1: lossless, 2: segments, 3: raw.
     pub content: u8,
     /// Whether segments work in f64.
     pub double: bool,
@@ -78,7 +78,7 @@ impl Structure {
         let (mut double, mut specials, mut model) = (false, 0, false);
         match content {
             0 => c.at += size,
-            1 => {}
+            1 | 3 => {}
             2 => {
                 c.at += 8 + 2 + 8 + 8; // mean, exponent, min, max
                 double = c.u8() == 1;
