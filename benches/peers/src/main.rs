@@ -50,7 +50,7 @@ enum Command {
         /// The folder that tools/fetch-data filled.
         #[arg(long, default_value = "data")]
         data: PathBuf,
-        /// Where <suite>.csv, .png and .md go.
+        /// Where SUITE.csv, .png and .md go.
         #[arg(long, default_value = "docs/benchmarks")]
         out: PathBuf,
         /// One suite instead of both.
