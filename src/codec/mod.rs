@@ -12,6 +12,7 @@ mod perturbed;
 mod report;
 mod segment;
 mod side;
+mod steps;
 #[cfg(all(test, feature = "onnx"))]
 mod tests;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod training;
 use decoder::Shared;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
+pub use steps::{DEFAULT_WINDOW, StepStream};
 
 use crate::bound::Bound;
 use crate::error::ErrorKind;
@@ -189,9 +191,14 @@ impl Codec {
     /// # Errors
     /// `InvalidArgument` for options that do not fit the field; `Runtime` and `Model` where `fm=on` cannot be had.
     pub fn compress(&self, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
+        self.compress_with(&self.options, field, bound)
+    }
+
+    /// As [`Codec::compress`], with options of the field's that differ from the codec's.
+    fn compress_with(&self, options: &Options, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
         let begin = Instant::now();
         let model = self.model()?;
-        let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let tools = Tools { options, package: model.as_deref(), pool: &self.pool };
         let done = match field.values {
             Values::F32(values) => compress::compress(field, values, bound, &tools)?,
             Values::F64(values) => compress::compress(field, values, bound, &tools)?,

@@ -8,7 +8,9 @@
 mod calls;
 mod guard;
 mod pointers;
+mod steps;
 mod types;
 
 pub use calls::*;
+pub use steps::*;
 pub use types::*;

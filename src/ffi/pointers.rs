@@ -51,6 +51,14 @@ pub(super) unsafe fn reference<'a, T>(pointer: *const T, name: &str) -> Result<&
 }
 
 /// # Safety
+/// Where `pointer` is neither null nor misaligned, it points to a `T` that nobody else uses during `'a`.
+pub(super) unsafe fn reference_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
+    check(pointer, name)?;
+    // SAFETY: not null, aligned; the rest is the caller's promise.
+    Ok(unsafe { &mut *pointer })
+}
+
+/// # Safety
 /// Where `pointer` is neither null nor misaligned, it is valid for writing a `T`.
 pub(super) unsafe fn store<T>(pointer: *mut T, name: &str, value: T) -> Result<()> {
     check(pointer, name)?;

@@ -68,6 +68,11 @@ fn parts_of_a_field() {
 }
 
 #[test]
+fn windows_of_time_steps() {
+    run("steps.c");
+}
+
+#[test]
 fn errors() {
     run("errors.c");
 }
@@ -121,6 +126,7 @@ fn header_is_current() {
         .with_config(config)
         .with_src(root().join("src/ffi/types.rs"))
         .with_src(root().join("src/ffi/calls.rs"))
+        .with_src(root().join("src/ffi/steps.rs"))
         .generate()
         .unwrap()
         .write(&mut written);
