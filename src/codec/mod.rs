@@ -155,6 +155,17 @@ impl Codec {
         &self.options
     }
 
+    /// Opens what [`Codec::compress`] would open at first use, and compares the options with a shape, so that a
+    /// simulation learns at its start what its first checkpoint would fail on.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for axes that do not fit the shape; `Runtime` and `Model` where a model, `fm=on` or a device that
+    /// was asked for cannot be had.
+    pub fn check(&self, shape: &Shape) -> Result<()> {
+        Cut::axes(shape, self.options.axes)?;
+        self.model().map(drop)
+    }
+
     /// The most bytes that [`Codec::compress`] can return for such a field.
     pub fn compress_bound(shape: &Shape, dtype: DType) -> usize {
         shape.len() * dtype.size() + MAX_OVERHEAD

@@ -12,5 +12,7 @@ mod steps;
 mod types;
 
 pub use calls::*;
+#[doc(hidden)]
+pub use guard::caught;
 pub use steps::*;
 pub use types::*;
