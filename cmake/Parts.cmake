@@ -31,6 +31,10 @@ set(found FALSE)
 if(FIELDPRESS_ADIOS2)
   find_package(adios2 2.12 CONFIG QUIET COMPONENTS CXX)
   set(found ${adios2_FOUND})
+  if(found AND EXISTS "${adios2_DIR}/../../../adios2.libs")
+    # The Python wheel's libraries find theirs at run time only.
+    target_link_options(adios2::cxx INTERFACE LINKER:--allow-shlib-undefined)
+  endif()
 endif()
 fieldpress_part(ADIOS2 "${found}"
   "ADIOS2 2.12 or later was not found; set adios2_DIR to the folder of its adios2-config.cmake")

@@ -13,7 +13,7 @@ use crate::bridge::{Achieved, Written};
 use crate::parameters::Setting;
 use bytemuck::Pod;
 use fieldpress::{
-    Codec, DType, Element, Error, FieldView, FieldViewMut, MAX_DIMS, Options, Report, Request, Result, Shape, inspect,
+    Codec, DType, Element, Error, FieldView, FieldViewMut, MAX_DIMS, Report, Request, Result, Shape, inspect,
 };
 
 const COMPLEX: &[u8; 4] = b"FPC1";
@@ -26,19 +26,23 @@ pub fn largest_block(data_bytes: usize) -> usize {
     data_bytes.saturating_add(AS_IT_WAS_HEADER)
 }
 
-/// The shape of a block in the codec's terms: sizes of 1 are left out, then leading sizes are taken together, where there
-/// are more than a field can have.
-pub(crate) fn shape(dims: &[usize], options: &Options) -> Result<Shape> {
-    if dims.len() <= MAX_DIMS {
-        return Shape::new(dims);
+/// The shape of a block in the codec's terms, slowest size first. Where there are more than a field can have, sizes of 1
+/// are left out, then the slowest are taken together.
+pub(crate) fn shape(dims: &[usize], setting: &Setting) -> Result<Shape> {
+    let mut dims = dims.to_vec();
+    if setting.column_major {
+        dims.reverse();
     }
-    if options.axes.is_some() {
+    if dims.len() <= MAX_DIMS {
+        return Shape::new(&dims);
+    }
+    if setting.codec.options().axes.is_some() {
         return Err(Error::invalid(format!(
             "parameter axes cannot be used for a block of {} dimensions; expected at most {MAX_DIMS}",
             dims.len()
         )));
     }
-    let mut kept: Vec<usize> = dims.iter().copied().filter(|&n| n != 1).collect();
+    let mut kept: Vec<usize> = dims.into_iter().filter(|&n| n != 1).collect();
     while kept.len() > MAX_DIMS {
         let first = kept.remove(0);
         kept[0] = kept[0].checked_mul(first).ok_or_else(|| Error::invalid("the block has too many elements"))?;
@@ -55,7 +59,7 @@ pub(crate) fn compress(
     dims: &[usize],
     out: &mut [u8],
 ) -> Result<Written> {
-    let shape = shape(dims, setting.codec.options())?;
+    let shape = shape(dims, setting)?;
     let planes = if complex { 2 } else { 1 };
     if data.len() != shape.len() * planes * dtype.size() {
         return Err(Error::internal(format!("a block of shape {shape} was given {} bytes", data.len())));
@@ -298,11 +302,13 @@ mod tests {
 
     #[test]
     fn many_dimensions_become_few() {
-        let options = Options::default();
-        assert_eq!(shape(&[2, 1, 3, 4, 1, 5, 6], &options).unwrap().dims(), [2, 3, 4, 5, 6]);
-        assert_eq!(shape(&[2, 2, 2, 2, 2, 2], &options).unwrap().dims(), [4, 2, 2, 2, 2]);
-        assert_eq!(shape(&[1; 7], &options).unwrap().dims(), [1]);
-        assert!(shape(&[2; 6], &Options { axes: Some([0, 1, 2]), ..options }).is_err());
+        let plain = setting(&[("accuracy", "1")]);
+        assert_eq!(shape(&[2, 1, 3, 4, 1, 5, 6], &plain).unwrap().dims(), [2, 3, 4, 5, 6]);
+        assert_eq!(shape(&[2, 2, 2, 2, 2, 2], &plain).unwrap().dims(), [4, 2, 2, 2, 2]);
+        assert_eq!(shape(&[1; 7], &plain).unwrap().dims(), [1]);
+        assert!(shape(&[2; 6], &setting(&[("accuracy", "1"), ("axes", "0,1,2")])).is_err());
+        let fortran = setting(&[("accuracy", "1"), ("order", "Fortran")]);
+        assert_eq!(shape(&[2, 3, 4], &fortran).unwrap().dims(), [4, 3, 2]);
     }
 
     #[test]

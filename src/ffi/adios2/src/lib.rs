@@ -94,7 +94,7 @@ fn configure(parameters: &Vec<Parameter>, requested: Accuracy) -> Result<Box<Ope
 
 impl Operator {
     fn check(&self, dims: &[usize]) -> Result<()> {
-        caught(|| self.0.codec.check(&block::shape(dims, self.0.codec.options())?))
+        caught(|| self.0.codec.check(&block::shape(dims, &self.0)?))
     }
 
     fn compress(&self, data: &[u8], element: ElementType, dims: &[usize], out: &mut [u8]) -> Result<Written> {

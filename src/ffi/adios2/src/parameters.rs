@@ -1,4 +1,5 @@
-//! The operator's parameters: the options of a codec under their own names, and `mode` and `accuracy` for the bound.
+//! The operator's parameters: the options of a codec under their own names, `mode` and `accuracy` for the bound, and `order`
+//! for the order of dimensions.
 
 use crate::bridge::Accuracy;
 use fieldpress::{Bound, Codec, Error, OPTION_KEYS, Options, Result};
@@ -11,6 +12,8 @@ const HOST_KEYS: [&str; 3] = ["pluginname", "pluginlibrary", "verbose"];
 pub(crate) struct Setting {
     pub(crate) codec: Arc<Codec>,
     pub(crate) bound: Bound,
+    /// Whether a block's first dimension varies fastest, as in Fortran. ADIOS2 does not tell its operators.
+    pub(crate) column_major: bool,
 }
 
 impl Setting {
@@ -20,7 +23,7 @@ impl Setting {
     /// `InvalidArgument` that says what is allowed.
     pub(crate) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, requested: &Accuracy) -> Result<Self> {
         let mut options = Options::default();
-        let (mut mode, mut accuracy) = (None, None);
+        let (mut mode, mut accuracy, mut column_major) = (None, None, false);
         for (key, value) in pairs {
             let (key, value) = (key.to_ascii_lowercase(), value.trim());
             match key.as_str() {
@@ -32,6 +35,17 @@ impl Setting {
                     })?;
                     accuracy = Some(number);
                 }
+                "order" => {
+                    column_major = match value.to_ascii_lowercase().as_str() {
+                        "c" => false,
+                        "fortran" => true,
+                        _ => {
+                            return Err(Error::invalid(format!(
+                                "parameter order='{value}' is not valid; expected C or Fortran"
+                            )));
+                        }
+                    }
+                }
                 key if OPTION_KEYS.iter().any(|(known, _)| *known == key) => {
                     options.set(key, value).map_err(|error| error.context("parameter"))?;
                 }
@@ -39,12 +53,13 @@ impl Setting {
             }
         }
         let bound = bound(mode.as_deref(), accuracy, requested)?;
-        Ok(Self { codec: codec(&options)?, bound })
+        Ok(Self { codec: codec(&options)?, bound, column_major })
     }
 }
 
 fn unknown(key: &str) -> Error {
-    let known: Vec<&str> = ["accuracy", "mode"].into_iter().chain(OPTION_KEYS.iter().map(|(key, _)| *key)).collect();
+    let known: Vec<&str> =
+        ["accuracy", "mode", "order"].into_iter().chain(OPTION_KEYS.iter().map(|(key, _)| *key)).collect();
     Error::invalid(format!("parameter '{key}' is not known; expected one of {}", known.join(", ")))
 }
 
@@ -123,6 +138,7 @@ mod tests {
         }
         assert!(unknown.contains("accuracy") && unknown.contains("mode"));
         assert!(message(&[("mode", "max"), ("accuracy", "1")]).contains("ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS"));
+        assert!(message(&[("accuracy", "1"), ("order", "F")]).contains("C or Fortran"));
         assert!(message(&[("accuracy", "tight")]).contains("number"));
         assert!(message(&[("accuracy", "-1")]).contains("greater than 0"));
         assert!(message(&[("accuracy", "1"), ("effort", "9")]).contains("0, 1 or 2"));
