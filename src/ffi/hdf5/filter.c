@@ -31,6 +31,8 @@ struct library {
   H5T_class_t (*get_class)(hid_t);
   size_t (*get_size)(hid_t);
   H5T_order_t (*get_order)(hid_t);
+  int (*get_filter_count)(hid_t);
+  H5Z_filter_t (*get_filter)(hid_t, unsigned, unsigned *, size_t *, unsigned *, size_t, char *, unsigned *);
   herr_t (*push)(hid_t, const char *, const char *, unsigned, hid_t, hid_t, hid_t, const char *, ...);
   hid_t *error_class, *error_major, *error_minor;
 };
@@ -54,6 +56,8 @@ static int open_library(const void *address, struct library *library)
   *(void **)&library->get_class = find(handle, "H5Tget_class");
   *(void **)&library->get_size = find(handle, "H5Tget_size");
   *(void **)&library->get_order = find(handle, "H5Tget_order");
+  *(void **)&library->get_filter_count = find(handle, "H5Pget_nfilters");
+  *(void **)&library->get_filter = find(handle, "H5Pget_filter2");
   *(void **)&library->push = find(handle, "H5Epush2");
   library->error_class = find(handle, "H5E_ERR_CLS_g");
   library->error_major = find(handle, "H5E_PLINE_g");
@@ -61,15 +65,18 @@ static int open_library(const void *address, struct library *library)
   if (handle != NULL)
     dlclose(handle); /* it stays loaded: it is calling us */
   return library->get_filter_by_id && library->modify_filter && library->get_chunk && library->get_class &&
-         library->get_size && library->get_order;
+         library->get_size && library->get_order && library->get_filter_count && library->get_filter;
 }
 
-/* Puts a sentence on HDF5's error stack, where h5dump and h5py look for it. */
+/* Puts a sentence on HDF5's error stack, where h5dump and h5py look for it. HDF5 2.0
+ * keeps what set_local says, and drops what a filter says while it runs. */
 static void complain(const struct library *library, const char *function, unsigned line, const char *what)
 {
-  if (library->push && library->error_class && library->error_major && library->error_minor)
-    library->push(0 /* H5E_DEFAULT */, __FILE__, function, line, *library->error_class, *library->error_major,
-                  *library->error_minor, "fieldpress: %s", what);
+  enum { STACK = 0 /* H5E_DEFAULT */ };
+  if (!library->push || !library->error_class || !library->error_major || !library->error_minor)
+    return;
+  library->push(STACK, "fieldpress/filter.c", function, line, *library->error_class, *library->error_major,
+                *library->error_minor, "fieldpress: %s", what);
 }
 #define COMPLAIN(library, what) complain(library, __func__, __LINE__, what)
 
@@ -121,7 +128,15 @@ static htri_t can_apply(hid_t creation, hid_t type, hid_t space)
   return 1;
 }
 
-/* Adds the chunk's type and sizes to the user's parameters, and refuses what compression would refuse later. */
+static int is_supported(const struct library *library, hid_t type)
+{
+  const size_t size = library->get_size(type);
+  return library->get_class(type) == H5T_FLOAT && (size == 4 || size == 8) && library->get_order(type) == H5T_ORDER_LE;
+}
+
+/* Adds the chunk's type and sizes to the user's parameters, and refuses what compression would refuse later. HDF5 calls this
+ * even where can_apply has said no to an optional filter: without a type in the parameters, the filter declines each chunk,
+ * and HDF5 stores it as it is. */
 static herr_t set_local(hid_t creation, hid_t type, hid_t space)
 {
   struct library library;
@@ -146,6 +161,11 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     COMPLAIN(&library, "effort is not valid; expected 0, 1 or 2");
     return -1;
   }
+  if (library.get_filter_count(creation) < 1 ||
+      library.get_filter(creation, 0, NULL, NULL, NULL, 0, NULL, NULL) != FILTER_ID) {
+    COMPLAIN(&library, "another filter comes before this one, which needs the values as they are (shuffle does not help it)");
+    return -1;
+  }
   const double value = bound_value(parameters);
   if (parameters[KIND] < FIELDPRESS_BOUND_ABS || parameters[KIND] > FIELDPRESS_BOUND_LOSSLESS) {
     COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2 or 6 lossless");
@@ -165,7 +185,8 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
   }
   /* Leading sizes are taken together where there are more than a field can have. */
   const int leading = rank > FIELDPRESS_MAX_DIMS ? rank - FIELDPRESS_MAX_DIMS : 0;
-  parameters[DTYPE] = library.get_size(type) == 4 ? FIELDPRESS_F32 : FIELDPRESS_F64;
+  if (is_supported(&library, type))
+    parameters[DTYPE] = library.get_size(type) == 4 ? FIELDPRESS_F32 : FIELDPRESS_F64;
   parameters[NDIM] = (unsigned)(rank - leading);
   hsize_t first = 1;
   for (int axis = 0; axis < rank; axis++) {
@@ -185,8 +206,9 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
 static size_t compress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
                              size_t *room, void **buffer)
 {
-  if (count < MAX_PARAMETERS || parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2) {
-    COMPLAIN(library, "the dataset's filter parameters are incomplete");
+  if (count < MAX_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
+      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2) {
+    COMPLAIN(library, "the dataset has a type that is not supported, or incomplete filter parameters");
     return 0;
   }
   fieldpress_field field;
@@ -198,7 +220,7 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
   for (unsigned axis = 0; axis < field.ndim; axis++)
     expected *= field.dims[axis] = parameters[DIMS + axis];
   if (expected != bytes) {
-    COMPLAIN(library, "the chunk's bytes are not those of its values; no other filter may come before this one");
+    COMPLAIN(library, "the chunk's bytes are not those of its values");
     return 0;
   }
   const fieldpress_handle *handle = handle_of(parameters[EFFORT]);

@@ -1,7 +1,7 @@
 // The ADIOS2 operator through ADIOS2's C++ interface: engines, types, blocks, steps, configuration files, readers that
 // know nothing of fieldpress, threads, and every error that a program can catch.
 //
-//   test_adios2 WORK_DIR [cut]
+//   test_adios2 WORK_DIR
 
 #include <adios2.h>
 #include <fieldpress.hpp>
@@ -410,25 +410,10 @@ static void errors_of_reading()
   read<double>("damaged.bp");
 }
 
-// A file that was cut: ADIOS2 waits for the rest, for most of a minute, then says so.
-static void cut_file()
-{
-  write<double>("cut.bp", {4, 40, 50}, {{"accuracy", "1e-4"}});
-  std::ifstream file(data_file("cut.bp"), std::ios::binary);
-  const std::string whole((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  std::ofstream(data_file("cut.bp"), std::ios::binary) << whole.substr(0, whole.find("FPRS") + 100);
-  fails({"past end of file"}, [] { read<double>("cut.bp"); });
-}
-
 int main(int argc, char **argv)
 {
-  CHECK(argc == 2 || (argc == 3 && std::strcmp(argv[2], "cut") == 0));
+  CHECK(argc == 2);
   work = argv[1];
-  if (argc == 3)
-  {
-    cut_file();
-    return 0;
-  }
   for (const std::string engine : {"BP4", "BP5"})
   {
     blocks_and_steps<float>(engine, "f32");
