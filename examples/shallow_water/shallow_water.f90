@@ -116,7 +116,7 @@ contains
       call codec%decompress(read_stream, part)
       if (maxval(abs(part - kept(:, :, first:first + size(part, 3) - 1))) > tolerance) error stop 'the bound is broken'
       first = first + size(part, 3)
-      if (number == 3) call write_original(number, kept(:, :, first - size(part, 3):first - 1))
+      if (number == 5) call write_original(number, kept(:, :, first - size(part, 3):first - 1))
       deallocate (read_stream, part)
     end do
     if (first /= outputs + 1) error stop 'steps are missing'
