@@ -11,6 +11,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 static_assert(ADIOS2_PLUGIN_OPERATOR_INTERFACE == 2, "this operator is written for version 2 of the plugin interface");
 
@@ -123,12 +124,12 @@ private:
     // Parameters are read at every use: they may have been set in between, and reading them costs nothing.
     rust::Box<Operator> configure_now() const
     {
-        rust::Vec<Parameter> parameters;
+        std::vector<Parameter> parameters;
         for (const auto &parameter : m_Parameters)
             parameters.push_back({rust::String::lossy(parameter.first), rust::String::lossy(parameter.second)});
         try
         {
-            return configure(parameters, {m_AccuracyRequested.error, m_AccuracyRequested.norm,
+            return configure({parameters.data(), parameters.size()}, {m_AccuracyRequested.error, m_AccuracyRequested.norm,
                                           m_AccuracyRequested.relative});
         }
         catch (const rust::Error &error)

@@ -54,7 +54,7 @@ mod bridge {
         type Operator;
 
         /// Reads `parameters`. Where they name no accuracy, the `requested` one is used, if there is one.
-        fn configure(parameters: &Vec<Parameter>, requested: Accuracy) -> Result<Box<Operator>>;
+        fn configure(parameters: &[Parameter], requested: Accuracy) -> Result<Box<Operator>>;
 
         /// Fails where a block of `dims` could not be compressed: axes that do not fit, a model that is not there.
         fn check(self: &Operator, dims: &[usize]) -> Result<()>;
@@ -85,7 +85,7 @@ pub use bridge::{Accuracy, Achieved, ElementType, Parameter, Written};
 /// Parameters that have been understood, and the codec that they ask for.
 pub struct Operator(Setting);
 
-fn configure(parameters: &Vec<Parameter>, requested: Accuracy) -> Result<Box<Operator>> {
+fn configure(parameters: &[Parameter], requested: Accuracy) -> Result<Box<Operator>> {
     caught(|| {
         let pairs = parameters.iter().map(|parameter| (parameter.key.as_str(), parameter.value.as_str()));
         Ok(Box::new(Operator(Setting::new(pairs, &requested)?)))
