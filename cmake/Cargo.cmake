@@ -10,7 +10,7 @@ set(FIELDPRESS_CARGO_TARGET_DIR "${default_target_dir}" CACHE PATH "Cargo's targ
 set(FIELDPRESS_CARGO_ARGS "" CACHE STRING "Further arguments of cargo build, for example --offline")
 
 set(features "")
-set(packages -p fieldpress)
+set(cargo_args -p fieldpress)
 set(products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
   "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so")
 if(FIELDPRESS_MODEL)
@@ -21,15 +21,18 @@ if(FIELDPRESS_TOOL)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress")
 endif()
 if(FIELDPRESS_HAVE_ADIOS2)
-  list(APPEND packages -p fieldpress-adios2)
+  list(APPEND cargo_args -p fieldpress-adios2)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_adios2.a")
 endif()
-list(JOIN features "," features)
+if(NOT FIELDPRESS_MODEL OR NOT FIELDPRESS_TOOL)
+  # Both are cargo's default: where they are wanted, what cargo has built by itself is used.
+  list(JOIN features "," features)
+  list(APPEND cargo_args --no-default-features --features "${features}")
+endif()
 
 add_custom_target(fieldpress_cargo ALL
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}"
-    "${FIELDPRESS_CARGO}" build --release --locked ${packages} --no-default-features --features "${features}"
-    ${FIELDPRESS_CARGO_ARGS}
+    "${FIELDPRESS_CARGO}" build --release --locked ${cargo_args} ${FIELDPRESS_CARGO_ARGS}
   # The shared library under the names that programs record and linkers look for.
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so"
     "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"

@@ -203,12 +203,29 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
   return library.modify_filter(creation, FILTER_ID, flags, MAX_PARAMETERS, parameters);
 }
 
+/* Bytes of a chunk's values, by the parameters that set_local has written; 0 where they are not such. */
+static size_t chunk_bytes(size_t count, const unsigned *parameters)
+{
+  if (count < MAX_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
+      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2)
+    return 0;
+  size_t bytes = parameters[DTYPE] == FIELDPRESS_F32 ? 4 : 8;
+  for (unsigned axis = 0; axis < parameters[NDIM]; axis++)
+    if (__builtin_mul_overflow(bytes, (size_t)parameters[DIMS + axis], &bytes))
+      return 0;
+  return bytes;
+}
+
 static size_t compress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
                              size_t *room, void **buffer)
 {
-  if (count < MAX_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
-      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2) {
+  const size_t expected = chunk_bytes(count, parameters);
+  if (expected == 0) {
     COMPLAIN(library, "the dataset has a type that is not supported, or incomplete filter parameters");
+    return 0;
+  }
+  if (expected != bytes) {
+    COMPLAIN(library, "the chunk's bytes are not those of its values");
     return 0;
   }
   fieldpress_field field;
@@ -216,13 +233,8 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
   field.data = *buffer;
   field.dtype = (int32_t)parameters[DTYPE];
   field.ndim = parameters[NDIM];
-  size_t expected = field.dtype == FIELDPRESS_F32 ? 4 : 8;
   for (unsigned axis = 0; axis < field.ndim; axis++)
-    expected *= field.dims[axis] = parameters[DIMS + axis];
-  if (expected != bytes) {
-    COMPLAIN(library, "the chunk's bytes are not those of its values");
-    return 0;
-  }
+    field.dims[axis] = parameters[DIMS + axis];
   const fieldpress_handle *handle = handle_of(parameters[EFFORT]);
   size_t stream_bytes;
   if (handle == NULL || fieldpress_compress_bound(&field, &stream_bytes) != FIELDPRESS_OK) {
@@ -247,7 +259,8 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
   return stream_bytes;
 }
 
-static size_t decompress_chunk(const struct library *library, size_t bytes, size_t *room, void **buffer)
+static size_t decompress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
+                               size_t *room, void **buffer)
 {
   const fieldpress_handle *handle = handle_of(1);
   fieldpress_info info;
@@ -264,6 +277,11 @@ static size_t decompress_chunk(const struct library *library, size_t bytes, size
   size_t size = info.dtype == FIELDPRESS_F32 ? 4 : 8;
   for (unsigned axis = 0; axis < field.ndim; axis++)
     size *= field.dims[axis] = info.dims[axis]; /* fieldpress_inspect has checked that they fit memory */
+  /* HDF5 reads as many bytes as the chunk has, whatever comes back. */
+  if (size != chunk_bytes(count, parameters)) {
+    COMPLAIN(library, "the chunk holds a stream of another size than the dataset's chunks");
+    return 0;
+  }
   field.data = malloc(size);
   if (field.data == NULL) {
     COMPLAIN(library, "out of memory");
@@ -285,7 +303,7 @@ static size_t filter(unsigned flags, size_t count, const unsigned parameters[], 
   struct library library;
   open_library(__builtin_return_address(0), &library); /* only for messages here */
   if (flags & H5Z_FLAG_REVERSE)
-    return decompress_chunk(&library, bytes, room, buffer);
+    return decompress_chunk(&library, count, parameters, bytes, room, buffer);
   return compress_chunk(&library, count, parameters, bytes, room, buffer);
 }
 

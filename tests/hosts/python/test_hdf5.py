@@ -137,6 +137,18 @@ class Errors(HostTest):
             dumped = tool("h5dump", "--enable-error-stack", "-d", "/u", str(path))
             self.assertIn("fieldpress:", dumped.stdout + dumped.stderr)
 
+    def test_a_stream_of_another_size(self) -> None:
+        """A chunk that holds a sound stream of fewer values than HDF5 will read."""
+        path, small = self.folder / "u.h5", self.folder / "small.h5"
+        write(path, field(), "abs", 0.02)
+        write(small, field((8, 64, 96)), "abs", 0.02)
+        with h5py.File(small) as file:
+            stream = file["u"].id.read_direct_chunk((0, 0, 0))[1]
+        with h5py.File(path, "a") as file:
+            file["u"].id.write_direct_chunk((0, 0, 0), stream)
+        with self.assertRaises(OSError), h5py.File(path) as file:
+            file["u"][:]
+
 
 if __name__ == "__main__":
     unittest.main()
