@@ -71,8 +71,7 @@ module fieldpress
     character(kind=c_char) :: model_name(64), model_hash(72)
   end type
 
-  !> A compressor and decompressor. Finalised where it goes out of scope. Assigning one to another does not copy it: both
-  !> would be the same codec, so pass it by reference.
+  !> A compressor and decompressor. Finalised where it goes out of scope. It cannot be assigned: pass it on as an argument.
   type :: fieldpress_codec
     private
     type(c_ptr) :: handle = c_null_ptr
@@ -89,6 +88,8 @@ module fieldpress
     !> call codec%decompress(stream, field [, report] [, stat] [, errmsg]); field has the stream's shape and type.
     generic :: decompress => decompress_r32_1, decompress_r32_2, decompress_r32_3, decompress_r32_4, &
       decompress_r64_1, decompress_r64_2, decompress_r64_3, decompress_r64_4
+    procedure, private :: codec_assign
+    generic :: assignment(=) => codec_assign
     final :: codec_finalise
   end type
 
@@ -109,6 +110,8 @@ module fieldpress
     generic :: push => push_r32_1, push_r32_2, push_r32_3, push_r32_4, push_r64_1, push_r64_2, push_r64_3, push_r64_4
     !> call steps%flush(stream [, report] [, stat] [, errmsg]); the bytes of the steps that wait.
     procedure :: flush => steps_flush
+    procedure, private :: steps_assign
+    generic :: assignment(=) => steps_assign
     final :: steps_finalise
   end type
 
@@ -315,6 +318,24 @@ contains
   subroutine steps_finalise(self)
     type(fieldpress_steps), intent(inout) :: self
     call self%destroy()
+  end subroutine
+
+  ! Two variables that own the same handle would both destroy it.
+
+  subroutine codec_assign(self, other)
+    class(fieldpress_codec), intent(inout) :: self
+    type(fieldpress_codec), intent(in) :: other
+    if (c_associated(self%handle, other%handle)) return
+    write (error_unit, '(a)') 'fieldpress: a fieldpress_codec cannot be assigned; pass it as an argument'
+    error stop 1
+  end subroutine
+
+  subroutine steps_assign(self, other)
+    class(fieldpress_steps), intent(inout) :: self
+    type(fieldpress_steps), intent(in) :: other
+    if (c_associated(self%stream, other%stream)) return
+    write (error_unit, '(a)') 'fieldpress: fieldpress_steps cannot be assigned; pass them as an argument'
+    error stop 1
   end subroutine
 
   ! What the procedures of each kind and rank share.
