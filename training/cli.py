@@ -24,9 +24,10 @@ def loop_config(args: argparse.Namespace, **defaults: Any) -> LoopConfig:
 
 
 def interpolator(args: argparse.Namespace) -> None:
+    from training import weights
     from training.train_interpolator import InterpolatorRun, train
 
-    train(InterpolatorRun(loop_config(args), args.cache))
+    train(InterpolatorRun(loop_config(args), args.cache, initial=weights.start(args.start) if args.start else None))
 
 
 def latents(args: argparse.Namespace) -> None:
@@ -36,11 +37,19 @@ def latents(args: argparse.Namespace) -> None:
 
 
 def reference(args: argparse.Namespace) -> None:
+    from training import weights
     from training.models.reference import ReferenceConfig
     from training.train_reference import ReferenceRun, train
 
     model = ReferenceConfig(super_resolution=not args.transposed)
-    train(ReferenceRun(loop_config(args, schedule="halving", batch=4, learning_rate=1e-3), args.cache, model))
+    loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3)
+    train(ReferenceRun(loop, args.cache, model, initial=weights.start(args.start) if args.start else None))
+
+
+def keep(args: argparse.Namespace) -> None:
+    from training import weights
+
+    weights.keep(args.run_folder, args.out)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -117,6 +126,7 @@ def main() -> None:
 
     p = commands.add_parser("interpolator", help="train or resume the interpolator")
     add_training_arguments(p)
+    p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
     p.set_defaults(run=interpolator)
 
     p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
@@ -125,6 +135,7 @@ def main() -> None:
 
     p = commands.add_parser("reference", help="train or resume the paper's architecture, for comparison")
     add_training_arguments(p)
+    p.add_argument("--start", type=Path, help="weights of a new run: a file that `keep` wrote")
     p.add_argument("--transposed", action="store_true", help="the ablation: transposed convolutions for the super-resolution")
     p.set_defaults(run=reference)
 
@@ -165,6 +176,11 @@ def main() -> None:
     p.add_argument("--minutes", type=float, help="default 60")
     p.add_argument("--steps", type=int)
     p.set_defaults(run=finetune)
+
+    p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")
+    p.add_argument("run_folder", type=Path)
+    p.add_argument("out", type=Path, help="e.g. training/records/reference.pt")
+    p.set_defaults(run=keep)
 
     p = commands.add_parser("record", help="write a run's curve and validations as small files")
     p.add_argument("run_folder", type=Path)

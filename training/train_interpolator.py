@@ -73,7 +73,7 @@ def train(config: InterpolatorRun) -> Run:
     torch.manual_seed(config.loop.seed)
     model = Interpolator(config.model)
     if config.initial:
-        model.load_state_dict(config.initial)
+        model.load_state_dict({name: config.initial[name] for name in model.state_dict()})
     run = Run(config.loop, model)
     run.resume()
     corpus = Corpus(config.cache / "train", config.weights)

@@ -27,6 +27,8 @@ class ReferenceRun:
     model: ReferenceConfig = field(default_factory=ReferenceConfig)
     crop: int = 128
     """The paper has 256; smaller ones give more different samples for the same minutes."""
+    initial: dict[str, Tensor] | None = None
+    """Weights to start from, where there is no checkpoint to resume."""
 
 
 def evaluate(model: Reference, x: Tensor, bfloat16: bool, training: bool) -> tuple[Tensor, Tensor]:
@@ -54,7 +56,10 @@ def evaluate(model: Reference, x: Tensor, bfloat16: bool, training: bool) -> tup
 def train(config: ReferenceRun) -> Run:
     torch.set_num_threads(1)
     torch.manual_seed(config.loop.seed)
-    run = Run(config.loop, Reference(config.model))
+    model = Reference(config.model)
+    if config.initial:
+        model.load_state_dict(config.initial)
+    run = Run(config.loop, model)
     run.resume()
     corpus = Corpus(config.cache / "train")
     frames = config.model.frames
