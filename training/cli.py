@@ -42,7 +42,7 @@ def reference(args: argparse.Namespace) -> None:
     from training.train_reference import ReferenceRun, train
 
     model = ReferenceConfig(super_resolution=not args.transposed)
-    loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3)
+    loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
     train(ReferenceRun(loop, args.cache, model, initial=weights.start(args.start) if args.start else None))
 
 
@@ -55,7 +55,11 @@ def keep(args: argparse.Namespace) -> None:
 def export(args: argparse.Namespace) -> None:
     from training.export import ExportConfig, export
 
-    manifest = export(ExportConfig(args.out, args.interpolator, args.latents, args.hyper_variants, reference=args.reference))
+    manifest = export(
+        ExportConfig(
+            args.out, args.interpolator, args.latents, args.hyper_variants, reference=args.reference, latents_of=args.latents_of
+        )
+    )
     total = sum(f["bytes"] for f in manifest["files"].values())
     print(f"{args.out}: {len(manifest['files'])} files, {total / 1e6:.2f} MB, trained {manifest['training']['parts']}")
 
@@ -143,6 +147,7 @@ def main() -> None:
     p.add_argument("out", type=Path, help="package folder, e.g. models/default")
     p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
+    p.add_argument("--latents-of", type=Path, help="package whose latents are taken over, in place of a run's")
     p.add_argument("--reference", type=Path, help="run folder of the paper's architecture, for a package of its own")
     p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
     p.set_defaults(run=export)

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import math
+import shutil
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -51,6 +52,8 @@ class ExportConfig:
     seed: int = 1
     reference: Path | None = None
     """Run folder of the paper's architecture, whose latents take the place of ours."""
+    latents_of: Path | None = None
+    """Package whose latents are taken over as they are, in place of a run's."""
 
 
 def load(model: nn.Module, folder: Path) -> dict[str, Any]:
@@ -382,6 +385,15 @@ def export_reference(config: ExportConfig, run: Path) -> tuple[dict[str, Any], d
     return section, record
 
 
+def take_over_latents(config: ExportConfig, package: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copies a package's latents; gives their section and their record."""
+    base = json.loads((package / "manifest.json").read_text())
+    section = base["latents"]
+    for name in sorted(set(base["files"]) & {v for v in section.values() if isinstance(v, str)}):
+        shutil.copyfile(package / name, config.out / name)
+    return section, base["training"]["parts"]["latents"]
+
+
 def export(config: ExportConfig) -> dict[str, Any]:
     """Writes the whole package and returns its manifest; a reader of the folder meets whole files only."""
     torch.set_num_threads(1)
@@ -416,6 +428,9 @@ def build(config: ExportConfig) -> dict[str, Any]:
             f"latents: learned block transform with ConvNeXt-like path {asdict(AutoencoderConfig())['widths']}, "
             "integer hyperprior"
         )
+    if config.latents_of:
+        manifest["latents"], records["latents"] = take_over_latents(config, config.latents_of)
+        parts.append("latents: those of an earlier package")
     if config.reference:
         manifest["latents"], records["reference"] = export_reference(config, config.reference)
         parts.append("latents: the architecture of the paper, C = 16, integer hyperprior")

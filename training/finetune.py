@@ -7,7 +7,6 @@ latents of the base package are taken over unchanged.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +47,9 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
         minutes=config.minutes,
     )
     train(InterpolatorRun(loop, config.run_folder / "data", crop=config.crop, initial=weights.start(config.base)))
-    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None))
     base = json.loads((config.base / "manifest.json").read_text())
-    if "latents" in base:
-        manifest["latents"] = base["latents"]
-        for name in set(base["files"]) - set(manifest["files"]):
-            shutil.copyfile(config.base / name, config.out / name)
-            manifest["files"][name] = base["files"][name]
+    latents_of = config.base if "latents" in base else None
+    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None, latents_of=latents_of))
     manifest["training"] |= {"base": base["name"], "corpus": [p.name for p in config.data]}
     (config.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest

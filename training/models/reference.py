@@ -8,7 +8,8 @@ al. 2019), their outputs fused, and a pixel shuffle. With `super_resolution` off
 the paper's ablation. A hyperprior models each `T/4` slice of `y`.
 
 What differs: the hyper-decoder is the integer-exact one of ours, since the library decodes with no other; the time axis of
-`y` and `z` is folded into channels, slice after slice, as docs/model-package.md has it.
+`y` and `z` is folded into channels, slice after slice, as docs/model-package.md has it. The 3-D convolutions stay in f32:
+their gradients in bf16 are now and then not finite on a CPU.
 """
 
 from __future__ import annotations
@@ -184,7 +185,8 @@ class ReferenceEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         c, (h, w) = self.config, x.shape[-2:]
         frames = self.frame(x.reshape(-1, 1, h, w)).reshape(-1, c.frames, c.channels, h // 4, w // 4)
-        y = self.out(self.merged(frames.transpose(1, 2))).transpose(1, 2)
+        with torch.autocast("cpu", enabled=False):
+            y = self.out(self.merged(frames.transpose(1, 2).float())).transpose(1, 2)
         return y.reshape(-1, c.slices * c.y_channels, h // 16, w // 16)
 
 
@@ -205,7 +207,8 @@ class ReferenceDecoder(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         c, (h, w) = self.config, y.shape[-2:]
-        merged = self.merged(y.reshape(-1, c.slices, c.y_channels, h, w).transpose(1, 2)).transpose(1, 2)
+        with torch.autocast("cpu", enabled=False):
+            merged = self.merged(y.reshape(-1, c.slices, c.y_channels, h, w).transpose(1, 2).float()).transpose(1, 2)
         frames = self.enlarge(merged.reshape(-1, 2 * c.channels, 4 * h, 4 * w))
         return frames.reshape(-1, c.frames, 16 * h, 16 * w)
 
