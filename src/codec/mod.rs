@@ -6,9 +6,12 @@ mod decoder;
 mod decompress;
 mod encoder;
 mod flat;
+mod forecast;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
+mod rate;
+mod reduced;
 mod report;
 mod segment;
 mod side;

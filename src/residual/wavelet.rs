@@ -54,10 +54,10 @@ pub(crate) fn forward<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usiz
     }
 }
 
-/// The inverse of [`forward`], down to the low-pass corner after `stop` splits (0: the frame itself).
-pub(crate) fn inverse<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usize, stop: usize, scratch: &mut Vec<T>) {
+/// The inverse of [`forward`].
+pub(crate) fn inverse<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usize, scratch: &mut Vec<T>) {
     scratch.resize(h.div_ceil(2) * w + LINES * w, T::default());
-    for level in (stop..levels).rev() {
+    for level in (0..levels).rev() {
         T::synthesise(frame, w, low_size(h, level), low_size(w, level), scratch);
     }
 }
@@ -285,8 +285,7 @@ fn synthesise_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize,
     for (i, row) in lows.chunks_exact_mut(w).enumerate() {
         row.copy_from_slice(&frame[i * stride..][..w]);
     }
-    let [mut d2, mut d2_now, mut s1, mut s1_now, mut d1, mut d1_now, mut even, mut even_now] =
-        lines::<T, 8>(buffer, w);
+    let [mut d2, mut d2_now, mut s1, mut s1_now, mut d1, mut d1_now, mut even, mut even_now] = lines::<T, 8>(buffer, w);
     if h == 1 {
         synthesise_row(lows, &mut frame[..w]);
         return;
@@ -357,7 +356,7 @@ mod tests {
             let mut scratch = Vec::new();
             let n = levels(h, w);
             forward(&mut frame, h, w, n, &mut scratch);
-            inverse(&mut frame, h, w, n, 0, &mut scratch);
+            inverse(&mut frame, h, w, n, &mut scratch);
             for (a, b) in original.iter().zip(&frame) {
                 prop_assert!((a - b).abs() < 1e-12);
             }
