@@ -9,6 +9,7 @@ mod flat;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
+mod probe;
 mod report;
 mod segment;
 mod side;
@@ -18,6 +19,7 @@ mod tests;
 mod training;
 
 use decoder::Shared;
+pub(crate) use probe::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
 
@@ -189,9 +191,21 @@ impl Codec {
     /// # Errors
     /// `InvalidArgument` for options that do not fit the field; `Runtime` and `Model` where `fm=on` cannot be had.
     pub fn compress(&self, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
+        self.compress_within(field, bound, self.options.range, self.options.axes)
+    }
+
+    /// As [`Codec::compress`], with a range and axes of this field.
+    pub(crate) fn compress_within(
+        &self,
+        field: &FieldView<'_>,
+        bound: Bound,
+        range: Option<f64>,
+        axes: Option<[usize; 3]>,
+    ) -> Result<(Vec<u8>, Report)> {
         let begin = Instant::now();
         let model = self.model()?;
-        let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let options = Options { range, axes, ..self.options.clone() };
+        let tools = Tools { options: &options, package: model.as_deref(), pool: &self.pool };
         let done = match field.values {
             Values::F32(values) => compress::compress(field, values, bound, &tools)?,
             Values::F64(values) => compress::compress(field, values, bound, &tools)?,
