@@ -521,7 +521,7 @@ fn a_crash_at_any_write_leaves_the_steps_before() {
 
 mod crash {
     use fieldpress::Result;
-    use fieldpress::archive::{Communicator, Serial, SharedFile};
+    use fieldpress::archive::{Communicator, Serial, SharedFile, WriterOptions};
     use std::cell::RefCell;
     use std::path::Path;
     use std::rc::Rc;
@@ -561,8 +561,8 @@ mod crash {
         fn split(&self, _: usize) -> Result<Box<dyn Communicator>> {
             Ok(Box::new(Self(self.0.clone())))
         }
-        fn open(&self, path: &Path, hints: &[(String, String)]) -> Result<Box<dyn SharedFile>> {
-            Ok(Box::new(File(Serial.open(path, hints)?, self.0.clone())))
+        fn open(&self, path: &Path, options: &WriterOptions) -> Result<Box<dyn SharedFile>> {
+            Ok(Box::new(File(Serial.open(path, options)?, self.0.clone())))
         }
         fn free(self: Box<Self>) -> Result<()> {
             Ok(())

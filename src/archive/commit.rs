@@ -9,6 +9,7 @@ use super::options::{Mode, WriterOptions};
 use super::overlap::overlapping;
 use super::places;
 use super::reader::Reader;
+use super::signal;
 use super::writer::{Observer, Phase, agree, enter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Region;
@@ -175,6 +176,7 @@ impl Output {
         measured: Vec<Option<(Global, f64)>>,
         observer: &mut Observer,
     ) -> Result<u64> {
+        let _blocked = signal::Blocked::new();
         let window = self.steps..self.steps + times.len() as u64;
         let span = tracing::info_span!("archive.place", rank = comm.rank()).entered();
         let length: u64 = coded.iter().map(|chunk| chunk.bytes.len() as u64).sum();
@@ -526,7 +528,7 @@ impl DataFile {
         options: &WriterOptions,
     ) -> Result<Self> {
         if options.ranks_per_file == 0 {
-            let opened = comm.open(archive, &options.hints);
+            let opened = comm.open(archive, options);
             agree(comm, &[], opened.as_ref().err())?;
             return Ok(Self { comm: None, shared: opened?, file: None, number: 0, tail: 0, names: Vec::new() });
         }
@@ -547,7 +549,7 @@ impl DataFile {
                 .map_err(|error| io(&own, error));
         }
         agree(comm, &[], file.as_ref().err())?;
-        let opened = group.open(&own, &options.hints);
+        let opened = group.open(&own, options);
         agree(comm, &[], opened.as_ref().err())?;
         let groups = comm.size().div_ceil(options.ranks_per_file);
         let names = if comm.rank() == 0 { (0..groups).map(name).collect() } else { Vec::new() };

@@ -1,5 +1,6 @@
 //! What writing needs of the ranks of a job: a few collectives, and a file that all of them write.
 
+use super::options::WriterOptions;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -50,11 +51,11 @@ pub trait Communicator {
     /// `Runtime`.
     fn split(&self, color: usize) -> Result<Box<dyn Communicator>>;
 
-    /// Opens a file that exists, for all ranks to write to. `hints` are `(key, value)` pairs for the file system.
+    /// Opens a file that exists, for all ranks to write to; `write` and `hints` of the options say how.
     ///
     /// # Errors
     /// `Io` that names the file.
-    fn open(&self, path: &Path, hints: &[(String, String)]) -> Result<Box<dyn SharedFile>>;
+    fn open(&self, path: &Path, options: &WriterOptions) -> Result<Box<dyn SharedFile>>;
 
     /// Gives back what the communicator holds of the job; collective. Dropping does not, since a rank may drop alone.
     ///
@@ -65,7 +66,7 @@ pub trait Communicator {
 
 /// A file that all ranks of a [`Communicator`] write.
 pub trait SharedFile {
-    /// Writes this rank's bytes at `offset`; collective, and bytes of no two ranks overlap.
+    /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.
@@ -121,7 +122,7 @@ impl Communicator for Serial {
         Ok(Box::new(Self))
     }
 
-    fn open(&self, path: &Path, _hints: &[(String, String)]) -> Result<Box<dyn SharedFile>> {
+    fn open(&self, path: &Path, _options: &WriterOptions) -> Result<Box<dyn SharedFile>> {
         let file = OpenOptions::new().write(true).open(path);
         Ok(Box::new(SerialFile(file.map_err(|error| Error::from(error).context(path.display()))?)))
     }

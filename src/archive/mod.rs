@@ -26,13 +26,14 @@ mod overlap;
 mod places;
 mod reader;
 mod repair;
+mod signal;
 mod verify;
 mod writer;
 
 pub use communicator::{Communicator, Serial, SharedFile};
 pub use definitions::{Attribute, Definitions, VariableInfo};
 pub use index::Chunk;
-pub use options::{ARCHIVE_OPTION_KEYS, Mode, WriterOptions};
+pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};
 pub use reader::{CommitInfo, Reader, Selection};
 pub use repair::{Loss, Repaired, repair};
 pub use verify::{Damage, Verified, verify};

@@ -16,6 +16,18 @@ pub enum Mode {
     Append,
 }
 
+/// How the ranks' data goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Write {
+    /// The ranks of a node send theirs to one of them, which writes it in one piece. A write that fails is an error on all
+    /// ranks, whichever MPI this is.
+    #[default]
+    Gathered,
+    /// By MPI's own collective buffering (`MPI_File_write_at_all`), which heeds the hints. **Open MPI 4.1 waits for ever where
+    /// such a write fails**, unless told `--mca fcoll two_phase` or `--mca io romio321`.
+    Collective,
+}
+
 /// Options of a [`Writer`](super::Writer). All ranks give the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriterOptions {
@@ -39,6 +51,8 @@ pub struct WriterOptions {
     /// Whether a commit waits until data is on stable storage. Without, a crash of the machine may lose committed steps; a
     /// crash of the job does not.
     pub sync: bool,
+    /// How data goes out.
+    pub write: Write,
     /// Hints for MPI-IO, such as `cb_nodes` or `striping_factor`.
     pub hints: Vec<(String, String)>,
 }
@@ -54,13 +68,14 @@ impl Default for WriterOptions {
             ranks_per_file: 0,
             embed_model: false,
             sync: true,
+            write: Write::default(),
             hints: Vec::new(),
         }
     }
 }
 
 /// Keys that an archive's options have beside those of [`crate::OPTION_KEYS`], with the values that each takes.
-pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 8] = [
+pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 9] = [
     ("mode", "create, replace or append"),
     ("keep", "a number of steps"),
     ("window", "a whole number from 1 to 4096"),
@@ -68,6 +83,7 @@ pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 8] = [
     ("ranks_per_file", "a whole number; 0 for one file"),
     ("embed_model", "on or off"),
     ("sync", "on or off"),
+    ("write", "gathered or collective"),
     ("hints", "pairs key:value separated by commas, for example cb_nodes:4,striping_factor:8"),
 ];
 
@@ -102,6 +118,13 @@ impl WriterOptions {
             "ranks_per_file" => self.ranks_per_file = value.parse().map_err(|_| bad())?,
             "embed_model" => self.embed_model = switch()?,
             "sync" => self.sync = switch()?,
+            "write" => {
+                self.write = match value {
+                    "gathered" => Write::Gathered,
+                    "collective" => Write::Collective,
+                    _ => return Err(bad()),
+                }
+            }
             "hints" => {
                 self.hints.clear();
                 for pair in value.split(',').filter(|pair| !pair.is_empty()) {

@@ -32,8 +32,8 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether this process may write a file up to byte `end`. Asked before writing, so that the signal that a write beyond the
-/// limit raises (SIGXFSZ, which ends a process) is never raised, and no library need change what signals do.
+/// Whether this process may write a file up to byte `end`. Asked before writing, so that the limit shows before anything is
+/// written.
 ///
 /// # Errors
 /// `Io` that names the limit.

@@ -212,7 +212,9 @@ pub struct Writer {
     comm: Box<dyn Communicator>,
     options: WriterOptions,
     codec: Codec,
-    output: Output,
+    /// `None` once it is closed.
+    output: Option<Output>,
+    committed: u64,
     definitions: Definitions,
     /// The step in progress: what the caller said it is.
     step: Option<f64>,
@@ -242,17 +244,26 @@ impl Writer {
     pub fn open(comm: Box<dyn Communicator>, path: &Path, options: WriterOptions) -> Result<Self> {
         let span = tracing::info_span!("archive.open", rank = comm.rank());
         let _entered = span.enter();
-        let codec = Codec::new(options.codec.clone());
+        let codec = Self::checked(&options).and_then(|()| Codec::new(options.codec.clone()));
         let mut digest = crc32fast::Hasher::new();
         let common = WriterOptions { codec: Default::default(), ..options.clone() };
         digest.update(format!("{common:?} {}", path.display()).as_bytes());
         let options_digest = u64::from(digest.finalize());
-        agree(&*comm, &[("options", options_digest)], codec.as_ref().err())?;
-        let (output, definitions) = Output::open(&*comm, path, &options)?;
+        let opened = agree(&*comm, &[("options", options_digest)], codec.as_ref().err())
+            .and_then(|()| Output::open(&*comm, path, &options));
+        let (output, definitions) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // All ranks have this error, so all free.
+                let _ = comm.free();
+                return Err(error);
+            }
+        };
         Ok(Self {
             comm,
             codec: codec?,
-            output,
+            committed: output.steps(),
+            output: Some(output),
             definitions,
             step: None,
             times: Vec::new(),
@@ -262,6 +273,21 @@ impl Writer {
             observer: None,
             options,
         })
+    }
+
+    fn checked(options: &WriterOptions) -> Result<()> {
+        for (name, value) in [("window", options.window), ("keyframe", options.keyframe)] {
+            if value == 0 {
+                return Err(Error::invalid(format!("{name}=0: expected at least 1")));
+            }
+        }
+        Ok(())
+    }
+
+    /// In place of [`Writer::open`] on a rank that has found an error before: all ranks get it.
+    pub fn refuse_to_open(comm: Box<dyn Communicator>, error: Error) -> Error {
+        let agreed = agree(&*comm, &[("options", 0)], Some(&error));
+        agreed.err().unwrap_or(error)
     }
 
     /// Defines a variable; the same on all ranks. A variable of an archive that is appended to keeps its number; its shape and
@@ -337,7 +363,7 @@ impl Writer {
 
     /// Steps that are committed.
     pub fn committed_steps(&self) -> u64 {
-        self.output.steps()
+        self.committed
     }
 
     /// Calls `observer` at the beginning of each phase of this rank's work, for progress displays and for tests of faults.
@@ -366,12 +392,13 @@ impl Writer {
         let begin = Instant::now();
         let taken = self.take(variable, start, field, bound);
         self.put_seconds += begin.elapsed().as_secs_f64();
-        if let Err(error) = &taken
-            && self.failure.is_none()
-        {
-            self.failure = Some(error.clone());
-        }
-        taken
+        taken.map_err(|error| self.refuse(error))
+    }
+
+    /// Notes an error of this rank, which all ranks get when the step ends: what a caller found before it could put.
+    pub fn refuse(&mut self, error: Error) -> Error {
+        self.failure.get_or_insert_with(|| error.clone());
+        error
     }
 
     fn take(&mut self, variable: VariableId, start: &[usize], field: &FieldView<'_>, bound: Bound) -> Result<()> {
@@ -454,34 +481,45 @@ impl Writer {
             self.failure = Some(Error::invalid("the archive is closed during a step, which is dropped"));
         }
         match self.meet(Call::Close, 0.0) {
-            Err(error) => {
-                self.drop_step();
-                done = Err(error);
-            }
+            Err(error) => done = Err(error),
             Ok(()) if !self.times.is_empty() => done = self.commit_window(),
             Ok(()) => {}
         }
-        enter(&mut self.observer, Phase::Close);
-        let closed = self.output.close(&*self.comm);
+        let closed = self.shut();
         let freed = self.comm.free();
         let report = done?;
         closed.and(freed)?;
         Ok(report)
     }
 
+    /// Closes the files, if they are open; collective.
+    fn shut(&mut self) -> Result<()> {
+        let Some(output) = self.output.take() else { return Ok(()) };
+        enter(&mut self.observer, Phase::Close);
+        output.close(&*self.comm)
+    }
+
     fn next_step(&self) -> u64 {
-        self.output.steps() + self.times.len() as u64
+        self.committed + self.times.len() as u64
     }
 
     /// The beginning of a collective call: whether all ranks are well, and were told the same.
     fn meet(&mut self, call: Call, time: f64) -> Result<()> {
+        if self.output.is_none() {
+            return Err(Error::invalid("the archive was closed when another rank closed it"));
+        }
         let facts = [
             ("the call made (end_step, flush or close)", call as u64),
             ("definitions", self.definitions.digest()),
             ("the number of steps", self.next_step()),
             ("the step's time", time.to_bits()),
         ];
-        agree(&*self.comm, &facts, self.failure.take().as_ref())
+        let (last_call, agreed) = agree_on(&*self.comm, &facts, self.failure.take().as_ref());
+        if agreed.is_err() && last_call == Call::Close as u64 {
+            // A rank that closes comes to no other call: all close with it.
+            let _ = self.shut();
+        }
+        agreed
     }
 
     /// Forgets what was put since the last step that ended.
@@ -519,8 +557,10 @@ impl Writer {
         };
         let measured = globals.iter().zip(squared_errors).map(|(global, error)| global.map(|g| (g, error))).collect();
         let observer = &mut self.observer;
+        let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
         report.index_bytes =
-            self.output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
+            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
+        self.committed = output.steps();
         report.local_seconds = clock.local + std::mem::take(&mut self.put_seconds);
         report.wait_seconds = clock.wait;
         report.collective_seconds = begin.elapsed().as_secs_f64() - clock.local - clock.wait;
@@ -627,14 +667,29 @@ const FACTS: usize = 4;
 /// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
 /// Collective.
 pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Result<()> {
-    let (rank, size) = (comm.rank(), comm.size());
+    agree_on(comm, facts, error).1
+}
+
+/// As [`agree`], with the largest first fact of all ranks.
+fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> (u64, Result<()>) {
     // Always as many words, so that ranks in different calls meet here too.
     let mut words = [0u64; 1 + 2 * FACTS];
-    words[0] = if error.is_some() { (size - rank) as u64 } else { 0 };
+    words[0] = if error.is_some() { (comm.size() - comm.rank()) as u64 } else { 0 };
     for (k, (_, fact)) in facts.iter().enumerate() {
         (words[1 + 2 * k], words[2 + 2 * k]) = (*fact, !*fact);
     }
-    comm.all_max(&mut words)?;
+    let met = comm.all_max(&mut words);
+    (words[1], met.and_then(|()| judge(comm, facts, error, &words)))
+}
+
+/// What the reduced words of an agreement say.
+fn judge(
+    comm: &dyn Communicator,
+    facts: &[(&str, u64)],
+    error: Option<&Error>,
+    words: &[u64; 1 + 2 * FACTS],
+) -> Result<()> {
+    let (rank, size) = (comm.rank(), comm.size());
     if words[0] > 0 {
         let root = size - words[0] as usize;
         let own = error.map(|error| (error.kind(), error.message()));

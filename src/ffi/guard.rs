@@ -55,7 +55,7 @@ fn silence_own_panics() {
 }
 
 /// Runs the body of an entry point.
-pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
+pub fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
     // Whatever a panic left half-done is a handle's caches behind their own locks; nothing else is shared with the caller.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         silence_own_panics();
