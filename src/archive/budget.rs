@@ -50,6 +50,11 @@ fn ordered(value: f64) -> u64 {
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
+/// A number cut to 24 bits: sums over ranks differ in their last bits by the order of ranks, and streams must not.
+fn short(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & !((1 << 29) - 1))
+}
+
 fn unordered(bits: u64) -> f64 {
     f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits })
 }
@@ -159,6 +164,7 @@ pub(super) fn allot(
                     search.narrow(curve, budget);
                 } else {
                     search.settle(curve, budget);
+                    search.step = short(search.step);
                 }
             }
         }
@@ -178,7 +184,8 @@ pub(super) fn allot(
     for (k, put) in pending.iter().enumerate() {
         if let Some(budget) = budgets[put.variable] {
             let global = globals[put.variable].expect("budgets are of fields");
-            let share = shares[k] * (budget * (1.0 - SLACK) / sums[put.variable].max(f64::MIN_POSITIVE));
+            let factor = budget * (1.0 - SLACK) / sums[put.variable].max(f64::MIN_POSITIVE);
+            let share = shares[k] * short(factor);
             let rms = (share / (put.stats.valid as f64).max(1.0)).sqrt();
             bounds[k] = Bound::Nrmse((rms / global.range).max(f64::MIN_POSITIVE));
         }

@@ -251,10 +251,12 @@ pub struct ExtractArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "The damaged archive is only read. Steps keep their numbers; what is lost reads as never written.
+#[command(
+    after_help = "The damaged archive is only read. Steps keep their numbers; what is lost reads as never written.
 
 Example:
-  fieldpress repair run.fpa -o saved.fpa")]
+  fieldpress repair run.fpa -o saved.fpa"
+)]
 pub struct RepairArgs {
     /// Damaged archive
     #[arg(value_name = "ARCHIVE")]

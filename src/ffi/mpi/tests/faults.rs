@@ -57,7 +57,7 @@ fn readable(path: &Path) -> Vec<usize> {
 
 /// What was seen of one fault in one phase.
 struct Seen {
-    fault: &'static str,
+    fault: String,
     phase: &'static str,
     outcome: Outcome,
     readable: Vec<usize>,
@@ -67,10 +67,9 @@ impl Seen {
     /// What each rank got, in a few words.
     fn got(&self) -> String {
         let wrong = |calls: Vec<String>| (calls[0] != "ok" && calls[0] != "-").then(|| calls[0].clone());
-        let calls = [format!("end_step {BAD}"), "close".into(), "open".into()];
+        let calls = ["open".into(), format!("end_step {BAD}"), format!("end_step {}", BAD + 1), "close".into()];
         match calls.iter().find_map(|call| Some((call, wrong(self.outcome.call(call))?))) {
             Some((call, message)) => {
-                let call = call.split(' ').next().unwrap_or(call);
                 // Paths of this machine are no part of the message.
                 let words: Vec<&str> =
                     message.split(' ').map(|word| if word.starts_with('/') { "FILE:" } else { word }).collect();
@@ -88,7 +87,7 @@ impl Seen {
     }
 }
 
-fn strike(folder: &Path, fault: &'static str, phase: &'static str, rank: usize, what: What) -> Seen {
+fn strike(folder: &Path, fault: &str, phase: &'static str, rank: usize, what: What) -> Seen {
     let path = folder.join("a.fpa");
     for name in ["a.fpa", "a.fpa.partial", "filler"] {
         let _ = std::fs::remove_file(folder.join(name));
@@ -99,7 +98,7 @@ fn strike(folder: &Path, fault: &'static str, phase: &'static str, rank: usize, 
     let reports = folder_of_reports();
     let outcome = run_through(mpirun(RANKS), RANKS, &reports, &scenario);
     let readable = readable(&path);
-    Seen { fault, phase, outcome, readable }
+    Seen { fault: format!("{fault}, rank {rank}"), phase, outcome, readable }
 }
 
 /// Reports must be written where the disk is not full.
@@ -124,7 +123,7 @@ fn killed(table: &mut Vec<String>) {
         // Index and commit are phases of rank 0.
         let ranks: &[usize] = if ["index", "commit"].contains(&phase) { &[0] } else { &[0, 2] };
         for &rank in ranks {
-            let seen = strike(&folder, "SIGKILL of a rank", phase, rank, What::Kill);
+            let seen = strike(&folder, "SIGKILL", phase, rank, What::Kill);
             assert!(!seen.outcome.success, "{:?}", seen.outcome);
             let wanted: &[usize] = if phase == "close" { &[0, 1, 2] } else { &[0] };
             assert_eq!(seen.readable, wanted, "{phase}, rank {rank}");
@@ -240,13 +239,13 @@ fn unwritable(table: &mut Vec<String>) {
     let outcome = run_through(command, RANKS, &reports, &scenario);
     agreed(&outcome, "open", "Io: rank 0: ", "ermission denied");
     assert!(!locked.join("a.fpa").exists() && !locked.join("a.fpa.partial").exists());
-    table.push(Seen { fault: "unwritable folder", phase: "open", outcome, readable: Vec::new() }.row());
+    table.push(Seen { fault: "unwritable folder".into(), phase: "open", outcome, readable: Vec::new() }.row());
     let outcome = {
         let scenario = self::scenario(&folder.join("no/such/a.fpa"));
         run_through(mpirun(RANKS), RANKS, &reports, &scenario)
     };
     agreed(&outcome, "open", "Io: rank 0: ", "No such file");
-    table.push(Seen { fault: "no such folder", phase: "open", outcome, readable: Vec::new() }.row());
+    table.push(Seen { fault: "no such folder".into(), phase: "open", outcome, readable: Vec::new() }.row());
 }
 
 fn incompressible(table: &mut Vec<String>) {
@@ -261,7 +260,7 @@ fn incompressible(table: &mut Vec<String>) {
     agreed(&outcome, "end_step 0", "Model: rank 2: variable u: ", "/no/such/model");
     agreed(&outcome, "close", "ok", "");
     assert!(!path.exists() && !path.with_extension("fpa.partial").exists(), "an archive without steps is removed");
-    table.push(Seen { fault: "data fail to compress", phase: "compress", outcome, readable: Vec::new() }.row());
+    table.push(Seen { fault: "data fail to compress".into(), phase: "compress", outcome, readable: Vec::new() }.row());
 
     let seen = strike(&folder, "box outside the domain", "put", 1, What::WrongBox);
     agreed(&seen.outcome, &format!("end_step {BAD}"), "InvalidArgument: rank 1: variable u: ", "axis 0");
@@ -287,7 +286,7 @@ fn overlapping(table: &mut Vec<String>) {
     agreed(&outcome, &format!("end_step {BAD}"), "InvalidArgument: rank 0: variable u: the boxes of rank 1", "rank 2");
     let readable = readable(&path);
     assert_eq!(readable, [0, 2]);
-    table.push(Seen { fault: "boxes overlap", phase: "index", outcome, readable }.row());
+    table.push(Seen { fault: "boxes overlap".into(), phase: "index", outcome, readable }.row());
 }
 
 fn different(table: &mut Vec<String>) {
@@ -297,7 +296,7 @@ fn different(table: &mut Vec<String>) {
     scenario.odd_options = Some((1, "window=3".into()));
     let outcome = run_through(mpirun(RANKS), RANKS, &folder_of_reports(), &scenario);
     agreed(&outcome, "open", "InvalidArgument: rank 1: options differs", "");
-    table.push(Seen { fault: "options differ", phase: "open", outcome, readable: Vec::new() }.row());
+    table.push(Seen { fault: "options differ".into(), phase: "open", outcome, readable: Vec::new() }.row());
 }
 
 #[test]
