@@ -1,4 +1,4 @@
-//! Lists the files of `models/default` for the package that is compiled into the library.
+//! Lists the files of `models/default` for the package that is compiled into the library, and names the shared library.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -9,6 +9,10 @@ fn main() -> io::Result<()> {
     // A folder is watched only where it exists; its parent always does.
     println!("cargo::rerun-if-changed={}", if folder.is_dir() { "models/default" } else { "models" });
     println!("cargo::rerun-if-changed=build.rs");
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        // The name that programs record: one for all versions with the same ABI.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libfieldpress.so.{}", env!("CARGO_PKG_VERSION_MAJOR"));
+    }
 
     let mut names: Vec<String> = match fs::read_dir(&folder) {
         Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect(),

@@ -29,6 +29,8 @@
 //   set up        fieldpress_create, fieldpress_destroy
 //   compress      fieldpress_compress_bound, fieldpress_compress
 //   decompress    fieldpress_inspect, fieldpress_output_dims, fieldpress_decompress
+//   time steps    fieldpress_stream_create, fieldpress_stream_bound, fieldpress_stream_push, fieldpress_stream_flush,
+//                 fieldpress_stream_destroy
 //   ask           fieldpress_last_error, fieldpress_status_name, fieldpress_version
 //
 // RULES
@@ -37,6 +39,7 @@
 //   - No call prints, exits the process, or lets an exception out.
 //   - Memory belongs to whoever allocated it. The library never keeps a caller's pointer after a call.
 //   - All calls may be made from several threads, also with one handle, except that fieldpress_destroy must be the last.
+//     A fieldpress_stream belongs to one thread at a time.
 //   - Set structs to zero before filling them in. Structs whose first member is size may grow in later versions: set it
 //     to the struct's sizeof, and programs built against this header keep working.
 //   - The library links without ONNX Runtime, and loads it at run time where the foundation model is used: from the path in
@@ -142,6 +145,9 @@ typedef int32_t fieldpress_bound_kind;
 // A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads may
 // use one handle at the same time.
 typedef struct fieldpress_handle fieldpress_handle;
+
+// Time steps of one field that are compressed a window at a time. Opaque. One thread may use it at a time.
+typedef struct fieldpress_stream fieldpress_stream;
 
 // A field in the caller's memory. Set members that are not used to zero.
 typedef struct fieldpress_field {
@@ -350,6 +356,59 @@ const char *fieldpress_status_name(int32_t status);
 
 // The library's version, "major.minor.patch". Not to be freed.
 const char *fieldpress_version(void);
+
+// Creates a stream of time steps: fieldpress_stream_push takes one step per call and gives bytes whenever a window of them
+// is full. Each window becomes a stream of its own, of dims {steps, step's dims}, with time slowest.
+//
+// handle: from fieldpress_create; it may be destroyed before the stream is.
+// step: one time step: its dtype, ndim (at most 4) and dims are used; data may be null.
+// window: time steps of a window; 0: 8. As much memory is held as a window has, uncompressed.
+// bound_kind: what is bounded over each window, a fieldpress_bound_kind.
+// bound_value: the bound, finite and greater than 0, in the unit of its kind.
+// stream: where the new stream is stored; null is stored on failure.
+fieldpress_status fieldpress_stream_create(const struct fieldpress_handle *handle,
+                                           const struct fieldpress_field *step,
+                                           size_t window,
+                                           int32_t bound_kind,
+                                           double bound_value,
+                                           struct fieldpress_stream **stream);
+
+// Destroys a stream of time steps; steps that wait for their window are lost. No call may be using it. Null is allowed and
+// does nothing.
+void fieldpress_stream_destroy(struct fieldpress_stream *stream);
+
+// The size of a buffer that holds any window of a stream of time steps.
+//
+// stream: from fieldpress_stream_create.
+// bytes: where the size is stored, in bytes.
+fieldpress_status fieldpress_stream_bound(const struct fieldpress_stream *stream,
+                                          size_t *bytes);
+
+// Takes one time step. Its values are copied, so that the simulation may go on in the same array.
+//
+// stream: from fieldpress_stream_create.
+// step: the time step, of the stream's dtype, ndim and dims, with any strides.
+// buffer: where the window's bytes are stored when this step fills it.
+// bytes: on entry the buffer's size, which must be at least what fieldpress_stream_bound says; on return the bytes stored: 0
+//   where the window is not full yet.
+// report: what was done, or null. Its member size must be set. All zero where the window is not full yet.
+//
+// After an error that names an argument, the step has not been taken; after any other, the window is kept:
+// fieldpress_stream_flush tries again.
+fieldpress_status fieldpress_stream_push(struct fieldpress_stream *stream,
+                                         const struct fieldpress_field *step,
+                                         void *buffer,
+                                         size_t *bytes,
+                                         struct fieldpress_report *report);
+
+// Compresses the time steps that wait for their window to fill, for example at a checkpoint or at the end.
+//
+// stream: from fieldpress_stream_create.
+// buffer, bytes, report: as for fieldpress_stream_push; 0 bytes where no step waits.
+fieldpress_status fieldpress_stream_flush(struct fieldpress_stream *stream,
+                                          void *buffer,
+                                          size_t *bytes,
+                                          struct fieldpress_report *report);
 
 #ifdef __cplusplus
 }  // extern "C"

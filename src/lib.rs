@@ -33,7 +33,9 @@ mod stream;
 mod window;
 
 pub use bound::Bound;
-pub use codec::{Codec, Report, Request, Scale, SectionBytes, StageSeconds, StreamInfo, inspect};
+pub use codec::{
+    Codec, DEFAULT_WINDOW, Report, Request, Scale, SectionBytes, StageSeconds, StepStream, StreamInfo, inspect,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use field::{DType, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut};
 pub use options::{Device, Effort, FmMode, OPTION_KEYS, Options};

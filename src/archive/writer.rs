@@ -9,6 +9,7 @@ use crate::bound::Bound;
 use crate::codec::{Codec, error_curve, inspect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Element, FieldStats, FieldView, MAX_DIMS, Region, Values, for_each_row};
+use crate::options::Options;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
@@ -179,7 +180,9 @@ impl Pending {
 
     fn compress(&self, codec: &Codec, bound: Bound, range: Option<f64>) -> Result<Coded> {
         let field = self.view(&self.dims())?;
-        let (bytes, report) = codec.compress_within(&field, bound, range, self.axes(codec.options().axes))?;
+        let axes = self.axes(codec.options().axes);
+        let options = Options { range, axes, ..codec.options().clone() };
+        let (bytes, report) = codec.compress_with(&options, &field, bound)?;
         let rms = report.nrmse * inspect(&bytes)?.range;
         Ok(Coded {
             variable: self.variable,

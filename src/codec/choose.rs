@@ -1,6 +1,7 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, STEP_POWER, Source, cost, error};
+use super::encoder::{Frames, Source, cost};
+use super::rate::STEP_POWER;
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
 use crate::error::Result;
@@ -19,6 +20,8 @@ pub(crate) struct Choice {
     pub(crate) method: Method,
     /// The autoencoder's gain, for the way `latents`.
     pub(crate) gain: usize,
+    /// What the squared error with the model is over that without, at the same step.
+    pub(crate) model_error: f64,
 }
 
 /// Frames of a sample: a key frame and the longest window.
@@ -27,8 +30,8 @@ const SAMPLE_FRAMES: usize = 33;
 const SAMPLE_VALUES: usize = 1 << 17;
 /// The share of a segment that a sample takes at normal effort.
 const SAMPLE_SHARE: usize = 8;
-/// Bits fall with the squared error to a power between 0.4 and 1, which differs from field to field; this one levels the
-/// small differences of error that are left between trials.
+/// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
+/// differences of error that are left between trials until two trials of a method tell better.
 const ERROR_POWER: f64 = 0.75;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
 const HOPELESS: f64 = 1.25;
@@ -75,18 +78,8 @@ impl<R: Kernel> Sample<R> {
         Self { frames: frames.frames, count, layout: Layout::new(h, w) }
     }
 
-    /// Values of the sample.
-    pub(crate) fn len(&self) -> usize {
-        self.frames.len()
-    }
-
     fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
         cost(&self.frames, &self.layout, self.count, method, step, model)
-    }
-
-    /// Squared error of the sample, coded with `method` at `step`. `None` where the step is too fine.
-    pub(crate) fn error(&self, method: &Method, step: f64) -> Result<Option<f64>> {
-        error(&self.frames, &self.layout, self.count, method, step)
     }
 
     /// The PCA basis of the sample's windows.
@@ -139,9 +132,10 @@ pub(crate) fn choose<R: Kernel>(
 ) -> Result<Choice> {
     let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort) };
     if tools.options.effort == Effort::Fast {
-        return Ok(Choice { method: base, gain: 0 });
+        return Ok(Choice { method: base, gain: 0, model_error: 1.0 });
     }
-    let mut search = Search { sample, step, error: None, best: None };
+    let exact = tools.options.effort == Effort::High;
+    let mut search = Search { sample, step, error: None, power: ERROR_POWER, exact, best: None };
     let (layout, grid) = (&sample.layout, fm::grid(base.step));
     // Blocks are corrected with no room for another device's floats.
     let package = shared.package.filter(|_| tools.options.fm != FmMode::Off && !shared.block_bound());
@@ -172,7 +166,7 @@ pub(crate) fn choose<R: Kernel>(
     };
     // The longest may be longer than the segment, which is then one window.
     let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
-    let mut best_length = 8;
+    let (mut best_length, mut best_error) = (8, 0.0);
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
         let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
@@ -182,10 +176,10 @@ pub(crate) fn choose<R: Kernel>(
             if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
                 break;
             }
-            if let Some(bits) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
+            if let Some(Outcome { bits, error }) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
                 && bits < least
             {
-                (least, best_length) = (bits, window);
+                (least, best_length, best_error) = (bits, window, error);
             }
         }
         if tools.options.fm == FmMode::On && package.is_some() {
@@ -198,7 +192,14 @@ pub(crate) fn choose<R: Kernel>(
                 FmMode::On => ModelUse::Always(&*interpolator),
                 _ => ModelUse::Auto(&*interpolator),
             };
-            search.consider(hierarchical(best_length, true), model, 0)?;
+            let with = search.consider(hierarchical(best_length, true), model, 0)?;
+            if let (Some(Outcome { error, .. }), Some((_, Choice { method, model_error, .. }))) =
+                (with, &mut search.best)
+                && method.uses_model
+                && best_error > 0.0
+            {
+                *model_error = (error / best_error).clamp(0.5, 1.5);
+            }
             if tools.options.effort == Effort::High {
                 for &window in lengths.iter().filter(|&&n| n != best_length) {
                     search.consider(hierarchical(window, true), model, 0)?;
@@ -211,7 +212,7 @@ pub(crate) fn choose<R: Kernel>(
     }
     Ok(match search.best {
         Some((_, choice)) => choice,
-        None => Choice { method: base, gain: 0 },
+        None => Choice { method: base, gain: 0, model_error: 1.0 },
     })
 }
 
@@ -248,7 +249,8 @@ fn latents<R: Kernel>(
             }
         }
         let method = Method { way: Way::Latents, window, uses_model: true, ..base.clone() };
-        let found = cost(&residual, &sample.layout, count, &method, search.step, ModelUse::Off)?;
+        let trial = search.trial(&method);
+        let found = cost(&residual, &sample.layout, count, &trial, search.step, ModelUse::Off)?;
         let share = sample.count as f64 / count as f64;
         let found = found.map(|(bits, error)| ((bits + 8.0 * bytes as f64) * share, error * share));
         search.weigh(found, method, gain);
@@ -261,30 +263,57 @@ struct Search<'a, R> {
     step: f64,
     /// The error of the first trial: the one that all are compared at.
     error: Option<f64>,
+    /// Bits fall with the squared error to about this power here.
+    power: f64,
+    /// Whether methods are tried just as they would be used.
+    exact: bool,
     best: Option<(f64, Choice)>,
 }
 
+/// A trial's outcome.
+#[derive(Clone, Copy)]
+struct Outcome {
+    /// Bits at the common error.
+    bits: f64,
+    /// Squared error at the search's step.
+    error: f64,
+}
+
 impl<R: Kernel> Search<'_, R> {
-    /// Tries a method; gives its bits at the common error.
-    fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<f64>> {
-        let mut found = self.sample.try_out(&method, self.step, model)?;
-        if let (Some((_, error)), Some(common)) = (found, self.error) {
+    /// How a method is tried: at normal effort with the fast contexts, which rank methods nearly as the mixed ones do.
+    fn trial(&self, method: &Method) -> Method {
+        Method { mixing: self.exact, ..method.clone() }
+    }
+
+    /// Tries a method.
+    fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<Outcome>> {
+        let trial = self.trial(&method);
+        let first = self.sample.try_out(&trial, self.step, model)?;
+        let mut found = first;
+        if let (Some((bits, error)), Some(common)) = (first, self.error) {
             let ratio = common / error.max(f64::MIN_POSITIVE);
             if !(1.0 / ERROR_NEAR..ERROR_NEAR).contains(&ratio) {
                 let step = self.step * ratio.powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
-                found = self.sample.try_out(&method, step, model)?;
+                found = self.sample.try_out(&trial, step, model)?;
+                if let Some((bits_again, error_again)) = found {
+                    let power = (bits / bits_again).ln() / (error_again / error).ln();
+                    if power.is_finite() {
+                        self.power = power.clamp(0.15, 1.0);
+                    }
+                }
             }
         }
-        Ok(self.weigh(found, method, gain))
+        let bits = self.weigh(found, method, gain);
+        Ok(bits.zip(first).map(|(bits, (_, error))| Outcome { bits, error }))
     }
 
     fn weigh(&mut self, found: Option<(f64, f64)>, method: Method, gain: usize) -> Option<f64> {
         let (bits, error) = found?;
         let common = *self.error.get_or_insert(error);
-        let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(ERROR_POWER);
+        let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(self.power);
         tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            self.best = Some((bits, Choice { method, gain }));
+            self.best = Some((bits, Choice { method, gain, model_error: 1.0 }));
         }
         Some(bits)
     }

@@ -2,7 +2,9 @@
 
 use super::choose::{Choice, Sample, choose, plain};
 use super::decoder::{Shared, decode};
-use super::encoder::{Budget, Encoded, Goal, STEP_POWER, Source, dry_run, encode};
+use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
+use super::forecast::{Forecast, step_for};
+use super::rate::STEP_POWER;
 use super::report::StageSeconds;
 use super::segment::{Method, Way};
 use super::{Tools, flat, lossless};
@@ -13,6 +15,7 @@ use crate::options::{Effort, FmMode};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
 use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
 use crate::window::{Cut, original};
 use std::collections::HashMap;
@@ -32,13 +35,11 @@ const PROBES: usize = 8;
 const PASSES: usize = 4;
 /// The step over the half-width of a pointwise bound.
 const POINTWISE_STEP: f64 = 1.5;
-/// Dry runs over the probes, at most.
-const DRY_RUNS: usize = 4;
-/// How near to its budget a dry run must come for its step to be kept.
-const NEAR: f64 = 0.02;
-/// The same at the lowest effort, and where each run needs the model.
-const DRY_RUNS_QUICK: usize = 2;
-const NEAR_QUICK: f64 = 0.08;
+/// Forecasts of the probes at the step that the one before led to, at most.
+const RUNS: usize = 2;
+/// One window in so many is looked at for a forecast, at the lowest effort and above.
+const THIN: usize = 3;
+const THIN_NORMAL: usize = 2;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -173,8 +174,8 @@ struct Done {
 /// How a pass over the segments ended.
 enum Pass {
     Done(Done),
-    /// The segments before the last left too little of the error budget.
-    Overspent,
+    /// The segments before the last left too little of the error budget: they took so many times what was expected.
+    Overspent(f64),
     /// The working precision does not reach the bound.
     Impossible,
 }
@@ -200,8 +201,8 @@ impl<T: Element> Job<'_, T> {
             };
             let done = match self.pass::<R>(budget, caution, stages)? {
                 Pass::Done(done) => done,
-                Pass::Overspent => {
-                    caution *= 0.85;
+                Pass::Overspent(times) => {
+                    caution *= 0.95 / times.max(1.0);
                     continue;
                 }
                 Pass::Impossible => return Ok(None),
@@ -253,9 +254,10 @@ impl<T: Element> Job<'_, T> {
         let mut choices: HashMap<usize, Choice> = HashMap::new();
         let chosen = self.tools.map(0..wanted, |k| self.choice::<R>(probes[k], step))?;
         choices.extend(probes.iter().copied().zip(chosen));
-        let Some((refined, profile)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
+        let Some((refined, forecasts)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
             return Ok(Pass::Impossible);
         };
+        let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
         step = refined;
         stages.choose += begin.elapsed().as_secs_f64();
         let mut done = Done { sections: Vec::with_capacity(count), errors: Errors::default(), uses_model: false };
@@ -267,23 +269,33 @@ impl<T: Element> Job<'_, T> {
             let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
             let last = end == count;
             let left = budget.filter(|_| last).map(|budget| budget - spent);
+            let values_done = self.field.shape().len() - values_left;
+            let overspent = |spent: f64| {
+                let foreseen = budget.unwrap_or(f64::INFINITY) * values_done as f64 / self.field.shape().len() as f64;
+                Pass::Overspent(if foreseen > 0.0 { spent / foreseen } else { 1.0 })
+            };
             if left.is_some_and(|left| left <= 0.0) {
-                return Ok(Pass::Overspent);
+                return Ok(overspent(spent));
             }
-            let goal =
-                Goal { step, budget: left.map(|squared_error| Budget { squared_error, profile: profile.clone() }) };
             let pieces = self.tools.map(next..end, |k| {
                 let choice = match choices.get(&k) {
                     Some(choice) => choice.clone(),
                     None => self.choice::<R>(k, step)?,
                 };
-                self.piece::<R>(k, choice, &goal)
+                // Segments before the last are steered by what they were expected to come to at the common step.
+                let forecast = forecasts.get(&k);
+                let budget = forecast.map(|forecast| Budget {
+                    squared_error: left.unwrap_or_else(|| forecast.total(step)),
+                    forecast,
+                    settle: last,
+                });
+                self.piece::<R>(k, choice, &Goal { step, budget })
             })?;
             for (k, piece) in (next..end).zip(pieces) {
                 let Some(piece) = piece else {
                     // With little left for the last window, finer steps before it help; else nothing will.
                     let starved = last && budget.is_some() && caution > 0.6;
-                    return Ok(if starved { Pass::Overspent } else { Pass::Impossible });
+                    return Ok(if starved { overspent(spent) } else { Pass::Impossible });
                 };
                 spent += piece.encoded.squared_error;
                 values_left -= self.size(k);
@@ -303,36 +315,29 @@ impl<T: Element> Job<'_, T> {
         Ok(Pass::Done(done))
     }
 
-    /// The step at which samples of the probes come out at the budget, coded without trials.
+    /// The step at which a few windows of the probes come out at the budget, coded without prediction.
     fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
         let Some(budget) = budget else {
             let scale = self.shared.normalisation.scale();
             return Ok(Some(self.target.size() / scale * POINTWISE_STEP));
         };
-        let samples: Vec<Sample<R>> =
-            probes.iter().map(|&k| Sample::take(&self.source(k), &self.shared, Effort::Fast)).collect();
-        let per_value = budget / self.valid as f64;
-        let mut step = 3.0 * per_value.sqrt();
-        for _ in 0..6 {
-            let mut error = 0.0;
-            let mut values = 0;
-            for sample in &samples {
-                let Some(found) = sample.error(&plain(sample.count, Effort::Fast), step)? else {
-                    return Ok(None);
-                };
-                error += found;
-                values += sample.len();
-            }
-            let ratio = per_value / (error / values as f64).max(f64::MIN_POSITIVE);
-            step *= ratio.powf(1.0 / STEP_POWER).clamp(0.05, 4.0);
-            if (ratio - 1.0).abs() < 0.25 {
-                break;
-            }
-        }
-        Ok(Some(step))
+        let start = 3.0 * (budget / self.valid as f64).sqrt();
+        let choices = probes.iter().map(|&k| {
+            let method = Method { way: Way::Transform, ..plain(self.cut.segments[k].count, Effort::Fast) };
+            (k, Choice { method, gain: 0, model_error: 1.0 })
+        });
+        let choices = choices.collect();
+        Ok(self.forecasts::<R>(probes, &choices, start, usize::MAX)?.map(|forecasts| {
+            step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), self.share(probes, budget), start)
+        }))
     }
 
-    /// Dry runs over whole probes until they come out at the budget: the step, and the profile of the last probe's windows.
+    /// What of a budget falls to some segments.
+    fn share(&self, segments: &[usize], budget: f64) -> f64 {
+        budget * segments.iter().map(|&k| self.size(k)).sum::<usize>() as f64 / self.field.shape().len() as f64
+    }
+
+    /// The step at which whole probes are expected to come out at the budget, and their forecasts.
     fn refine<R: Kernel>(
         &self,
         probes: &[usize],
@@ -340,53 +345,48 @@ impl<T: Element> Job<'_, T> {
         step: f64,
         budget: Option<f64>,
         caution: f64,
-    ) -> Result<Option<(f64, Vec<f64>)>> {
+    ) -> Result<Option<(f64, Vec<Forecast>)>> {
         let Some(budget) = budget else {
             return Ok(Some((step, Vec::new())));
         };
-        let size = |k: &usize| self.size(*k);
-        let share = probes.iter().map(size).sum::<usize>() as f64 / self.field.shape().len() as f64;
-        let wanted = budget * share * caution;
+        let wanted = self.share(probes, budget) * caution;
+        let thin = if self.tools.options.effort == Effort::Fast { THIN } else { THIN_NORMAL };
         let mut step = step;
-        let mut before: Option<(f64, f64)> = None;
-        let mut profile = Vec::new();
-        let (runs, near) = match self.tools.options.effort {
-            Effort::Fast => (DRY_RUNS_QUICK, NEAR_QUICK),
-            _ if choices.values().any(|choice| choice.method.uses_model) => (DRY_RUNS_QUICK, NEAR_QUICK),
-            _ => (DRY_RUNS, NEAR),
-        };
-        for run in 0..runs {
-            let errors = self.tools.map(0..probes.len(), |k| {
-                let source = self.source(probes[k]);
-                let choice = &choices[&probes[k]];
-                self.with_model(&source, choice, |model| {
-                    dry_run::<T, R>(&source, self.shared, &choice.method, step, model, choice.gain)
-                })
-            })?;
-            let Some(errors) = errors.into_iter().collect::<Option<Vec<Vec<f64>>>>() else {
+        for run in 1.. {
+            let Some(forecasts) = self.forecasts::<R>(probes, choices, step, thin)? else {
                 return Ok(None);
             };
-            let error: f64 = errors.iter().flatten().sum::<f64>().max(f64::MIN_POSITIVE);
-            let ratio = wanted / error;
-            let point = (step.ln(), error.ln());
-            let power = before.map_or(STEP_POWER, |b| ((point.1 - b.1) / (point.0 - b.0)).clamp(0.5, 3.0));
-            let power = if power.is_finite() { power } else { STEP_POWER };
-            let factor = ratio.powf(1.0 / power).clamp(0.2, 3.0);
-            before = Some(point);
-            profile = errors.into_iter().next_back().unwrap_or_default();
-            step *= factor;
-            for window in &mut profile {
-                *window *= factor.powf(power);
-            }
-            if (ratio - 1.0).abs() < near || run + 1 == runs {
-                break;
-            }
-            // A small correction along the slope is as good as another run.
-            if run > 0 && (ratio - 1.0).abs() < 4.0 * near {
-                break;
+            let before = step;
+            step = step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), wanted, before);
+            let moved = (step / before).log2().abs();
+            if run == RUNS || forecasts.iter().all(|f| moved < f.reach()) {
+                return Ok(Some((step, forecasts)));
             }
         }
-        Ok(Some((step, profile)))
+        unreachable!("the last run returns")
+    }
+
+    /// What coding segments as chosen will cost in error, at about `step`.
+    fn forecasts<R: Kernel>(
+        &self,
+        segments: &[usize],
+        choices: &HashMap<usize, Choice>,
+        step: f64,
+        thin: usize,
+    ) -> Result<Option<Vec<Forecast>>> {
+        let forecasts = self.tools.map(0..segments.len(), |k| {
+            let source = self.source(segments[k]);
+            let choice = &choices[&segments[k]];
+            let segment = source.segment;
+            let layout = Layout::new(segment.h, segment.w);
+            let load = |first: usize, count: usize, frames: &mut Frames<R>| {
+                frames.load(&source, &self.shared, first, count);
+                predict_latents(frames, count, &source, &self.shared, &choice.method, choice.gain).map(|_| ())
+            };
+            let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, load)?;
+            Ok(forecast.map(|forecast| forecast.times(choice.model_error)))
+        })?;
+        Ok(forecasts.into_iter().collect())
     }
 
     fn size(&self, index: usize) -> usize {
@@ -399,7 +399,8 @@ impl<T: Element> Job<'_, T> {
         let source = self.source(index);
         if self.tools.options.effort == Effort::Fast {
             let method = plain(source.segment.count, Effort::Fast);
-            return Ok(Choice { method: Method { step: Step::at_most(step), ..method }, gain: 0 });
+            let method = Method { step: Step::at_most(step), ..method };
+            return Ok(Choice { method, gain: 0, model_error: 1.0 });
         }
         let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
         choose(&sample, source.segment.count, step, self.tools, &self.shared)
@@ -426,7 +427,7 @@ impl<T: Element> Job<'_, T> {
     }
 
     /// Encodes and checks one segment.
-    fn piece<R: Kernel>(&self, index: usize, choice: Choice, goal: &Goal) -> Result<Option<Piece>> {
+    fn piece<R: Kernel>(&self, index: usize, choice: Choice, goal: &Goal<'_>) -> Result<Option<Piece>> {
         let source = self.source(index);
         let encoded = self.with_model(&source, &choice, |model| {
             encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)

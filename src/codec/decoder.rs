@@ -1,5 +1,6 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
+use super::reduced::Reduced;
 use super::report::StageSeconds;
 use super::segment::{SegmentState, Way};
 use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
@@ -100,6 +101,10 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut pointwise: Option<PointwiseModel> = None;
     let mut values: Vec<T> = Vec::new();
     let mut classes = Vec::new();
+    let mut coded = CodedWindow::default();
+    let mut sum: Vec<R> = Vec::new();
+    // Corrections run through all windows, and reduced scales have no use for them.
+    let corrected = low == 0 && !parts.corrections.is_empty();
     let mut first = 0;
     for count in method.windows(segment.count) {
         if first >= until {
@@ -110,37 +115,48 @@ pub(crate) fn decode<T: Element, R: Kernel>(
             classes.resize(count * n, 0);
             masks.get_or_insert_with(MaskModel::new).code(&mut mask, &mut classes, count, h, w, kinds)?;
         }
-        let mut coded = CodedWindow { count, indices: vec![R::Index::default(); count * n], ..Default::default() };
+        coded.count = count;
+        coded.indices.clear();
+        coded.indices.resize(count * n, R::Index::default());
         state.code(&mut side, &mut coefficients, &mut coded, 1)?;
         if coefficients.exhausted() {
             return Err(Error::corrupt("a segment's coefficients end early"));
         }
         stages.entropy += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let decoded = state.reconstruct(&coded, 0)?;
-        stages.transform += begin.elapsed().as_secs_f64();
-        let mut sum: Vec<R> = Vec::new();
-        if method.way == Way::Latents {
-            let begin = Instant::now();
-            let package = shared.package.ok_or_else(|| Error::internal("latents without a model"))?;
-            sum.extend_from_slice(&decoded.frames);
-            latents.add(package, &mut sum, count, h, w, shared.normalisation, grid)?;
-            stages.model += begin.elapsed().as_secs_f64();
-        }
-        let output = if method.way == Way::Latents { &sum } else { &decoded.frames };
         let wanted = first + count > from;
+        let reduced = Reduced::new(&layout, low);
+        let decoded = state.reconstruct(&coded, wanted && reduced.needs_frames() || corrected)?;
+        let used = wanted || corrected;
+        let copied = used && (low > 0 || method.way == Way::Latents);
+        match low {
+            _ if !copied => {}
+            0 => sum.clone_from(&decoded.frames),
+            _ => reduced.frames(&state, &decoded, &mut sum),
+        }
+        stages.transform += begin.elapsed().as_secs_f64();
+        let begin = Instant::now();
+        if method.way == Way::Latents {
+            let package = shared.package.ok_or_else(|| Error::internal("latents without a model"))?;
+            if used {
+                latents.add(package, &mut sum, count, h, w, low, shared.normalisation, grid)?;
+            } else {
+                latents.skip(package, h, w)?;
+            }
+        }
+        let output = if copied { &sum } else { &decoded.frames };
+        stages.model += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         if wanted && low > 0 {
-            let (frames, low_h, low_w) = reduce(output, count, &layout, low);
-            let classes = reduce_classes(&classes, count, h, w, low);
-            finish(&frames, &classes, shared, &mut values);
-            sink(DecodedWindow { first, count, h: low_h, w: low_w, values: &values })?;
-        } else if wanted || !parts.corrections.is_empty() {
+            let classes = reduced.classes(&classes, count);
+            finish(output, &classes, shared, &mut values);
+            sink(DecodedWindow { first, count, h: reduced.h, w: reduced.w, values: &values })?;
+        } else if wanted || corrected {
             if let Bound::BlockL2(tau) = shared.bound {
                 let scale = shared.normalisation.scale();
                 let mut exact: Vec<f64> =
                     output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
-                if !parts.corrections.is_empty() {
+                if corrected {
                     let target = shared.block_target::<T>(tau);
                     if target.is_nan() || target <= 0.0 {
                         return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
@@ -150,7 +166,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
                 finish_exact(&exact, &classes, shared, &mut values);
             } else {
                 finish(output, &classes, shared, &mut values);
-                if let (Some(epsilon), false) = (shared.pointwise(), parts.corrections.is_empty()) {
+                if let (Some(epsilon), true) = (shared.pointwise(), corrected) {
                     let pointwise = pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
                     pointwise.decode(&mut corrections, &mut values, count, epsilon)?;
                 }
@@ -199,47 +215,4 @@ fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {
             *slot = T::from_bits_u64(bits);
         }
     }
-}
-
-/// Frames at 1 / 2^low of the resolution: averages over blocks of points.
-fn reduce<R: Kernel>(frames: &[R], count: usize, layout: &Layout, low: usize) -> (Vec<R>, usize, usize) {
-    let factor = 1 << low;
-    let (h, w) = (layout.h, layout.w);
-    let (low_h, low_w) = (h.div_ceil(factor), w.div_ceil(factor));
-    let mut out = vec![R::default(); count * low_h * low_w];
-    for (frame, small) in frames.chunks_exact(h * w).zip(out.chunks_exact_mut(low_h * low_w)) {
-        for y in 0..low_h {
-            for x in 0..low_w {
-                let (rows, columns) = (factor.min(h - y * factor), factor.min(w - x * factor));
-                let mut sum = R::default();
-                for row in 0..rows {
-                    for &v in &frame[(y * factor + row) * w + x * factor..][..columns] {
-                        sum += v;
-                    }
-                }
-                small[y * low_w + x] = sum / R::from_f64((rows * columns) as f64);
-            }
-        }
-    }
-    (out, low_h, low_w)
-}
-
-/// The class of a block of points: masked where all of it is, then as its first point.
-fn reduce_classes(classes: &[u8], count: usize, h: usize, w: usize, low: usize) -> Vec<u8> {
-    if classes.is_empty() {
-        return Vec::new();
-    }
-    let factor = 1 << low;
-    let (low_h, low_w) = (h.div_ceil(factor), w.div_ceil(factor));
-    let mut out = Vec::with_capacity(count * low_h * low_w);
-    for frame in classes.chunks_exact(h * w) {
-        for y in (0..h).step_by(factor) {
-            for x in (0..w).step_by(factor) {
-                let all =
-                    (y..h.min(y + factor)).all(|y| frame[y * w + x..y * w + w.min(x + factor)].iter().all(|&c| c != 0));
-                out.push(if all { frame[y * w + x] } else { 0 });
-            }
-        }
-    }
-    out
 }

@@ -6,13 +6,17 @@ mod decoder;
 mod decompress;
 mod encoder;
 mod flat;
+mod forecast;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
 mod probe;
+mod rate;
+mod reduced;
 mod report;
 mod segment;
 mod side;
+mod steps;
 #[cfg(all(test, feature = "onnx"))]
 mod tests;
 #[cfg(test)]
@@ -22,6 +26,7 @@ use decoder::Shared;
 pub(crate) use probe::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
+pub use steps::{DEFAULT_WINDOW, StepStream};
 
 use crate::bound::Bound;
 use crate::error::ErrorKind;
@@ -155,6 +160,17 @@ impl Codec {
         &self.options
     }
 
+    /// Opens what [`Codec::compress`] would open at first use, and compares the options with a shape, so that a
+    /// simulation learns at its start what its first checkpoint would fail on.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for axes that do not fit the shape; `Runtime` and `Model` where a model, `fm=on` or a device that
+    /// was asked for cannot be had.
+    pub fn check(&self, shape: &Shape) -> Result<()> {
+        Cut::axes(shape, self.options.axes)?;
+        self.model().map(drop)
+    }
+
     /// The most bytes that [`Codec::compress`] can return for such a field.
     pub fn compress_bound(shape: &Shape, dtype: DType) -> usize {
         shape.len() * dtype.size() + MAX_OVERHEAD
@@ -191,21 +207,19 @@ impl Codec {
     /// # Errors
     /// `InvalidArgument` for options that do not fit the field; `Runtime` and `Model` where `fm=on` cannot be had.
     pub fn compress(&self, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
-        self.compress_within(field, bound, self.options.range, self.options.axes)
+        self.compress_with(&self.options, field, bound)
     }
 
-    /// As [`Codec::compress`], with a range and axes of this field.
-    pub(crate) fn compress_within(
+    /// As [`Codec::compress`], with options of the field's that differ from the codec's.
+    pub(crate) fn compress_with(
         &self,
+        options: &Options,
         field: &FieldView<'_>,
         bound: Bound,
-        range: Option<f64>,
-        axes: Option<[usize; 3]>,
     ) -> Result<(Vec<u8>, Report)> {
         let begin = Instant::now();
         let model = self.model()?;
-        let options = Options { range, axes, ..self.options.clone() };
-        let tools = Tools { options: &options, package: model.as_deref(), pool: &self.pool };
+        let tools = Tools { options, package: model.as_deref(), pool: &self.pool };
         let done = match field.values {
             Values::F32(values) => compress::compress(field, values, bound, &tools)?,
             Values::F64(values) => compress::compress(field, values, bound, &tools)?,

@@ -1,19 +1,22 @@
-//! How a field's error grows with the quantiser's step, estimated from samples: for sharing an error budget among fields that
+//! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget among fields that
 //! are coded apart.
 
-use super::choose::{Sample, plain};
+use super::choose::plain;
 use super::decoder::Shared;
-use super::encoder::Source;
+use super::encoder::{Frames, Source};
+use super::forecast::Forecast;
 use super::{Codec, Tools};
 use crate::bound::Bound;
 use crate::error::Result;
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
 use crate::options::Effort;
 use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
 use crate::window::Cut;
 
-/// Segments whose samples stand for the field.
+/// Segments that stand for the field, and the share of their windows that is looked at.
 const PROBES: usize = 8;
+const THIN: usize = 4;
 /// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
 const FINE: f64 = 1.0 / 12.0;
 
@@ -64,7 +67,7 @@ fn curve<T: Element>(
         .collect())
 }
 
-/// Mean squared errors of samples, in the field's units.
+/// Mean squared errors of some segments, in the field's units, forecast from their spectra.
 fn sampled<T: Element, R: Kernel>(
     field: &FieldView<'_>,
     values: &[T],
@@ -76,17 +79,23 @@ fn sampled<T: Element, R: Kernel>(
     let count = cut.segments.len();
     let wanted = PROBES.min(count);
     let scale = shared.normalisation.scale();
+    let middle = steps[steps.len() / 2] / scale;
     let parts = tools.map(0..wanted, |k| {
         let segment = &cut.segments[(k + 1) * count / wanted - 1];
         let along = cut.strides(&field.strides);
         let source = Source { values, segment, placement: segment.place(&field.strides, along, 0) };
-        let sample = Sample::<R>::take(&source, shared, Effort::Fast);
-        let method = plain(sample.count, Effort::Fast);
-        let errors = steps.iter().map(|step| {
-            let found = sample.error(&method, step / scale)?;
-            Ok(found.map_or(step * step * FINE * sample.len() as f64, |error| error * scale * scale))
-        });
-        Ok((errors.collect::<Result<Vec<f64>>>()?, sample.len()))
+        let load = |first: usize, count: usize, frames: &mut Frames<R>| {
+            frames.load(&source, shared, first, count);
+            Ok(())
+        };
+        let points = segment.count * segment.h * segment.w;
+        let (layout, method) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast));
+        let forecast = Forecast::of(segment.count, &layout, &method, middle, THIN, load)?;
+        let error = |step: &f64| match &forecast {
+            Some(forecast) => forecast.total(step / scale) * scale * scale,
+            None => step * step * FINE * points as f64,
+        };
+        Ok((steps.iter().map(error).collect::<Vec<f64>>(), points))
     })?;
     let points: usize = parts.iter().map(|(_, points)| points).sum();
     Ok((0..steps.len()).map(|k| parts.iter().map(|(errors, _)| errors[k]).sum::<f64>() / points as f64).collect())

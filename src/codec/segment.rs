@@ -4,12 +4,14 @@
 use super::side::SideModel;
 use crate::entropy::BitCoder;
 use crate::error::Result;
-use crate::predict::hierarchical::{self, Hierarchy, ModelUse};
-use crate::predict::{CodedWindow, Contexts, Reconstruction, Step, transform};
+use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
+use crate::predict::transform::Predictors;
+use crate::predict::{CodedWindow, Contexts, Reconstruction, Scratch, Step, transform};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::ContextModel;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
+use std::borrow::Cow;
 
 /// The way windows of a segment are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,22 @@ impl Method {
         }
         out
     }
+
+    /// The basis of a full window.
+    ///
+    /// # Errors
+    /// `Corrupt` where the stored one is none.
+    pub(crate) fn full_basis(&self) -> Result<Basis> {
+        match &self.basis {
+            Some(stored) => Basis::from_stored(stored, self.window),
+            None => Ok(Basis::cosine(self.window)),
+        }
+    }
+
+    /// The hierarchical way's factor from layer to layer.
+    pub(crate) fn layer_factor(&self) -> f64 {
+        1.0 + f64::from(self.layer_factor) / 32.0
+    }
 }
 
 /// See the module's description.
@@ -78,17 +96,26 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     pub(crate) layout: &'a Layout,
     pub(crate) method: &'a Method,
     model: ModelUse<'a>,
-    full_basis: Option<Basis>,
+    full_basis: Basis,
     previous: Option<Reconstruction<R>>,
+    /// What the way `previous` predicts the next window from; for windows of so many frames.
+    predictors: Predictors<R>,
+    predictors_for: Option<usize>,
     contexts: ContextModel,
     side: SideModel,
     magnitudes: [Magnitudes; 2],
-    scratch: Vec<R>,
+    scratch: Scratch<R>,
+    /// The model's corrections in the window that was encoded last.
+    corrections: Vec<Option<Vec<R>>>,
+    /// Buffers of a window that is no longer needed.
+    spare: Reconstruction<R>,
 }
 
 /// A window ready to be encoded at one step after another.
+#[derive(Default)]
 pub(crate) enum Prepared<R> {
     Transform(transform::Analysed<R>),
+    #[default]
     Frames,
 }
 
@@ -98,17 +125,20 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     /// # Errors
     /// `Corrupt` where the method's basis is none.
     pub(crate) fn new(layout: &'a Layout, method: &'a Method, model: ModelUse<'a>) -> Result<Self> {
-        let full_basis = method.basis.as_ref().map(|stored| Basis::from_stored(stored, method.window)).transpose()?;
         Ok(Self {
             layout,
             method,
             model,
-            full_basis,
+            full_basis: method.full_basis()?,
             previous: None,
+            predictors: Predictors::default(),
+            predictors_for: None,
             contexts: ContextModel::new(method.mixing),
             side: SideModel::new(method.step),
             magnitudes: Default::default(),
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
+            corrections: Vec::new(),
+            spare: Reconstruction::default(),
         })
     }
 
@@ -117,24 +147,32 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         &mut self.contexts
     }
 
-    fn basis(&self, count: usize) -> Basis {
-        match &self.full_basis {
-            Some(basis) if count == basis.size => basis.clone(),
-            _ => Basis::cosine(count),
+    /// Whether windows are predicted from a decoded one before.
+    fn predicts(&self) -> bool {
+        self.method.way == Way::Previous && self.previous.is_some()
+    }
+
+    /// Makes the predictors of a window of `count` frames, once for each window.
+    fn make_predictors(&mut self, count: usize) {
+        if let (true, Some(previous)) = (self.predicts(), &self.previous)
+            && self.predictors_for != Some(count)
+        {
+            let basis = self.full_basis.of(previous.count);
+            self.predictors.of_decoded(previous, &basis, count, self.layout.len());
+            self.predictors_for = Some(count);
         }
     }
 
-    /// The previous window with its basis, where eigenframes are predicted from it.
-    fn predictor(&self) -> Option<(&Reconstruction<R>, Basis)> {
-        let previous = self.previous.as_ref().filter(|_| self.method.way == Way::Previous)?;
-        Some((previous, self.basis(previous.count)))
+    /// The basis of a window of `count` frames.
+    pub(crate) fn basis(&self, count: usize) -> Cow<'_, Basis> {
+        self.full_basis.of(count)
     }
 
     fn hierarchy(&self) -> Hierarchy<'_, R> {
         Hierarchy {
             layout: self.layout,
             model: self.model,
-            layer_factor: 1.0 + f64::from(self.method.layer_factor) / 32.0,
+            layer_factor: self.method.layer_factor(),
             previous: self.previous.as_ref(),
         }
     }
@@ -154,7 +192,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
                 hierarchical::predicted_planes(count, self.previous.is_some()),
                 if self.method.uses_model { count } else { 0 },
             ),
-            _ => (transform::predicted_planes(count, self.predictor().is_some()), 0),
+            _ => (transform::predicted_planes(count, self.predicts()), 0),
         }
     }
 
@@ -180,27 +218,20 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         Ok(())
     }
 
-    /// Decodes the window `coded`; `low` > 0 stops at the low-pass corner after that many splits.
+    /// Decodes the window `coded`: its planes, and its frames where `synthesise` says so or later frames need them.
     ///
     /// # Errors
     /// `Corrupt`, or what the model says.
-    pub(crate) fn reconstruct(&mut self, coded: &CodedWindow<R>, low: usize) -> Result<Reconstruction<R>> {
-        let mut out = Reconstruction::default();
+    pub(crate) fn reconstruct(&mut self, coded: &CodedWindow<R>, synthesise: bool) -> Result<Reconstruction<R>> {
+        self.make_predictors(coded.count);
+        let mut out = std::mem::take(&mut self.spare);
         let mut scratch = std::mem::take(&mut self.scratch);
         match self.method.way {
-            Way::Hierarchical => self.hierarchy().reconstruct(coded, low, &mut scratch, &mut out)?,
+            Way::Hierarchical => self.hierarchy().reconstruct(coded, synthesise, &mut scratch, &mut out)?,
             _ => {
-                let previous = self.predictor();
-                let previous = previous.as_ref().map(|(window, basis)| (*window, basis));
-                transform::reconstruct(
-                    coded,
-                    &self.basis(coded.count),
-                    previous,
-                    self.layout,
-                    low,
-                    &mut scratch,
-                    &mut out,
-                );
+                let basis = self.full_basis.of(coded.count);
+                let predictors = self.predicts().then_some(&self.predictors);
+                transform::reconstruct(coded, &basis, predictors, self.layout, synthesise, &mut scratch, &mut out);
             }
         }
         self.scratch = scratch;
@@ -209,23 +240,35 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
 
     /// Makes a decoded window the previous one, for the next.
     pub(crate) fn advance(&mut self, decoded: Reconstruction<R>) {
-        self.previous = Some(decoded);
+        if let Some(old) = self.previous.replace(decoded) {
+            self.spare = old;
+        }
+        self.predictors_for = None;
     }
 
-    /// What does not depend on the step, of the window `frames [count][h][w]`.
-    pub(crate) fn prepare(&mut self, frames: &[R], count: usize) -> Prepared<R> {
+    /// Takes back the buffers of a decoded window that is not needed.
+    pub(crate) fn discard(&mut self, decoded: Reconstruction<R>) {
+        self.spare = decoded;
+    }
+
+    /// What does not depend on the step, of the window `frames [count][h][w]`; `buffers` are those of an earlier window.
+    pub(crate) fn prepare(&mut self, frames: &[R], count: usize, buffers: Prepared<R>) -> Prepared<R> {
         if self.method.way == Way::Hierarchical {
             return Prepared::Frames;
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let previous = self.predictor();
-        let previous = previous.as_ref().map(|(window, basis)| (*window, basis));
-        let analysed = transform::analyse(frames, count, &self.basis(count), previous, self.layout, &mut scratch);
-        self.scratch = scratch;
+        self.make_predictors(count);
+        let mut analysed = match buffers {
+            Prepared::Transform(analysed) => analysed,
+            Prepared::Frames => Default::default(),
+        };
+        let predictors = self.predicts().then_some(&self.predictors);
+        let basis = self.full_basis.of(count);
+        transform::analyse(frames, count, &basis, predictors, self.layout, &mut self.scratch.lines, &mut analysed);
         Prepared::Transform(analysed)
     }
 
-    /// Encodes a window at `step`, and gives what its decoder will get. `None` where an index would be too large.
+    /// Encodes a window at `step` into `coded`; gives the squared error of its coefficients, and what its decoder will get.
+    /// `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
@@ -235,57 +278,44 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         prepared: &Prepared<R>,
         count: usize,
         step: Step,
-    ) -> Result<Option<(CodedWindow<R>, Reconstruction<R>)>> {
+        coded: &mut CodedWindow<R>,
+    ) -> Result<Option<(f64, Reconstruction<R>)>> {
         match prepared {
             Prepared::Frames => {
                 let mut scratch = std::mem::take(&mut self.scratch);
-                let mut out = Reconstruction::default();
-                let coded = self.hierarchy().encode(frames, count, step, &mut scratch, &mut out)?;
-                self.scratch = scratch;
-                Ok(coded.map(|coded| (coded, out)))
+                let mut out = std::mem::take(&mut self.spare);
+                let mut corrections = std::mem::take(&mut self.corrections);
+                let run = Run::Final(&mut corrections);
+                let done = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
+                (self.scratch, self.corrections) = (scratch, corrections);
+                Ok(done.map(|error| (error, out)))
             }
-            Prepared::Transform(analysed) => match transform::quantise(analysed, step) {
-                Some(coded) => {
-                    let out = self.reconstruct(&coded, 0)?;
-                    Ok(Some((coded, out)))
-                }
+            Prepared::Transform(analysed) => match transform::quantise(analysed, step, self.layout, coded) {
+                Some(error) => Ok(Some((error, self.reconstruct(coded, true)?))),
                 None => Ok(None),
             },
         }
     }
 
-    /// As [`SegmentState::encode`], but only for its error, and makes the window the previous one. Where eigenframes are
-    /// coded the error is that of the coefficients, which `scale` turns into the frames'; the first window measures it.
+    /// The squared error of coefficients that encoding a window of frames that depend on each other would come to, near that of
+    /// the frames, for less work: without synthesis, and with the model's corrections of the last encoding, if any. Also the
+    /// planes that a decoder would have. `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn dry_run(
+    pub(crate) fn estimate(
         &mut self,
         frames: &[R],
-        prepared: &Prepared<R>,
         count: usize,
         step: Step,
-        scale: &mut Option<f64>,
-        error: impl Fn(&[R]) -> f64,
-    ) -> Result<Option<f64>> {
-        if let (Prepared::Transform(analysed), Some(scale)) = (prepared, &*scale) {
-            let mut out = Reconstruction::default();
-            let previous = self.predictor();
-            let previous = previous.as_ref().map(|(window, basis)| (*window, basis));
-            let found = transform::dry_run(analysed, step, previous, self.layout, &mut out);
-            self.advance(out);
-            return Ok(found.map(|found| found * scale));
-        }
-        let Some((coded, decoded)) = self.encode(frames, prepared, count, step)? else {
-            return Ok(None);
-        };
-        let exact = error(&decoded.frames);
-        if let Prepared::Transform(analysed) = prepared {
-            let mut out = Reconstruction::default();
-            let near = transform::dry_run(analysed, coded.step, None, self.layout, &mut out);
-            *scale = near.filter(|near| *near > 0.0 && exact > 0.0).map(|near| exact / near);
-        }
-        self.advance(decoded);
-        Ok(Some(exact))
+        coded: &mut CodedWindow<R>,
+    ) -> Result<Option<(f64, Reconstruction<R>)>> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut out = std::mem::take(&mut self.spare);
+        let mut corrections = std::mem::take(&mut self.corrections);
+        let run = Run::Estimate(&mut corrections);
+        let error = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
+        (self.scratch, self.corrections) = (scratch, corrections);
+        Ok(error.map(|error| (error, out)))
     }
 }

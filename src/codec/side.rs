@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::predict::weights::MAX_WEIGHT;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::layout::Layout;
+use crate::residual::quantise::Centroids;
 use crate::residual::real::Real;
 
 /// How far back the counters remember.
@@ -27,7 +28,7 @@ impl SideModel {
     pub(crate) fn new(step: Step) -> Self {
         Self {
             step: vec![Counter::default(); 64],
-            centroids: vec![Counter::default(); 3 * 32],
+            centroids: vec![Counter::default(); 3 * 64],
             weights: vec![Counter::default(); 2 * BANDS * 2 * 128],
             fm: vec![Counter::default(); 16],
             last_step: step,
@@ -52,8 +53,12 @@ impl SideModel {
         coded.step = Step(i16::try_from(step).map_err(|_| Error::corrupt("a quantiser step is out of range"))?);
         self.last_step = coded.step;
         for k in 0..3 {
-            let counters = &mut self.centroids[k * 32..][..32];
-            coded.centroids.0[k] = tree(coder, u32::from(coded.centroids.0[k]), 5, counters) as u8;
+            let counters = &mut self.centroids[k * 64..][..64];
+            let symbol = tree(coder, (i32::from(coded.centroids.0[k]) + 32) as u32, 6, counters) as i8 - 32;
+            if symbol.abs() > Centroids::MAX {
+                return Err(Error::corrupt("a centroid is out of range"));
+            }
+            coded.centroids.0[k] = symbol;
         }
         let bands = layout.bands.len();
         coded.weights.resize(predicted * bands, [0; 2]);

@@ -2,9 +2,9 @@
 
 use super::segment::{Method, SegmentState, Way};
 use crate::entropy::Encoder;
-use crate::predict::Step;
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::squared_error;
+use crate::predict::{CodedWindow, Step};
+use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::priors::training::Average;
 
@@ -31,14 +31,15 @@ fn code(frames: &[f32], dims: [usize; 3], method: &Method, step: f64, average: O
     let mut state = SegmentState::<f32>::new(&layout, method, ModelUse::Off).expect("a method");
     let (mut side, mut coefficients) = (Encoder::new(Vec::new()), Encoder::new(Vec::new()));
     let (mut error, mut first) = (0.0, 0);
+    let mut coded = CodedWindow::default();
     for count in method.windows(dims[0]) {
         let window = &frames[first * n..][..count * n];
-        let prepared = state.prepare(window, count);
+        let prepared = state.prepare(window, count, Default::default());
         let step = Step::at_most(step);
-        let (mut coded, decoded) =
-            state.encode(window, &prepared, count, step).expect("no model").expect("a coarse step");
+        let found = state.encode(window, &prepared, count, step, &mut coded).expect("no model");
+        let (_, decoded) = found.expect("a coarse step");
         state.code(&mut side, &mut coefficients, &mut coded, 1).expect("encoding cannot fail");
-        error += squared_error(window, &decoded.frames);
+        error += f32::squared_error(window, &decoded.frames, [f32::NEG_INFINITY, f32::INFINITY]);
         state.advance(decoded);
         first += count;
     }

@@ -7,24 +7,29 @@ const FRACTION: i32 = 8;
 /// The logistic domain reaches ±LIMIT / 2^FRACTION.
 const LIMIT: i32 = 2815;
 
-/// ln(p / (1 − p)) for p = (i + 1/2) / 4096, in the logistic domain. Software floats: the same table on every machine.
-static STRETCH: LazyLock<Vec<i16>> = LazyLock::new(|| {
-    (0..4096)
-        .map(|i| {
-            let p = (f64::from(i) + 0.5) / 4096.0;
-            libm::round(libm::log(p / (1.0 - p)) * f64::from(1 << FRACTION)) as i16
-        })
-        .collect()
-});
+/// Steps of the logistic domain.
+const STEPS: usize = 2 * LIMIT as usize + 1;
 
-/// 65536 / (1 + e^−x) over the logistic domain.
-static SQUASH: LazyLock<Vec<u16>> = LazyLock::new(|| {
-    (-LIMIT..=LIMIT)
-        .map(|x| {
-            let p = 65536.0 / (1.0 + libm::exp(-f64::from(x) / f64::from(1 << FRACTION)));
-            libm::round(p).clamp(1.0, 65535.0) as u16
-        })
-        .collect()
+/// The logistic function and its inverse as tables. Software floats: the same on every machine.
+struct Logistic {
+    /// ln(p / (1 − p)) for p = (i + 1/2) / 4096.
+    stretch: [i16; 4096],
+    /// 65536 / (1 + e^−x) over the logistic domain.
+    squash: [u16; STEPS],
+}
+
+static LOGISTIC: LazyLock<Box<Logistic>> = LazyLock::new(|| {
+    let scale = f64::from(1 << FRACTION);
+    Box::new(Logistic {
+        stretch: std::array::from_fn(|i| {
+            let p = (i as f64 + 0.5) / 4096.0;
+            libm::round(libm::log(p / (1.0 - p)) * scale) as i16
+        }),
+        squash: std::array::from_fn(|i| {
+            let x = (i as i32 - LIMIT) as f64;
+            libm::round(65536.0 / (1.0 + libm::exp(-x / scale))).clamp(1.0, 65535.0) as u16
+        }),
+    })
 });
 
 /// 65536 / (n + 1.5): the step of a counter after n bits.
@@ -41,12 +46,12 @@ static RATE: [u32; 256] = {
 /// The logistic of a probability given in 1/65536.
 #[inline(always)]
 pub(crate) fn stretch(p1: u32) -> i32 {
-    i32::from(STRETCH[(p1 >> 4) as usize & 4095])
+    i32::from(LOGISTIC.stretch[(p1 >> 4) as usize & 4095])
 }
 
 #[inline(always)]
 fn squash(x: i32) -> u32 {
-    u32::from(SQUASH[(x.clamp(-LIMIT, LIMIT) + LIMIT) as usize])
+    u32::from(LOGISTIC.squash[(x.clamp(-LIMIT, LIMIT) + LIMIT) as usize])
 }
 
 /// An adaptive probability: 22 bits of it, and how many bits it has seen (8 bits), which sets its rate.
@@ -89,35 +94,45 @@ impl Counter {
     }
 }
 
-/// Sets of weights over `N` inputs, one of which is picked by a small context.
+/// The most inputs of a mixer: what a vector register holds.
+const LANES: usize = 8;
+/// Weights lie within ±WEIGHT_LIMIT / 65536, so that products of inputs and weights fit 32 bits.
+const WEIGHT_LIMIT: i32 = 1 << 18;
+/// Bits that products lose before they are summed.
+const PRODUCT_SHIFT: u32 = 4;
+
+/// Sets of weights over `N` inputs, one of which is picked by a small context. Inputs lie in the logistic domain.
 #[derive(Clone, Debug)]
 pub(crate) struct Mixer<const N: usize> {
-    weights: Vec<[i32; N]>,
+    weights: Vec<[i32; LANES]>,
     set: usize,
     output: u32,
+}
+
+#[inline(always)]
+fn padded<const N: usize>(inputs: &[i32; N]) -> [i32; LANES] {
+    std::array::from_fn(|k| if k < N { inputs[k] } else { 0 })
 }
 
 impl<const N: usize> Mixer<N> {
     /// `sets` sets, all weights `initial / 65536`.
     pub(crate) fn new(sets: usize, initial: i32) -> Self {
-        Self { weights: vec![[initial; N]; sets], set: 0, output: 1 << 15 }
+        const { assert!(N <= LANES) };
+        Self { weights: vec![padded(&[initial; N]); sets], set: 0, output: 1 << 15 }
     }
 
     /// All weights, set by set, in 1/65536.
-    pub(crate) fn weights_mut(&mut self) -> &mut [[i32; N]] {
-        &mut self.weights
+    pub(crate) fn weights_mut(&mut self) -> impl Iterator<Item = &mut i32> {
+        self.weights.iter_mut().flat_map(|set| &mut set[..N])
     }
 
     /// The mixed logistic under weight set `set`.
     #[inline(always)]
     pub(crate) fn mix(&mut self, inputs: &[i32; N], set: usize) -> i32 {
         self.set = set;
-        let weights = &self.weights[set];
-        let mut sum = 0i64;
-        for (w, x) in weights.iter().zip(inputs) {
-            sum += i64::from(*w) * i64::from(*x);
-        }
-        let x = ((sum >> 16) as i32).clamp(-LIMIT, LIMIT);
+        let (inputs, weights) = (padded(inputs), &self.weights[set]);
+        let products: [i32; LANES] = std::array::from_fn(|k| (weights[k] * inputs[k]) >> PRODUCT_SHIFT);
+        let x = (products.iter().sum::<i32>() >> (16 - PRODUCT_SHIFT)).clamp(-LIMIT, LIMIT);
         self.output = squash(x);
         x
     }
@@ -127,8 +142,9 @@ impl<const N: usize> Mixer<N> {
     pub(crate) fn update(&mut self, inputs: &[i32; N], bit: bool, rate: i32) {
         let error = (i32::from(bit) << 16) - self.output as i32;
         let error = (error * rate) >> 4;
+        let inputs = padded(inputs);
         for (w, x) in self.weights[self.set].iter_mut().zip(inputs) {
-            *w += (x * error + (1 << 15)) >> 16;
+            *w = (*w + ((x * error + (1 << 15)) >> 16)).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT);
         }
     }
 }

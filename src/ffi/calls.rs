@@ -10,6 +10,7 @@ use crate::codec::{Codec, Request, Scale, inspect};
 use crate::error::Result;
 use crate::options::Options;
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 /// Creates a handle.
 ///
@@ -37,7 +38,7 @@ pub unsafe extern "C" fn fieldpress_create(
         unsafe { pointers::store(handle, "handle", std::ptr::null_mut()) }?;
         // SAFETY: this function's contract.
         let options: Options = unsafe { pointers::text(options, "options") }?.parse()?;
-        let new = Box::new(fieldpress_handle { codec: Codec::new(options)? });
+        let new = Box::new(fieldpress_handle { codec: Arc::new(Codec::new(options)?) });
         // SAFETY: this function's contract.
         unsafe { pointers::store(handle, "handle", Box::into_raw(new)) }
     })

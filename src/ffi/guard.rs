@@ -1,5 +1,5 @@
 //! What stands between Rust and C at every entry: errors become a status and a message of the calling thread, panics
-//! become `FIELDPRESS_INTERNAL` without a word on stderr.
+//! become `FIELDPRESS_INTERNAL` without a word on stderr. The shells of other hosts use the same for panics.
 
 use super::types::fieldpress_status;
 use crate::error::{Error, Result};
@@ -54,23 +54,30 @@ fn silence_own_panics() {
     });
 }
 
-/// Runs the body of an entry point.
-pub fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
+/// Runs what another language called: a panic becomes an `Internal` error, and is not printed.
+///
+/// # Errors
+/// As `body`.
+pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     // Whatever a panic left half-done is a handle's caches behind their own locks; nothing else is shared with the caller.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         silence_own_panics();
         let _in_call = InCall::enter();
         body()
     }));
-    match outcome {
-        Ok(Ok(())) => fieldpress_status::FIELDPRESS_OK,
-        Ok(Err(error)) => fail(&error),
-        Err(payload) => {
-            let error = Error::internal(format!("fieldpress panicked: {}", text_of(payload.as_ref())));
-            // A payload's destructor may panic in turn, which must not reach C either.
-            std::mem::forget(payload);
-            fail(&error)
-        }
+    outcome.unwrap_or_else(|payload| {
+        let error = Error::internal(format!("fieldpress panicked: {}", text_of(payload.as_ref())));
+        // A payload's destructor may panic in turn, which must not reach C either.
+        std::mem::forget(payload);
+        Err(error)
+    })
+}
+
+/// Runs the body of an entry point.
+pub fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
+    match caught(body) {
+        Ok(()) => fieldpress_status::FIELDPRESS_OK,
+        Err(error) => fail(&error),
     }
 }
 

@@ -12,8 +12,12 @@ mod calls;
 pub mod guard;
 #[doc(hidden)]
 pub mod pointers;
+mod steps;
 mod types;
 
 pub use archive::*;
 pub use calls::*;
+#[doc(hidden)]
+pub use guard::caught;
+pub use steps::*;
 pub use types::*;

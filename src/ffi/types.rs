@@ -2,10 +2,11 @@
 //! header keep working with a newer library.
 
 use crate::bound::Bound;
-use crate::codec::{Codec, Report, SectionBytes, StreamInfo};
+use crate::codec::{Codec, Report, SectionBytes, StepStream, StreamInfo};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Shape};
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 /// The most dimensions that a field can have.
 pub const FIELDPRESS_MAX_DIMS: usize = 5;
@@ -75,12 +76,18 @@ pub enum fieldpress_bound_kind {
 /// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads may
 /// use one handle at the same time.
 pub struct fieldpress_handle {
-    pub(super) codec: Codec,
+    pub(super) codec: Arc<Codec>,
+}
+
+/// Time steps of one field that are compressed a window at a time. Opaque. One thread may use it at a time.
+pub struct fieldpress_stream {
+    pub(super) steps: StepStream,
 }
 
 const _: () = {
     const fn shared_between_threads<T: Send + Sync>() {}
     shared_between_threads::<fieldpress_handle>();
+    shared_between_threads::<fieldpress_stream>();
 };
 
 /// A field in the caller's memory. Set members that are not used to zero.

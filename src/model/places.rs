@@ -9,14 +9,22 @@ pub(super) fn own_folders() -> Vec<PathBuf> {
     for file in [std::env::current_exe().ok(), own_library()].into_iter().flatten() {
         // A link in some `bin` folder points to where the rest of the installation is.
         for file in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
-            if let Some(folder) = file.parent().map(Path::to_path_buf)
-                && !folders.contains(&folder)
-            {
-                folders.push(folder);
+            for folder in installed_in(&file) {
+                if !folders.contains(&folder) {
+                    folders.push(folder);
+                }
             }
         }
     }
     folders
+}
+
+/// A file's folder; for a plugin also the libraries' folder, as plugins lie in `lib/fieldpress/<host>`.
+fn installed_in(file: &Path) -> Vec<PathBuf> {
+    let folder = file.parent();
+    let above = folder.and_then(Path::parent);
+    let libraries = above.filter(|above| above.ends_with("fieldpress")).and_then(Path::parent);
+    [folder, libraries].into_iter().flatten().map(Path::to_path_buf).collect()
 }
 
 /// The file that holds this function, as the kernel's map of the process tells it; the executable where this code is
@@ -47,6 +55,13 @@ mod tests {
         assert_eq!(library_at(maps, 0x2fff), Some(PathBuf::from("/a/b c.so")));
         assert_eq!(library_at(maps, 0x3000), None);
         assert_eq!(library_at(maps, 0x4000), None);
+    }
+
+    #[test]
+    fn plugins_belong_to_the_folder_of_libraries() {
+        let plugin = installed_in(Path::new("/opt/x/lib/fieldpress/adios2/libfieldpress_adios2.so"));
+        assert_eq!(plugin, [PathBuf::from("/opt/x/lib/fieldpress/adios2"), PathBuf::from("/opt/x/lib")]);
+        assert_eq!(installed_in(Path::new("/opt/x/lib/libfieldpress.so")), [PathBuf::from("/opt/x/lib")]);
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl<'a> LatentReader<'a> {
         Self { reader: Reader::new(bytes) }
     }
 
-    /// Adds the next window's reconstruction to `frames [count][h][w]`.
+    /// Adds the next window's reconstruction, reduced by 2^`low` along rows and columns, to `frames` of that size; `h` and `w`
+    /// are those of the whole frames.
     ///
     /// # Errors
     /// `Corrupt`, or what the model says.
@@ -135,15 +136,32 @@ impl<'a> LatentReader<'a> {
         count: usize,
         h: usize,
         w: usize,
+        low: usize,
         normalisation: &Normalisation,
         grid: f32,
     ) -> Result<()> {
         let unit = unit(normalisation);
+        let scale = 1 << low;
         for tile in tiles(model, h, w)? {
             let length = self.reader.length()?;
             let bytes = self.reader.bytes(length)?;
-            let mut reconstruction = decode_tile(model, bytes, count, tile[2], tile[3], 1)?;
+            let mut reconstruction = decode_tile(model, bytes, count, tile[2], tile[3], scale)?;
+            // Tiles start at multiples of every scale.
+            let tile = tile.map(|n| n.div_ceil(scale));
+            let (h, w) = (h.div_ceil(scale), w.div_ceil(scale));
             place(model, &mut reconstruction, frames, tile, count, h, w, unit, grid);
+        }
+        Ok(())
+    }
+
+    /// Leaves the next window out.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn skip(&mut self, model: &Model, h: usize, w: usize) -> Result<()> {
+        for _ in tiles(model, h, w)? {
+            let length = self.reader.length()?;
+            self.reader.bytes(length)?;
         }
         Ok(())
     }

@@ -7,12 +7,12 @@
 
 use super::interpolator::References;
 use super::weights::{apply, fit};
-use super::{CodedWindow, Contexts, Reconstruction, Step};
+use super::{CodedWindow, Contexts, Reconstruction, Scratch, Step};
 use crate::error::{Error, Result};
 use crate::residual::contexts::{PlaneContext, Resembles};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::residual::quantise::{ROUNDING, centroids, fit as fit_centroids};
+use crate::residual::quantise::ROUNDING;
 use crate::residual::real::Real;
 use crate::residual::wavelet::{forward, inverse};
 
@@ -127,6 +127,14 @@ pub(crate) enum ModelUse<'a> {
     Always(&'a Interpolator<'a>),
 }
 
+/// What an encoding is for.
+pub(crate) enum Run<'a, R> {
+    /// To be written: the model is run, and its corrections are left here, by place in the schedule.
+    Final(&'a mut Vec<Option<Vec<R>>>),
+    /// To learn its error: corrections of an earlier run serve, and frames are not synthesised.
+    Estimate(&'a mut Vec<Option<Vec<R>>>),
+}
+
 /// What both directions share.
 pub(crate) struct Hierarchy<'a, R> {
     pub(crate) layout: &'a Layout,
@@ -166,15 +174,8 @@ impl<R: Kernel> Hierarchy<'_, R> {
         step.value() * self.layer_factor.powi(layer.min(6) as i32)
     }
 
-    /// The weighted sum of decoded planes that predicts `kind`, and where `model` says so the model's correction.
-    fn predict(
-        &self,
-        kind: Kind,
-        step: f64,
-        use_model: bool,
-        out: &Reconstruction<R>,
-        scratch: &mut Vec<R>,
-    ) -> Result<Option<Prediction<R>>> {
+    /// The weighted sum of decoded planes that predicts `kind`.
+    fn base(&self, kind: Kind, out: &Reconstruction<R>) -> Option<Prediction<R>> {
         let n = self.layout.len();
         let sum = |terms: &[(isize, f64)]| {
             let mut base = vec![R::default(); n];
@@ -184,10 +185,10 @@ impl<R: Kernel> Hierarchy<'_, R> {
             base
         };
         match kind {
-            Kind::Key => Ok(None),
+            Kind::Key => None,
             Kind::Ahead { last, older } => {
                 let second = older.map(|t| self.plane(t, out).to_vec());
-                Ok(Some(Prediction { base: self.plane(last, out).to_vec(), second }))
+                Some(Prediction { base: self.plane(last, out).to_vec(), second })
             }
             Kind::Middle { lo, hi, lo2, hi2 } => {
                 let base = match (lo2, hi2) {
@@ -205,25 +206,33 @@ impl<R: Kernel> Hierarchy<'_, R> {
                         sum(&[(lo, 1.0 - weight), (hi, weight)])
                     }
                 };
-                if !use_model {
-                    return Ok(Some(Prediction { base, second: None }));
-                }
-                let (ModelUse::Auto(model) | ModelUse::Always(model)) = self.model else {
-                    return Err(Error::internal("a window wants a model that was not opened"));
-                };
-                let narrow = |t: isize| -> Vec<f32> { self.frame(t, out).iter().map(|v| v.to_f64() as f32).collect() };
-                let (a, b) = (narrow(lo), narrow(hi));
-                let (a2, b2) = (lo2.map(narrow), hi2.map(narrow));
-                let mut correction = Vec::new();
-                let references = References { a: &a, b: &b, a2: a2.as_deref(), b2: b2.as_deref() };
-                let second = model(references, step, &mut correction)?.then(|| {
-                    let mut plane: Vec<R> = correction.iter().map(|&v| R::from_f64(f64::from(v))).collect();
-                    forward(&mut plane, self.layout.h, self.layout.w, self.layout.levels, scratch);
-                    plane
-                });
-                Ok(Some(Prediction { base, second }))
+                Some(Prediction { base, second: None })
             }
         }
+    }
+
+    /// The model's correction for `kind` as a plane; `None` where it has none.
+    fn correction(
+        &self,
+        kind: Kind,
+        step: f64,
+        out: &Reconstruction<R>,
+        scratch: &mut Scratch<R>,
+    ) -> Result<Option<Vec<R>>> {
+        let (Kind::Middle { lo, hi, lo2, hi2 }, ModelUse::Auto(model) | ModelUse::Always(model)) = (kind, self.model)
+        else {
+            return Err(Error::internal("a window wants a model that was not opened"));
+        };
+        let narrow = |t: isize| -> Vec<f32> { self.frame(t, out).iter().map(|v| v.to_f64() as f32).collect() };
+        let (a, b) = (narrow(lo), narrow(hi));
+        let (a2, b2) = (lo2.map(narrow), hi2.map(narrow));
+        let mut correction = Vec::new();
+        let references = References { a: &a, b: &b, a2: a2.as_deref(), b2: b2.as_deref() };
+        Ok(model(references, step, &mut correction)?.then(|| {
+            let mut plane: Vec<R> = correction.iter().map(|&v| R::from_f64(f64::from(v))).collect();
+            forward(&mut plane, self.layout.h, self.layout.w, self.layout.levels, &mut scratch.lines);
+            plane
+        }))
     }
 
     /// Frames whose middle the model can predict: equal distances to both sides.
@@ -234,92 +243,108 @@ impl<R: Kernel> Hierarchy<'_, R> {
         }
     }
 
-    /// Encodes the window of `frames [count][h][w]` at `step`, leaving what a decoder gets in `out`. `None` where an index
-    /// would be too large.
+    /// Encodes the window of `frames [count][h][w]` at `step` into `coded`, leaving what a decoder gets in `out`. Gives the
+    /// squared error of the coefficients, which is near that of the frames; `None` where an index would be too large.
+    ///
+    /// # Errors
+    /// What the model says.
     pub(crate) fn encode(
         &self,
         frames: &[R],
         count: usize,
         step: Step,
-        scratch: &mut Vec<R>,
+        run: Run<'_, R>,
+        scratch: &mut Scratch<R>,
+        coded: &mut CodedWindow<R>,
         out: &mut Reconstruction<R>,
-    ) -> Result<Option<CodedWindow<R>>> {
+    ) -> Result<Option<f64>> {
         let n = self.layout.len();
         let bands = self.layout.bands.len();
         let nodes = schedule(count, self.previous.map_or(0, |p| p.count));
-        let mut coded = CodedWindow {
-            count,
-            step,
-            indices: vec![R::Index::default(); count * n],
-            fm: vec![false; count],
-            ..Default::default()
+        (coded.count, coded.step) = (count, step);
+        coded.indices.resize(count * n, R::Index::default());
+        coded.fm.clear();
+        coded.fm.resize(count, false);
+        coded.weights.clear();
+        let (corrections, synthesise) = match run {
+            Run::Final(corrections) => {
+                corrections.clear();
+                corrections.resize(count, None);
+                (corrections, true)
+            }
+            Run::Estimate(corrections) => (corrections, false),
         };
-        prepare(out, count, n);
-        let mut residuals = vec![R::default(); count * n];
+        prepare(out, count, n, synthesise);
+        let mut residual = vec![R::default(); n];
         let mut values = vec![R::default(); n];
-        let mut sums = Default::default();
+        let mut error = 0.0;
         for (i, node) in nodes.iter().enumerate() {
             let value = self.step(step, node.layer);
-            let residual = &mut residuals[i * n..][..n];
             residual.copy_from_slice(&frames[node.t * n..][..n]);
-            forward(residual, self.layout.h, self.layout.w, self.layout.levels, scratch);
-            let may_use = !matches!(self.model, ModelUse::Off) && self.model_fits(node.kind, node.t);
-            let mut prediction = self.predict(node.kind, value, may_use, out, scratch)?;
+            forward(&mut residual, self.layout.h, self.layout.w, self.layout.levels, &mut scratch.lines);
+            let mut prediction = self.base(node.kind, out);
             if let Some(found) = &mut prediction {
-                let mut weights = fit(residual, &found.base, found.second.as_deref(), self.layout);
-                if may_use && found.second.is_some() {
-                    coded.fm[i] = true;
-                    if matches!(self.model, ModelUse::Auto(_)) {
-                        let plain = fit(residual, &found.base, None, self.layout);
-                        let cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
-                            let mut left = residual.to_vec();
-                            apply(&mut left, -1.0, weights, &found.base, second, self.layout);
-                            cost(&left, value)
+                if synthesise && !matches!(self.model, ModelUse::Off) && self.model_fits(node.kind, node.t) {
+                    corrections[i] = self.correction(node.kind, value, out, scratch)?;
+                }
+                let mut weights = None;
+                if let Some(correction) = corrections.get(i).and_then(Option::as_ref) {
+                    let with = fit(&residual, &found.base, Some(correction), self.layout);
+                    let helps = matches!(self.model, ModelUse::Always(_)) || {
+                        let plain = fit(&residual, &found.base, None, self.layout);
+                        let mut cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
+                            values.copy_from_slice(&residual);
+                            apply(&mut values, -1.0, weights, &found.base, second, self.layout);
+                            R::bits(&values, R::from_f64(1.0 / value))
                         };
-                        if cost(&weights, found.second.as_deref()) * 1.005 >= cost(&plain, None) {
-                            coded.fm[i] = false;
-                            found.second = None;
-                            weights = plain;
-                        }
+                        let helps = cost(&with, Some(correction)) * 1.005 < cost(&plain, None);
+                        weights = Some(plain);
+                        helps
+                    };
+                    if helps {
+                        coded.fm[i] = true;
+                        found.second = Some(correction.clone());
+                        weights = Some(with);
                     }
                 }
-                apply(residual, -1.0, &weights, &found.base, found.second.as_deref(), self.layout);
+                let weights =
+                    weights.unwrap_or_else(|| fit(&residual, &found.base, found.second.as_deref(), self.layout));
+                apply(&mut residual, -1.0, &weights, &found.base, found.second.as_deref(), self.layout);
                 coded.weights.extend(weights);
             }
             let indices = &mut coded.indices[i * n..][..n];
-            if !R::quantise(residual, R::from_f64(value), R::from_f64(ROUNDING), indices) {
+            let Some(mut tally) = R::quantise(&residual, R::from_f64(value), R::from_f64(ROUNDING), indices) else {
                 return Ok(None);
+            };
+            R::refine(&residual, R::from_f64(value), self.layout, indices, &mut tally);
+            // The closed loop needs centroids before all of the window's indices are known: the first frame's serve.
+            if i == 0 {
+                coded.centroids = tally.centroids();
             }
-            // The closed loop needs centroids before the window's are known: those of the frame itself, and the window's
-            // header has one set, so the loop runs with plain midpoints shifted by the usual amount.
-            centroids(residual, indices, value, &mut sums);
-            coded.centroids = if i == 0 { fit_centroids(&sums) } else { coded.centroids };
-            values.fill(R::default());
-            R::add_dequantised(indices, R::from_f64(value), coded.centroids, &mut values);
-            self.finish(
-                node.t,
-                prediction.as_ref(),
-                &coded.weights[coded.weights.len().saturating_sub(bands)..],
-                &mut values,
-                0,
-                scratch,
-                out,
-            );
+            error += tally.error(coded.centroids) * value * value;
+            R::dequantise(indices, R::from_f64(value), coded.centroids, &mut values);
+            let weights = &coded.weights[coded.weights.len().saturating_sub(bands)..];
+            self.finish(node.t, prediction.as_ref(), weights, &mut values, synthesise, scratch, out);
         }
-        Ok(Some(coded))
+        Ok(Some(error))
     }
 
-    /// Decodes a window. `low` > 0 stops every synthesis at the low-pass corner after that many splits.
+    /// Decodes a window's planes; and its frames where `synthesise` says so or the model needs them, else there are none in
+    /// `out`.
+    ///
+    /// # Errors
+    /// `Corrupt`, or what the model says.
     pub(crate) fn reconstruct(
         &self,
         coded: &CodedWindow<R>,
-        low: usize,
-        scratch: &mut Vec<R>,
+        synthesise: bool,
+        scratch: &mut Scratch<R>,
         out: &mut Reconstruction<R>,
     ) -> Result<()> {
         let n = self.layout.len();
         let bands = self.layout.bands.len();
-        prepare(out, coded.count, n);
+        let synthesise = synthesise || !matches!(self.model, ModelUse::Off);
+        prepare(out, coded.count, n, synthesise);
         let mut values = vec![R::default(); n];
         let mut weights = coded.weights.chunks_exact(bands);
         for (i, node) in schedule(coded.count, self.previous.map_or(0, |p| p.count)).iter().enumerate() {
@@ -328,28 +353,30 @@ impl<R: Kernel> Hierarchy<'_, R> {
             if use_model && !self.model_fits(node.kind, node.t) {
                 return Err(Error::corrupt("a window names the model for a frame that it cannot predict"));
             }
-            let prediction = self.predict(node.kind, value, use_model, out, scratch)?;
+            let mut prediction = self.base(node.kind, out);
+            if let (Some(found), true) = (&mut prediction, use_model) {
+                found.second = self.correction(node.kind, value, out, scratch)?;
+            }
             let weights = match prediction {
                 Some(_) => weights.next().ok_or_else(|| Error::corrupt("a window has too few prediction weights"))?,
                 None => &[],
             };
-            values.fill(R::default());
             let indices = &coded.indices[i * n..][..n];
-            R::add_dequantised(indices, R::from_f64(value), coded.centroids, &mut values);
-            self.finish(node.t, prediction.as_ref(), weights, &mut values, low, scratch, out);
+            R::dequantise(indices, R::from_f64(value), coded.centroids, &mut values);
+            self.finish(node.t, prediction.as_ref(), weights, &mut values, synthesise, scratch, out);
         }
         Ok(())
     }
 
-    /// Adds the prediction to a plane's decoded residual and synthesises its frame.
+    /// Adds the prediction to a plane's decoded residual, and synthesises its frame where that is wanted.
     fn finish(
         &self,
         t: usize,
         prediction: Option<&Prediction<R>>,
         weights: &[[i8; 2]],
         values: &mut [R],
-        low: usize,
-        scratch: &mut Vec<R>,
+        synthesise: bool,
+        scratch: &mut Scratch<R>,
         out: &mut Reconstruction<R>,
     ) {
         let n = self.layout.len();
@@ -357,9 +384,11 @@ impl<R: Kernel> Hierarchy<'_, R> {
             apply(values, 1.0, weights, &found.base, found.second.as_deref(), self.layout);
         }
         out.planes[t * n..][..n].copy_from_slice(values);
-        let frame = &mut out.frames[t * n..][..n];
-        frame.copy_from_slice(values);
-        inverse(frame, self.layout.h, self.layout.w, self.layout.levels, low, scratch);
+        if synthesise {
+            let frame = &mut out.frames[t * n..][..n];
+            frame.copy_from_slice(values);
+            inverse(frame, self.layout.h, self.layout.w, self.layout.levels, &mut scratch.lines);
+        }
     }
 }
 
@@ -368,27 +397,11 @@ pub(crate) fn predicted_planes(count: usize, has_previous: bool) -> usize {
     if has_previous { count } else { count - 1 }
 }
 
-fn prepare<R: Real>(out: &mut Reconstruction<R>, count: usize, n: usize) {
+/// Room for a window; what it held before does not matter, since every frame is written.
+fn prepare<R: Real>(out: &mut Reconstruction<R>, count: usize, n: usize, synthesise: bool) {
     out.count = count;
-    out.planes.clear();
     out.planes.resize(count * n, R::default());
-    out.frames.clear();
-    out.frames.resize(count * n, R::default());
-}
-
-/// A quick estimate of what a plane costs at `step`: the bit lengths of what survives the dead zone.
-fn cost<R: Real>(plane: &[R], step: f64) -> f64 {
-    let inverse = R::from_f64(1.0 / step);
-    let one = R::from_f64(1.0);
-    plane
-        .iter()
-        .map(|&v| {
-            let scaled = v.abs() * inverse;
-            // log2(1 + x²) by its two ends; only a comparison depends on it.
-            let energy = (scaled * scaled + one).to_f64() as f32;
-            (energy.to_bits() as f64 - 127.0 * f64::from(1 << 23)) / f64::from(1 << 23)
-        })
-        .sum()
+    out.frames.resize(if synthesise { count * n } else { 0 }, R::default());
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ pub(crate) mod transform;
 pub(crate) mod weights;
 
 use crate::residual::contexts::PlaneContext;
-use crate::residual::kernels::Kernel;
 use crate::residual::quantise::Centroids;
 use crate::residual::real::Real;
 
@@ -56,7 +55,7 @@ pub(crate) struct CodedWindow<R: Real> {
     pub(crate) indices: Vec<R::Index>,
 }
 
-/// A decoded window.
+/// A decoded window. Its buffers serve one window after another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reconstruction<R> {
     /// Frames of the window.
@@ -67,19 +66,13 @@ pub(crate) struct Reconstruction<R> {
     pub(crate) frames: Vec<R>,
 }
 
-/// The sum of squares of the difference of two equally long slices.
-pub(crate) fn squared_error<R: Kernel>(a: &[R], b: &[R]) -> f64 {
-    // In pieces, so that the difference stays in cache.
-    let mut difference = [R::default(); 256];
-    a.chunks(256)
-        .zip(b.chunks(256))
-        .map(|(a, b)| {
-            for ((d, &x), &y) in difference.iter_mut().zip(a).zip(b) {
-                *d = x - y;
-            }
-            R::dot(&difference[..a.len()], &difference[..a.len()])
-        })
-        .sum()
+/// Buffers of a window's synthesis.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch<R> {
+    /// Planes on their way from coefficients to values.
+    planes: Vec<R>,
+    /// The wavelet's.
+    pub(crate) lines: Vec<R>,
 }
 
 /// Contexts of a window's planes, in coding order.

@@ -4,6 +4,7 @@
 //! in the same order of operations; or the cosine basis, which costs nothing and is near it for smoothly evolving fields.
 
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 
 /// The longest window.
 pub(crate) const MAX_WINDOW: usize = 32;
@@ -81,6 +82,11 @@ impl Basis {
             }
         }
         Ok(Self { size, rows })
+    }
+
+    /// The basis of a window of `count` frames: this one where it has as many, else the cosine basis.
+    pub(crate) fn of(&self, count: usize) -> Cow<'_, Self> {
+        if count == self.size { Cow::Borrowed(self) } else { Cow::Owned(Self::cosine(count)) }
     }
 
     /// Row `k`.

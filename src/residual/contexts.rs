@@ -13,6 +13,7 @@ use super::layout::{BLOCK, Band, Layout, Magnitudes, Orient};
 use super::real::Index;
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 use crate::error::{Error, Result};
+use multiversion::multiversion;
 
 /// Which earlier planes resemble a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +78,24 @@ const MORE_LIMIT: u32 = 120;
 const ZERO_RATE: i32 = 3;
 const MORE_RATE: i32 = 3;
 
-/// A class of a sum of magnitudes: exact up to 3, then two classes an octave.
+/// Sums of magnitudes that are told apart.
+const LARGEST_SUM: usize = 4095;
+
+/// Classes of sums of magnitudes: exact up to 3, then two classes an octave.
+static CLASS: [u8; LARGEST_SUM + 1] = {
+    let mut table = [0; LARGEST_SUM + 1];
+    let mut sum = 0;
+    while sum <= LARGEST_SUM {
+        let log = if sum < 4 { 0 } else { sum.ilog2() };
+        table[sum] = if sum < 4 { sum as u8 } else { (2 * log + (sum >> (log - 1) & 1) as u32) as u8 };
+        sum += 1;
+    }
+    table
+};
+
 #[inline(always)]
 fn class(sum: u32) -> usize {
-    if sum < 4 {
-        return sum as usize;
-    }
-    let log = 31 - sum.leading_zeros();
-    (2 * log + (sum >> (log - 1) & 1)) as usize
+    usize::from(CLASS[(sum as usize).min(LARGEST_SUM)])
 }
 
 /// What the neighbourhood of an index says.
@@ -99,11 +110,44 @@ struct Neighbours {
     pattern: usize,
 }
 
-/// Offsets of what the neighbourhood is read from: the plane itself, and others of the same layout.
+/// Where the neighbourhood is read from: magnitudes of resembling planes, and other bands of the plane itself.
 struct Views<'a> {
-    own: &'a [u8],
     near: Option<&'a [u8]>,
     far: Option<&'a [u8]>,
+    parent: Option<&'a Band>,
+    siblings: &'a [Band],
+}
+
+/// The planes of a window, but for their indices.
+struct Planes<'a> {
+    layout: &'a Layout,
+    contexts: &'a [PlaneContext],
+    previous: Option<&'a Magnitudes>,
+    finest: usize,
+}
+
+/// [`ContextModel::code`] with one counter a bit.
+#[multiversion(targets("x86_64+avx2"))]
+fn code_single<C: BitCoder, I: Index>(
+    model: &mut ContextModel,
+    coder: &mut C,
+    indices: &mut [I],
+    planes: &Planes<'_>,
+    magnitudes: &mut Magnitudes,
+) -> Result<()> {
+    model.code_planes::<C, I, false>(coder, indices, planes, magnitudes)
+}
+
+/// [`ContextModel::code`] with contexts mixed.
+#[multiversion(targets("x86_64+avx2"))]
+fn code_mixed<C: BitCoder, I: Index>(
+    model: &mut ContextModel,
+    coder: &mut C,
+    indices: &mut [I],
+    planes: &Planes<'_>,
+    magnitudes: &mut Magnitudes,
+) -> Result<()> {
+    model.code_planes::<C, I, true>(coder, indices, planes, magnitudes)
 }
 
 impl ContextModel {
@@ -161,28 +205,39 @@ impl ContextModel {
         magnitudes: &mut Magnitudes,
         finest: usize,
     ) -> Result<()> {
-        let planes = contexts.len();
-        magnitudes.reset(layout, planes);
+        magnitudes.reset(layout, contexts.len());
+        let planes = Planes { layout, contexts, previous, finest };
+        if self.mixing {
+            code_mixed(self, coder, indices, &planes, magnitudes)
+        } else {
+            code_single(self, coder, indices, &planes, magnitudes)
+        }
+    }
+
+    #[inline(always)]
+    fn code_planes<C: BitCoder, I: Index, const MIXING: bool>(
+        &mut self,
+        coder: &mut C,
+        indices: &mut [I],
+        planes: &Planes<'_>,
+        magnitudes: &mut Magnitudes,
+    ) -> Result<()> {
+        let &Planes { layout, contexts, previous, finest } = planes;
         for (index, band) in layout.bands.iter().enumerate() {
             if band.level < finest && band.orient != Orient::LowLow {
                 break;
             }
             for (plane, context) in contexts.iter().enumerate() {
                 let frame = &mut indices[plane * layout.len()..][..layout.len()];
-                if self.mixing {
-                    self.code_band::<C, I, true>(
-                        coder, layout, index, band, frame, plane, context, previous, magnitudes,
-                    )?;
-                } else {
-                    self.code_band::<C, I, false>(
-                        coder, layout, index, band, frame, plane, context, previous, magnitudes,
-                    )?;
-                }
+                self.code_band::<C, I, MIXING>(
+                    coder, layout, index, band, frame, plane, context, previous, magnitudes,
+                )?;
             }
         }
         Ok(())
     }
 
+    #[inline(always)]
     fn code_band<C: BitCoder, I: Index, const MIXING: bool>(
         &mut self,
         coder: &mut C,
@@ -218,6 +273,7 @@ impl ContextModel {
         };
         let siblings =
             if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
+        let views = Views { near: near.map(|n| n.0), far: far.map(|f| f.0), parent: parent.as_ref(), siblings };
         let level = band.level.min(LEVELS - 1);
         let plane_class = context.class.min(CLASSES - 1);
         let blocks_w = band.w.div_ceil(BLOCK);
@@ -240,7 +296,7 @@ impl ContextModel {
                 let any = C::ENCODES
                     && (by * BLOCK..y_end).any(|y| {
                         let row = &frame[(band.y0 + y) * layout.w + band.x0..][bx * BLOCK..x_end];
-                        row.iter().any(|v| v.to_i64() != 0)
+                        row.iter().fold(false, |any, v| any | (*v != I::default()))
                     });
                 let counter = &mut self.block[context];
                 let any = coder.bit(any, counter.p1());
@@ -252,14 +308,23 @@ impl ContextModel {
                     if own_flags[band.flags + by * band.flag_stride + bx] == 0 {
                         continue;
                     }
-                    for x in bx * BLOCK..band.w.min((bx + 1) * BLOCK) {
-                        let at = band.mags + y * band.mag_stride + x;
-                        let views = Views { own, near: near.map(|n| n.0), far: far.map(|f| f.0) };
-                        let around = neighbours::<MIXING>(&views, band, at, parent.as_ref(), siblings, y, x);
-                        let slot = &mut frame[(band.y0 + y) * layout.w + band.x0 + x];
+                    let x_end = band.w.min((bx + 1) * BLOCK);
+                    let at = band.mags + y * band.mag_stride + bx * BLOCK;
+                    let strip = Strip::new::<MIXING>(own, &views, band, at, y, bx * BLOCK);
+                    let (mut west, mut west2) = (u32::from(own[at - 1]), u32::from(own[at - 2]));
+                    let slots = &mut frame[(band.y0 + y) * layout.w + band.x0..][bx * BLOCK..x_end];
+                    for (k, slot) in slots.iter_mut().enumerate() {
+                        let around = strip.neighbours::<MIXING>(k, west, west2);
                         let value = slot.to_i64();
-                        let magnitude =
-                            self.magnitude(coder, value.unsigned_abs(), &around, level, band.orient, plane_class)?;
+                        let magnitude = self.magnitude::<C, MIXING>(
+                            coder,
+                            value.unsigned_abs(),
+                            &around,
+                            level,
+                            band.orient,
+                            plane_class,
+                        )?;
+                        (west, west2) = (0, west);
                         if magnitude == 0 {
                             if !C::ENCODES {
                                 *slot = I::from_i64(0);
@@ -273,7 +338,8 @@ impl ContextModel {
                             }
                             *slot = I::from_i64(if negative { -(magnitude as i64) } else { magnitude as i64 });
                         }
-                        own[at] = magnitude.min(255) as u8;
+                        west = magnitude.min(255) as u32;
+                        own[at + k] = west as u8;
                     }
                 }
             }
@@ -282,7 +348,7 @@ impl ContextModel {
     }
 
     #[inline(always)]
-    fn magnitude<C: BitCoder>(
+    fn magnitude<C: BitCoder, const MIXING: bool>(
         &mut self,
         coder: &mut C,
         value: u64,
@@ -292,7 +358,7 @@ impl ContextModel {
         plane_class: usize,
     ) -> Result<u64> {
         if n.all >= BUSY {
-            return self.busy_magnitude(coder, value, n);
+            return self.busy_magnitude::<C, MIXING>(coder, value, n);
         }
         let band = level * 4 + orient as usize;
         let at = [
@@ -303,7 +369,7 @@ impl ContextModel {
             (plane_class * LEVELS + level) * 12 + n.all.min(11),
             (n.near * 12 + n.far.min(11)) * 6 + n.parent.min(5),
         ];
-        if !self.code_zero(coder, value != 0, at, band, n.all) {
+        if !self.code_zero::<C, MIXING>(coder, value != 0, at, band, n.all) {
             return Ok(0);
         }
         let mut magnitude = 1;
@@ -315,7 +381,7 @@ impl ContextModel {
                 (bin * LEVELS * 4 + band) * 8 + (plane_class / 2).min(7),
                 (bin * 8 + (n.parent / 2).min(7)) * 8 + (n.far / 2).min(7),
             ];
-            if !self.code_more(coder, value > magnitude, at, bin, n.all) {
+            if !self.code_more::<C, MIXING>(coder, value > magnitude, at, bin, n.all) {
                 return Ok(magnitude);
             }
             magnitude += 1;
@@ -325,7 +391,7 @@ impl ContextModel {
     }
 
     #[inline(always)]
-    fn code_zero<C: BitCoder>(
+    fn code_zero<C: BitCoder, const MIXING: bool>(
         &mut self,
         coder: &mut C,
         nonzero: bool,
@@ -333,7 +399,7 @@ impl ContextModel {
         band: usize,
         all: usize,
     ) -> bool {
-        if !self.mixing {
+        if !MIXING {
             let counter = &mut self.zero[0][at[0]];
             let bit = coder.bit(nonzero, counter.p1());
             counter.update(bit, ZERO_LIMIT);
@@ -355,8 +421,15 @@ impl ContextModel {
     }
 
     #[inline(always)]
-    fn code_more<C: BitCoder>(&mut self, coder: &mut C, more: bool, at: [usize; 4], bin: usize, all: usize) -> bool {
-        if !self.mixing {
+    fn code_more<C: BitCoder, const MIXING: bool>(
+        &mut self,
+        coder: &mut C,
+        more: bool,
+        at: [usize; 4],
+        bin: usize,
+        all: usize,
+    ) -> bool {
+        if !MIXING {
             let counter = &mut self.more[0][at[0]];
             let bit = coder.bit(more, counter.p1());
             counter.update(bit, MORE_LIMIT);
@@ -380,12 +453,17 @@ impl ContextModel {
 
     /// A magnitude where large ones are expected: its exponent (the bit length of magnitude + 1, less 1) in unary under the
     /// expectation, the two bits after its leading one under the exponent, the rest raw.
-    fn busy_magnitude<C: BitCoder>(&mut self, coder: &mut C, value: u64, n: &Neighbours) -> Result<u64> {
+    fn busy_magnitude<C: BitCoder, const MIXING: bool>(
+        &mut self,
+        coder: &mut C,
+        value: u64,
+        n: &Neighbours,
+    ) -> Result<u64> {
         let target = 63 - (value + 1).leading_zeros();
         let mut exponent = 0u32;
         loop {
             let at = [exponent as usize * 32 + n.all, exponent as usize * SUMS + n.inside];
-            let p = if self.mixing {
+            let p = if MIXING {
                 let a = stretch(self.exponent[0][at[0]].p1());
                 let b = stretch(self.exponent[1][at[1]].p1());
                 probability(a, b)
@@ -394,7 +472,7 @@ impl ContextModel {
             };
             let more = coder.bit(target > exponent, p);
             self.exponent[0][at[0]].update(more, MORE_LIMIT);
-            if self.mixing {
+            if MIXING {
                 self.exponent[1][at[1]].update(more, MORE_LIMIT);
             }
             if !more {
@@ -440,59 +518,125 @@ fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) 
     Ok((1 << exponent | coder.raw(mantissa, exponent)) - 1)
 }
 
+/// What the neighbourhoods of a strip of [`BLOCK`] indices have in common: all but the indices to the left, which are known one
+/// by one.
+struct Strip {
+    /// 4 × the magnitude above, and 2 × those beside that.
+    north: [u16; BLOCK],
+    /// 3 × the magnitude two above.
+    north2: [u16; BLOCK],
+    near: [u16; BLOCK],
+    far: [u16; BLOCK],
+    parent: [u16; BLOCK],
+    sibling: [u16; BLOCK],
+    /// The pattern of what is above and in the near plane.
+    pattern: [u16; BLOCK],
+}
+
+/// The `N` magnitudes from `at` on.
 #[inline(always)]
-fn neighbours<const MIXING: bool>(
-    v: &Views<'_>,
-    band: &Band,
-    at: usize,
-    parent: Option<&Band>,
-    siblings: &[Band],
-    y: usize,
-    x: usize,
-) -> Neighbours {
-    let s = band.mag_stride;
-    let m = |i: usize| u32::from(v.own[i]);
-    let (west, north, north_west, north_east) = (m(at - 1), m(at - s), m(at - s - 1), m(at - s + 1));
-    let (west2, north2) = (m(at - 2), m(at - 2 * s));
-    let inside = 4 * (west + north) + 2 * (north_west + north_east) + ((3 * (west2 + north2)) >> 1);
-    let cross = |plane: &[u8]| {
-        let p = |i: usize| u32::from(plane[i]);
-        (p(at), p(at - 1) + p(at + 1) + p(at - s) + p(at + s))
-    };
-    let (near_centre, near_ring) = v.near.map_or((0, 0), cross);
-    if !MIXING {
-        // One counter a bit sees no more than this.
-        let near = 4 * near_centre + near_ring;
-        return Neighbours {
+fn row<const N: usize>(plane: &[u8], at: usize) -> [u16; N] {
+    let mut out = [0; N];
+    for (out, &byte) in out.iter_mut().zip(&plane[at..at + N]) {
+        *out = u16::from(byte);
+    }
+    out
+}
+
+/// 4 × the magnitude at each place, and those at its four sides.
+#[inline(always)]
+fn cross(plane: &[u8], at: usize, stride: usize) -> [u16; BLOCK] {
+    let (above, below) = (row::<BLOCK>(plane, at - stride), row::<BLOCK>(plane, at + stride));
+    let (left, own, right) = (row::<BLOCK>(plane, at - 1), row::<BLOCK>(plane, at), row::<BLOCK>(plane, at + 1));
+    let mut out = [0; BLOCK];
+    for k in 0..BLOCK {
+        out[k] = 4 * own[k] + left[k] + right[k] + above[k] + below[k];
+    }
+    out
+}
+
+impl Strip {
+    #[inline(always)]
+    fn new<const MIXING: bool>(own: &[u8], views: &Views<'_>, band: &Band, at: usize, y: usize, x: usize) -> Self {
+        let s = band.mag_stride;
+        let none = [0; BLOCK];
+        let (north_west, north) = (row::<BLOCK>(own, at - s - 1), row::<BLOCK>(own, at - s));
+        let (north_east, north2) = (row::<BLOCK>(own, at - s + 1), row::<BLOCK>(own, at - 2 * s));
+        let mut strip =
+            Self { north: none, north2: none, near: none, far: none, parent: none, sibling: none, pattern: none };
+        for k in 0..BLOCK {
+            strip.north[k] = 4 * north[k] + 2 * (north_west[k] + north_east[k]);
+            strip.north2[k] = 3 * north2[k];
+        }
+        if let Some(plane) = views.near {
+            strip.near = cross(plane, at, s);
+        }
+        if !MIXING {
+            return strip;
+        }
+        let mut centre = none;
+        if let Some(plane) = views.near {
+            centre = row::<BLOCK>(plane, at);
+        }
+        if let Some(plane) = views.far {
+            strip.far = cross(plane, at, s);
+        }
+        if let Some(p) = views.parent {
+            let line = p.mags + (y / 2).min(p.h - 1) * p.mag_stride;
+            let last = p.w - 1;
+            // Two neighbours have one parent.
+            for k in 0..BLOCK / 2 {
+                let at = line + (x / 2 + k).min(last);
+                let m = |i: usize| u16::from(own[i]);
+                let sum = 4 * m(at) + m(at - 1) + m(at + 1) + m(at - p.mag_stride) + m(at + p.mag_stride);
+                strip.parent[2 * k] = sum;
+                strip.parent[2 * k + 1] = sum;
+            }
+        }
+        for b in views.siblings {
+            if y < b.h {
+                let values = row::<BLOCK>(own, b.mags + y * b.mag_stride + x);
+                for (k, (sum, value)) in strip.sibling.iter_mut().zip(values).enumerate() {
+                    *sum += if x + k < b.w { value } else { 0 };
+                }
+            }
+        }
+        for k in 0..BLOCK {
+            let above = (north[k].min(2) * 3 + north_west[k].min(2)) * 3 + north_east[k].min(2);
+            strip.pattern[k] = above * 3 + centre[k].min(2);
+        }
+        strip
+    }
+
+    /// The neighbourhood of index `k` of the strip, with the magnitudes of the two indices to its left.
+    #[inline(always)]
+    fn neighbours<const MIXING: bool>(&self, k: usize, west: u32, west2: u32) -> Neighbours {
+        let inside = 4 * west + u32::from(self.north[k]) + ((3 * west2 + u32::from(self.north2[k])) >> 1);
+        let near = u32::from(self.near[k]);
+        if !MIXING {
+            // One counter a bit sees no more than this.
+            return Neighbours {
+                inside: class(inside).min(SUMS - 1),
+                near: class(near).min(SUMS - 1),
+                all: class((inside + near) >> 1).min(31),
+                far: 0,
+                parent: 0,
+                sibling: 0,
+                pattern: 0,
+            };
+        }
+        let (far, above) = (u32::from(self.far[k]), u32::from(self.parent[k]));
+        let sibling = u32::from(self.sibling[k]);
+        let all = 2 * inside + 2 * near + far + above + 4 * sibling;
+        Neighbours {
             inside: class(inside).min(SUMS - 1),
             near: class(near).min(SUMS - 1),
-            all: class((inside + near) >> 1).min(31),
-            far: 0,
-            parent: 0,
-            sibling: 0,
-            pattern: 0,
-        };
-    }
-    let (far_centre, far_ring) = v.far.map_or((0, 0), cross);
-    let near = 4 * near_centre + near_ring;
-    let far = 4 * far_centre + far_ring;
-    let above = parent.map_or(0, |p| {
-        let at = p.mags + (y / 2).min(p.h - 1) * p.mag_stride + (x / 2).min(p.w - 1);
-        let s = p.mag_stride;
-        4 * m(at) + m(at - 1) + m(at + 1) + m(at - s) + m(at + s)
-    });
-    let sibling: u32 =
-        siblings.iter().map(|b| if y < b.h && x < b.w { m(b.mags + y * b.mag_stride + x) } else { 0 }).sum();
-    let pattern = ((west.min(2) * 3 + north.min(2)) * 3 + north_west.min(2)) * 3 + north_east.min(2);
-    let all = 2 * inside + 2 * near + far + above + 4 * sibling;
-    Neighbours {
-        inside: class(inside).min(SUMS - 1),
-        near: class(near).min(SUMS - 1),
-        far: class(far),
-        parent: class(above),
-        sibling: class(sibling),
-        all: class(all >> 2).min(31),
-        pattern: (pattern * 3 + near_centre.min(2)) as usize,
+            far: class(far),
+            parent: class(above),
+            sibling: class(sibling),
+            all: class(all >> 2).min(31),
+            pattern: (west.min(2) * 81) as usize + usize::from(self.pattern[k]),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Loops over whole frames, compiled for the processor's vector width. Elementwise and in one fixed order: the same bits on
 //! every machine.
 
-use super::quantise::{Centroids, add_dequantised, quantise};
+use super::layout::Layout;
+use super::quantise::{Centroids, Tally, dequantise, quantise};
 use super::real::Real;
+use super::refine::refine;
 use super::wavelet::Wave;
 use multiversion::multiversion;
 
@@ -13,9 +15,17 @@ pub(crate) trait Kernel: Wave {
     /// `out += Σ weights[k] · inputs[k]`, the terms added in order.
     fn axpy4(weights: [Self; 4], inputs: [&[Self]; 4], out: &mut [Self]);
     /// See [`quantise`].
-    fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> bool;
-    /// See [`add_dequantised`].
-    fn add_dequantised(indices: &[Self::Index], step: Self, centroids: Centroids, out: &mut [Self]);
+    fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> Option<Tally>;
+    /// See [`refine`].
+    fn refine(values: &[Self], step: Self, layout: &Layout, indices: &mut [Self::Index], tally: &mut Tally);
+    /// See [`dequantise`].
+    fn dequantise(indices: &[Self::Index], step: Self, centroids: Centroids, out: &mut [Self]);
+    /// About how many bits `values` cost at a step, `inverse` being one over it: Σ log2(1 + (v · inverse)²), each by a straight
+    /// line between powers of two; only comparisons depend on it.
+    fn bits(values: &[Self], inverse: Self) -> f64;
+    /// Σ (a − b)², `b` clamped to `limits`. Sums of strips are taken in the working precision, so that the result is good to
+    /// about a millionth in f32.
+    fn squared_error(a: &[Self], b: &[Self], limits: [Self; 2]) -> f64;
     /// Σ a·b in f64, eight partial sums.
     fn dot(a: &[Self], b: &[Self]) -> f64;
 }
@@ -80,8 +90,45 @@ fn dot<R: Real>(a: &[R], b: &[R]) -> f64 {
     sums.iter().sum::<f64>() + tail
 }
 
+#[inline(always)]
+fn bits<R: Real>(values: &[R], inverse: R) -> f64 {
+    let one = R::from_f64(1.0);
+    // Bit patterns of f32 are, but for their bias, logarithms in units of 2^-23.
+    let pattern = |v: R| {
+        let scaled = v * inverse;
+        (((scaled * scaled + one).to_f64() as f32).to_bits() - 1f32.to_bits()) >> 7
+    };
+    // In strips, whose sums stay below 2^32.
+    values.chunks(256).map(|strip| f64::from(strip.iter().map(|&v| pattern(v)).sum::<u32>())).sum::<f64>() / 65536.0
+}
+
+#[inline(always)]
+fn squared_error<R: Real>(a: &[R], b: &[R], [low, high]: [R; 2]) -> f64 {
+    const LANES: usize = 16;
+    let mut total = 0.0;
+    for (a, b) in a.chunks(1024).zip(b.chunks(1024)) {
+        let mut sums = [R::default(); LANES];
+        let (pieces_a, rest_a) = a.as_chunks::<LANES>();
+        let (pieces_b, rest_b) = b.as_chunks::<LANES>();
+        let mut add = |a: &[R], b: &[R]| {
+            for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+                let b = if b < low { low } else { b };
+                let b = if b > high { high } else { b };
+                let error = a - b;
+                *sum += error * error;
+            }
+        };
+        for (a, b) in pieces_a.iter().zip(pieces_b) {
+            add(a, b);
+        }
+        add(rest_a, rest_b);
+        total += sums.iter().map(|v| v.to_f64()).sum::<f64>();
+    }
+    total
+}
+
 macro_rules! kernels {
-    ($float:ty, $int:ty, $axpy:ident, $axpy4:ident, $quantise:ident, $add:ident, $dot:ident) => {
+    ($float:ty, $int:ty, $axpy:ident, $axpy4:ident, $quantise:ident, $refine:ident, $dequantise:ident, $bits:ident, $squared_error:ident, $dot:ident) => {
         #[multiversion(targets("x86_64+avx2"))]
         fn $axpy(weight: $float, input: &[$float], out: &mut [$float]) {
             axpy(weight, input, out)
@@ -91,12 +138,24 @@ macro_rules! kernels {
             axpy4(weights, inputs, out)
         }
         #[multiversion(targets("x86_64+avx2"))]
-        fn $quantise(values: &[$float], step: $float, rounding: $float, indices: &mut [$int]) -> bool {
+        fn $quantise(values: &[$float], step: $float, rounding: $float, indices: &mut [$int]) -> Option<Tally> {
             quantise(values, step, rounding, indices)
         }
         #[multiversion(targets("x86_64+avx2"))]
-        fn $add(indices: &[$int], step: $float, centroids: Centroids, out: &mut [$float]) {
-            add_dequantised(indices, step, centroids, out)
+        fn $refine(values: &[$float], step: $float, layout: &Layout, indices: &mut [$int], tally: &mut Tally) {
+            refine(values, step, layout, indices, tally)
+        }
+        #[multiversion(targets("x86_64+avx2"))]
+        fn $dequantise(indices: &[$int], step: $float, centroids: Centroids, out: &mut [$float]) {
+            dequantise(indices, step, centroids, out)
+        }
+        #[multiversion(targets("x86_64+avx2"))]
+        fn $bits(values: &[$float], inverse: $float) -> f64 {
+            bits(values, inverse)
+        }
+        #[multiversion(targets("x86_64+avx2"))]
+        fn $squared_error(a: &[$float], b: &[$float], limits: [$float; 2]) -> f64 {
+            squared_error(a, b, limits)
         }
         #[multiversion(targets("x86_64+avx2"))]
         fn $dot(a: &[$float], b: &[$float]) -> f64 {
@@ -109,11 +168,20 @@ macro_rules! kernels {
             fn axpy4(weights: [Self; 4], inputs: [&[Self]; 4], out: &mut [Self]) {
                 $axpy4(weights, inputs, out)
             }
-            fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> bool {
+            fn quantise(values: &[Self], step: Self, rounding: Self, indices: &mut [Self::Index]) -> Option<Tally> {
                 $quantise(values, step, rounding, indices)
             }
-            fn add_dequantised(indices: &[Self::Index], step: Self, centroids: Centroids, out: &mut [Self]) {
-                $add(indices, step, centroids, out)
+            fn refine(values: &[Self], step: Self, layout: &Layout, indices: &mut [Self::Index], tally: &mut Tally) {
+                $refine(values, step, layout, indices, tally)
+            }
+            fn dequantise(indices: &[Self::Index], step: Self, centroids: Centroids, out: &mut [Self]) {
+                $dequantise(indices, step, centroids, out)
+            }
+            fn bits(values: &[Self], inverse: Self) -> f64 {
+                $bits(values, inverse)
+            }
+            fn squared_error(a: &[Self], b: &[Self], limits: [Self; 2]) -> f64 {
+                $squared_error(a, b, limits)
             }
             fn dot(a: &[Self], b: &[Self]) -> f64 {
                 $dot(a, b)
@@ -121,5 +189,5 @@ macro_rules! kernels {
         }
     };
 }
-kernels!(f32, i32, axpy_f32, axpy4_f32, quantise_f32, add_dequantised_f32, dot_f32);
-kernels!(f64, i64, axpy_f64, axpy4_f64, quantise_f64, add_dequantised_f64, dot_f64);
+kernels!(f32, i32, axpy_f32, axpy4_f32, quantise_f32, refine_f32, dequantise_f32, bits_f32, squared_error_f32, dot_f32);
+kernels!(f64, i64, axpy_f64, axpy4_f64, quantise_f64, refine_f64, dequantise_f64, bits_f64, squared_error_f64, dot_f64);

@@ -47,7 +47,7 @@ pub(crate) struct Layout {
     pub(crate) w: usize,
     pub(crate) levels: usize,
     pub(crate) bands: Vec<Band>,
-    /// Elements of one magnitude plane and of one plane of flags.
+    /// Elements of one magnitude plane (a block can be read from any place of it) and of one plane of flags.
     pub(crate) mag_len: usize,
     pub(crate) flag_len: usize,
 }
@@ -65,6 +65,7 @@ impl Layout {
             layout.push(level, Orient::LowHigh, low_h, 0, high_h, low_w);
             layout.push(level, Orient::HighHigh, low_h, low_w, high_h, high_w);
         }
+        layout.mag_len += BLOCK;
         layout
     }
 
@@ -72,6 +73,7 @@ impl Layout {
     pub(crate) fn flat(h: usize, w: usize) -> Self {
         let mut layout = Self { h, w, levels: 0, bands: Vec::new(), mag_len: 0, flag_len: 0 };
         layout.push(0, Orient::LowLow, 0, 0, h, w);
+        layout.mag_len += BLOCK;
         layout
     }
 

@@ -7,4 +7,6 @@ pub(crate) mod layout;
 pub(crate) mod priors;
 pub(crate) mod quantise;
 pub(crate) mod real;
+pub(crate) mod refine;
+pub(crate) mod spectrum;
 pub(crate) mod wavelet;

@@ -31,7 +31,7 @@ fn read(model: &mut ContextModel, bytes: &[u8]) {
         used += 3;
     }
     let mut weights = bytes[used..].chunks_exact(4);
-    for slot in model.mixers().into_iter().flat_map(|mixer| mixer.weights_mut()).flatten() {
+    for slot in model.mixers().into_iter().flat_map(|mixer| mixer.weights_mut()) {
         let Some(entry) = weights.next() else { return };
         *slot = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
     }
@@ -66,11 +66,8 @@ pub(crate) mod training {
                 slot.1 += weight;
                 slot.2 += f64::from(u8::from(weight > 0.0));
             }
-            let weights: Vec<_> = model
-                .mixers()
-                .into_iter()
-                .flat_map(|m| m.weights_mut().iter().flatten().copied().collect::<Vec<_>>())
-                .collect();
+            let weights: Vec<_> =
+                model.mixers().into_iter().flat_map(|m| m.weights_mut().map(|w| *w).collect::<Vec<_>>()).collect();
             self.weights.resize(weights.len(), 0.0);
             for (slot, weight) in self.weights.iter_mut().zip(weights) {
                 *slot += f64::from(weight);

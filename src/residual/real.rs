@@ -27,8 +27,9 @@ pub(crate) trait Real:
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
-    /// Truncates towards zero; saturates.
-    fn to_index(self) -> Self::Index;
+    /// The largest whole number that is not above a value in 0..=[`Index::LIMIT`], as both types. Without the processor's
+    /// conversion, whose edge cases keep loops from being vectorised.
+    fn floor(self) -> (Self::Index, Self);
     fn from_index(index: Self::Index) -> Self;
 }
 
@@ -38,6 +39,7 @@ pub(crate) trait Index: Copy + Debug + Default + PartialEq + Send + Sync + 'stat
     const LIMIT: u64;
     fn from_i64(value: i64) -> Self;
     fn to_i64(self) -> i64;
+    fn negative(self) -> Self;
 }
 
 macro_rules! real {
@@ -57,8 +59,15 @@ macro_rules! real {
                 <$float>::abs(self)
             }
             #[inline(always)]
-            fn to_index(self) -> $int {
-                self as $int
+            fn floor(self) -> ($int, Self) {
+                // The mantissa of 2^DIGITS plus a number is that number, rounded.
+                const DIGITS: u32 = <$float>::MANTISSA_DIGITS - 1;
+                let unit = (1u64 << DIGITS) as $float;
+                let shifted = self + unit;
+                let rounded = shifted - unit;
+                let above = rounded > self;
+                let index = (shifted.to_bits() & ((1 << DIGITS) - 1)) as $int;
+                (index - <$int>::from(above), rounded - if above { 1.0 } else { 0.0 })
             }
             #[inline(always)]
             fn from_index(index: $int) -> Self {
@@ -74,6 +83,10 @@ macro_rules! real {
             #[inline(always)]
             fn to_i64(self) -> i64 {
                 i64::from(self)
+            }
+            #[inline(always)]
+            fn negative(self) -> Self {
+                -self
             }
         }
     };

@@ -16,6 +16,8 @@ const KAPPA: f64 = 1.149_604_398_860_241;
 
 /// The most levels that a frame is split into.
 pub(crate) const MAX_LEVELS: usize = 6;
+/// Rows of scratch beside half a frame.
+const LINES: usize = 8;
 /// A frame is not split further where its shorter side would fall below this.
 const MIN_SIDE: usize = 4;
 
@@ -46,16 +48,16 @@ pub(crate) fn low_size(n: usize, level: usize) -> usize {
 
 /// Analyses `frame [h][w]` in place into the usual corner layout: low-pass in the top left, `levels` times.
 pub(crate) fn forward<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usize, scratch: &mut Vec<T>) {
-    scratch.resize(h * w + 2 * w.max(h) + 8, T::default());
+    scratch.resize(h.div_ceil(2) * w + LINES * w, T::default());
     for level in 0..levels {
         T::analyse(frame, w, low_size(h, level), low_size(w, level), scratch);
     }
 }
 
-/// The inverse of [`forward`], down to the low-pass corner after `stop` splits (0: the frame itself).
-pub(crate) fn inverse<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usize, stop: usize, scratch: &mut Vec<T>) {
-    scratch.resize(h * w + 2 * w.max(h) + 8, T::default());
-    for level in (stop..levels).rev() {
+/// The inverse of [`forward`].
+pub(crate) fn inverse<T: Wave>(frame: &mut [T], h: usize, w: usize, levels: usize, scratch: &mut Vec<T>) {
+    scratch.resize(h.div_ceil(2) * w + LINES * w, T::default());
+    for level in (0..levels).rev() {
         T::synthesise(frame, w, low_size(h, level), low_size(w, level), scratch);
     }
 }
@@ -117,126 +119,217 @@ fn lift_low<T: Real>(low: &mut [T], high: &[T], c: T) {
 }
 
 #[inline(always)]
-fn add_rows<T: Real>(target: &mut [T], a: &[T], b: &[T], c: T) {
-    for ((t, &a), &b) in target.iter_mut().zip(a).zip(b) {
-        *t += c * (a + b);
-    }
-}
-
-/// One vertical lifting step on rows of `w` values: low rows first, high rows after them.
-#[inline(always)]
-fn lift_rows<T: Real>(rows: &mut [T], h: usize, w: usize, c: T, update_high: bool) {
-    let n_low = h.div_ceil(2);
-    let n_high = h - n_low;
-    let (low, high) = rows[..h * w].split_at_mut(n_low * w);
-    if update_high {
-        for i in 0..n_high {
-            let next = if i + 1 < n_low { i + 1 } else { i };
-            add_rows(&mut high[i * w..][..w], &low[i * w..][..w], &low[next * w..][..w], c);
-        }
-    } else {
-        for i in 0..n_low {
-            let before = if i > 0 { i - 1 } else { 0 };
-            let after = if i < n_high { i } else { n_high - 1 };
-            add_rows(&mut low[i * w..][..w], &high[before * w..][..w], &high[after * w..][..w], c);
-        }
-    }
-}
-
-#[inline(always)]
 fn scale<T: Real>(values: &mut [T], factor: T) {
     for v in values {
         *v = *v * factor;
     }
 }
 
+/// Splits a row of more than one value into its low-pass half and, after it, its high-pass half.
+#[inline(always)]
+fn analyse_row<T: Real>(source: &[T], out: &mut [T]) {
+    let [alpha, beta, gamma, delta] = [ALPHA, BETA, GAMMA, DELTA].map(T::from_f64);
+    let w = source.len();
+    if w == 1 {
+        out[0] = source[0];
+        return;
+    }
+    let half = w.div_ceil(2);
+    let (low, high) = out.split_at_mut(half);
+    for ((pair, s), d) in source.chunks_exact(2).zip(low.iter_mut()).zip(high.iter_mut()) {
+        *s = pair[0];
+        *d = pair[1];
+    }
+    if w % 2 == 1 {
+        low[half - 1] = source[w - 1];
+    }
+    lift_high(high, low, alpha);
+    lift_low(low, high, beta);
+    lift_high(high, low, gamma);
+    lift_low(low, high, delta);
+    scale(low, T::from_f64(KAPPA));
+    scale(high, T::from_f64(1.0 / KAPPA));
+}
+
+/// The inverse of [`analyse_row`]; `line` is overwritten.
+#[inline(always)]
+fn synthesise_row<T: Real>(line: &mut [T], out: &mut [T]) {
+    let [alpha, beta, gamma, delta] = [-ALPHA, -BETA, -GAMMA, -DELTA].map(T::from_f64);
+    let w = out.len();
+    if w == 1 {
+        out[0] = line[0];
+        return;
+    }
+    let half = w.div_ceil(2);
+    let (low, high) = line.split_at_mut(half);
+    scale(low, T::from_f64(1.0 / KAPPA));
+    scale(high, T::from_f64(KAPPA));
+    lift_low(low, high, delta);
+    lift_high(high, low, gamma);
+    lift_low(low, high, beta);
+    lift_high(high, low, alpha);
+    for ((pair, &s), &d) in out.chunks_exact_mut(2).zip(low.iter()).zip(high.iter()) {
+        pair[0] = s;
+        pair[1] = d;
+    }
+    if w % 2 == 1 {
+        out[w - 1] = low[half - 1];
+    }
+}
+
+/// `out = target + c (a + b)`: one lifting step on a whole row.
+#[inline(always)]
+fn lift_row<T: Real>(out: &mut [T], target: &[T], a: &[T], b: &[T], c: T) {
+    let n = out.len();
+    let (target, a, b) = (&target[..n], &a[..n], &b[..n]);
+    for i in 0..n {
+        out[i] = target[i] + c * (a[i] + b[i]);
+    }
+}
+
+/// `N` rows of `w` values, to be worked in.
+fn lines<T, const N: usize>(buffer: &mut [T], w: usize) -> [&mut [T]; N] {
+    let mut lines = buffer.chunks_exact_mut(w);
+    std::array::from_fn(|_| lines.next().expect("the scratch has room for all lines"))
+}
+
+/// One level. The vertical lifting steps follow each other down the frame, each a row or two behind the one before, so that
+/// all of them find their rows in the nearest cache.
 #[inline(always)]
 fn analyse_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, scratch: &mut [T]) {
     let [alpha, beta, gamma, delta, kappa] = [ALPHA, BETA, GAMMA, DELTA, KAPPA].map(T::from_f64);
     let inverse_kappa = T::from_f64(1.0 / KAPPA);
-    let (rows, line) = scratch.split_at_mut(h * w);
     let n_low = h.div_ceil(2);
-    // Rows: each into its low and its high half, moved to where the vertical step wants it (even rows first).
-    let half = w.div_ceil(2);
-    let line = &mut line[..w];
-    for y in 0..h {
-        let source = &mut frame[y * stride..][..w];
-        if w > 1 {
-            let (low, high) = line.split_at_mut(half);
-            for ((pair, s), d) in source.chunks_exact(2).zip(low.iter_mut()).zip(high.iter_mut()) {
-                *s = pair[0];
-                *d = pair[1];
+    let n_high = h - n_low;
+    // The high rows' places still hold rows to be read.
+    let (highs, buffer) = scratch.split_at_mut(n_high * w);
+    let [mut even, mut odd, mut next, mut d1, mut s1, mut s1_now] = lines::<T, 6>(buffer, w);
+    if h == 1 {
+        analyse_row(&frame[..w], even);
+        frame[..w].copy_from_slice(even);
+        return;
+    }
+    analyse_row(&frame[..w], even);
+    for i in 0..n_low {
+        // d1[i] in `odd`, s1[i] in `s1_now`; d1[i − 1] and s1[i − 1] in `d1` and `s1`.
+        if i < n_high {
+            analyse_row(&frame[(2 * i + 1) * stride..][..w], odd);
+            let last = 2 * i + 2 >= h;
+            if !last {
+                analyse_row(&frame[(2 * i + 2) * stride..][..w], next);
             }
-            if w % 2 == 1 {
-                low[half - 1] = source[w - 1];
+            let after: &[T] = if last { &*even } else { &*next };
+            for ((d, &a), &b) in odd.iter_mut().zip(even.iter()).zip(after) {
+                *d += alpha * (a + b);
             }
-            lift_high(high, low, alpha);
-            lift_low(low, high, beta);
-            lift_high(high, low, gamma);
-            lift_low(low, high, delta);
-            scale(low, kappa);
-            scale(high, inverse_kappa);
+            lift_row(s1_now, even, if i == 0 { &*odd } else { &*d1 }, odd, beta);
         } else {
-            line[0] = source[0];
+            lift_row(s1_now, even, d1, d1, beta);
         }
-        let target = if y % 2 == 0 { y / 2 } else { n_low + y / 2 };
-        rows[target * w..][..w].copy_from_slice(line);
+        if i > 0 {
+            finish_low(frame, highs, stride, w, i - 1, [d1, s1, s1_now], [gamma, delta, kappa]);
+        }
+        if i < n_high {
+            std::mem::swap(&mut d1, &mut odd);
+        }
+        std::mem::swap(&mut s1, &mut s1_now);
+        std::mem::swap(&mut even, &mut next);
     }
-    if h > 1 {
-        lift_rows(rows, h, w, alpha, true);
-        lift_rows(rows, h, w, beta, false);
-        lift_rows(rows, h, w, gamma, true);
-        lift_rows(rows, h, w, delta, false);
-        scale(&mut rows[..n_low * w], kappa);
-        scale(&mut rows[n_low * w..], inverse_kappa);
+    if n_low == n_high {
+        finish_low(frame, highs, stride, w, n_low - 1, [d1, s1, s1], [gamma, delta, kappa]);
+    } else {
+        let before = &highs[(n_high - 1) * w..][..w];
+        let out = &mut frame[(n_low - 1) * stride..][..w];
+        lift_row(out, s1, before, before, delta);
+        scale(out, kappa);
     }
-    for y in 0..h {
-        frame[y * stride..][..w].copy_from_slice(&rows[y * w..][..w]);
+    for (i, row) in highs.chunks_exact(w).enumerate() {
+        let out = &mut frame[(n_low + i) * stride..][..w];
+        for (o, &v) in out.iter_mut().zip(row) {
+            *o = v * inverse_kappa;
+        }
     }
 }
 
+/// The last two vertical steps for row pair `i`: d2[i], not yet scaled, to `highs`, and s2[i] to the frame.
+#[inline(always)]
+fn finish_low<T: Real>(
+    frame: &mut [T],
+    highs: &mut [T],
+    stride: usize,
+    w: usize,
+    i: usize,
+    [d1, s1, s1_next]: [&[T]; 3],
+    [gamma, delta, kappa]: [T; 3],
+) {
+    let (done, rest) = highs.split_at_mut(i * w);
+    let d2 = &mut rest[..w];
+    lift_row(d2, d1, s1, s1_next, gamma);
+    let before: &[T] = if i == 0 { d2 } else { &done[(i - 1) * w..][..w] };
+    let out = &mut frame[i * stride..][..w];
+    for x in 0..w {
+        out[x] = (s1[x] + delta * (before[x] + d2[x])) * kappa;
+    }
+}
+
+/// One level back; see [`analyse_level`].
 #[inline(always)]
 fn synthesise_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, scratch: &mut [T]) {
     let [alpha, beta, gamma, delta] = [-ALPHA, -BETA, -GAMMA, -DELTA].map(T::from_f64);
     let kappa = T::from_f64(KAPPA);
     let inverse_kappa = T::from_f64(1.0 / KAPPA);
-    let (rows, line) = scratch.split_at_mut(h * w);
     let n_low = h.div_ceil(2);
-    for y in 0..h {
-        rows[y * w..][..w].copy_from_slice(&frame[y * stride..][..w]);
+    let n_high = h - n_low;
+    // The low rows' places are written before they are all read.
+    let (lows, buffer) = scratch.split_at_mut(n_low * w);
+    for (i, row) in lows.chunks_exact_mut(w).enumerate() {
+        row.copy_from_slice(&frame[i * stride..][..w]);
     }
-    if h > 1 {
-        scale(&mut rows[..n_low * w], inverse_kappa);
-        scale(&mut rows[n_low * w..], kappa);
-        lift_rows(rows, h, w, delta, false);
-        lift_rows(rows, h, w, gamma, true);
-        lift_rows(rows, h, w, beta, false);
-        lift_rows(rows, h, w, alpha, true);
+    let [mut d2, mut d2_now, mut s1, mut s1_now, mut d1, mut d1_now, mut even, mut even_now] = lines::<T, 8>(buffer, w);
+    if h == 1 {
+        synthesise_row(lows, &mut frame[..w]);
+        return;
     }
-    let half = w.div_ceil(2);
-    let line = &mut line[..w];
-    for y in 0..h {
-        let from = if y % 2 == 0 { y / 2 } else { n_low + y / 2 };
-        line.copy_from_slice(&rows[from * w..][..w]);
-        let target = &mut frame[y * stride..][..w];
-        if w > 1 {
-            let (low, high) = line.split_at_mut(half);
-            scale(low, inverse_kappa);
-            scale(high, kappa);
-            lift_low(low, high, delta);
-            lift_high(high, low, gamma);
-            lift_low(low, high, beta);
-            lift_high(high, low, alpha);
-            for ((pair, &s), &d) in target.chunks_exact_mut(2).zip(low.iter()).zip(high.iter()) {
-                pair[0] = s;
-                pair[1] = d;
+    // In turn i: s1[i], then d1[i − 1], the even row i − 1, and the odd row i − 2.
+    for i in 0..n_low + 2 {
+        if i < n_low {
+            let s2 = &mut lows[i * w..][..w];
+            scale(s2, inverse_kappa);
+            if i < n_high {
+                for (d, &v) in d2_now.iter_mut().zip(&frame[(n_low + i) * stride..][..w]) {
+                    *d = v * kappa;
+                }
+                lift_row(s1_now, s2, if i == 0 { &*d2_now } else { &*d2 }, d2_now, delta);
+            } else {
+                lift_row(s1_now, s2, d2, d2, delta);
             }
-            if w % 2 == 1 {
-                target[w - 1] = low[half - 1];
-            }
-        } else {
-            target[0] = line[0];
         }
+        if i > 0 && i - 1 < n_high {
+            lift_row(d1_now, d2, s1, if i < n_low { &*s1_now } else { &*s1 }, gamma);
+        }
+        if i > 0 && i - 1 < n_low {
+            let (before, after): (&[T], &[T]) = match (i > 1, i - 1 < n_high) {
+                (true, true) => (&*d1, &*d1_now),
+                (true, false) => (&*d1, &*d1),
+                (false, _) => (&*d1_now, &*d1_now),
+            };
+            lift_row(even_now, s1, before, after, beta);
+        }
+        if i > 1 && i - 2 < n_high {
+            let row = &mut frame[(2 * (i - 2) + 1) * stride..][..w];
+            let after: &[T] = if i - 1 < n_low { &*even_now } else { &*even };
+            for ((d, &a), &b) in d1.iter_mut().zip(even.iter()).zip(after) {
+                *d += alpha * (a + b);
+            }
+            synthesise_row(d1, row);
+        }
+        if i > 1 && i - 2 < n_low {
+            synthesise_row(even, &mut frame[2 * (i - 2) * stride..][..w]);
+        }
+        std::mem::swap(&mut d2, &mut d2_now);
+        std::mem::swap(&mut s1, &mut s1_now);
+        std::mem::swap(&mut d1, &mut d1_now);
+        std::mem::swap(&mut even, &mut even_now);
     }
 }
 
@@ -263,7 +356,7 @@ mod tests {
             let mut scratch = Vec::new();
             let n = levels(h, w);
             forward(&mut frame, h, w, n, &mut scratch);
-            inverse(&mut frame, h, w, n, 0, &mut scratch);
+            inverse(&mut frame, h, w, n, &mut scratch);
             for (a, b) in original.iter().zip(&frame) {
                 prop_assert!((a - b).abs() < 1e-12);
             }

@@ -68,6 +68,11 @@ fn parts_of_a_field() {
 }
 
 #[test]
+fn windows_of_time_steps() {
+    run("steps.c");
+}
+
+#[test]
 fn errors() {
     run("errors.c");
 }
@@ -115,7 +120,7 @@ fn for_c(header: &str) -> String {
 
 #[test]
 fn header_is_current() {
-    header("cbindgen.toml", &["types.rs", "calls.rs"], "fieldpress.h");
+    header("cbindgen.toml", &["types.rs", "calls.rs", "steps.rs"], "fieldpress.h");
     header(
         "src/ffi/archive/cbindgen.toml",
         &["archive/types.rs", "archive/writer.rs", "archive/reader.rs"],

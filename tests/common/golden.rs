@@ -89,6 +89,14 @@ fn moving(dims: &[usize]) -> Vec<f64> {
     })
 }
 
+/// A pattern that slides and changes slowly.
+fn sliding(dims: &[usize]) -> Vec<f64> {
+    field(dims, |_, t, y, x| {
+        let (t, y, x) = (12 * t as i64, 70 * y as i64, 70 * x as i64);
+        flow(11, t, y + t, x + t / 2) as f64 / 4096.0
+    })
+}
+
 /// A few patterns whose amplitudes jump from frame to frame: what the PCA basis is for.
 fn jumping(dims: &[usize]) -> Vec<f64> {
     field(dims, |_, t, y, x| {
@@ -179,7 +187,7 @@ pub fn cases() -> Vec<Case> {
         "previous",
         &["plain", "cosine", "single"],
     );
-    let dims: &[usize] = &[24, 40, 48];
+    let dims: &[usize] = &[24, 56, 64];
     add(
         "basis-rel-f32",
         dims,
@@ -265,24 +273,20 @@ pub fn cases() -> Vec<Case> {
         &["corrections"],
     );
     let dims: &[usize] = &[35, 24, 32];
-    let sliding = field(dims, |_, t, y, x| {
-        let (t, y, x) = (12 * t as i64, 70 * y as i64, 70 * x as i64);
-        flow(11, t, y + t, x + t / 2) as f64 / 4096.0
-    });
     add(
         "hierarchical-nrmse-f32",
         dims,
-        narrow(sliding),
+        narrow(sliding(dims)),
         Bound::Nrmse(4e-4),
         options(Normal),
         "hierarchical",
         &["mixing", "single"],
     );
-    let dims: &[usize] = &[9, 20, 28];
+    let dims: &[usize] = &[17, 20, 28];
     add(
         "hierarchical-psnr-f64",
         dims,
-        Data::F64(moving(dims)),
+        Data::F64(sliding(dims)),
         Bound::Psnr(110.0),
         options(High),
         "hierarchical",

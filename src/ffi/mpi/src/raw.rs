@@ -124,18 +124,23 @@ impl Comm {
     }
 
     pub(crate) fn all_max(&self, values: &mut [u64]) -> Result<()> {
-        let sent = values.to_vec();
+        // As signed numbers in the same order: MPICH 4.0 compares unsigned ones as if they were signed.
+        const SIGN: u64 = 1 << 63;
+        let sent: Vec<i64> = values.iter().map(|&value| (value ^ SIGN) as i64).collect();
+        let mut largest = vec![0i64; sent.len()];
         // SAFETY: both have as many elements as are said, of the type that is said.
         collective("MPI_Allreduce", unsafe {
             ffi::MPI_Allreduce(
                 address(&sent),
-                address_mut(values, &mut 0),
-                count(values.len())?,
-                ffi::RSMPI_UINT64_T,
+                address_mut(&mut largest, &mut 0),
+                count(sent.len())?,
+                ffi::RSMPI_INT64_T,
                 ffi::RSMPI_MAX,
                 self.raw,
             )
-        })
+        })?;
+        values.iter_mut().zip(largest).for_each(|(value, largest)| *value = largest as u64 ^ SIGN);
+        Ok(())
     }
 
     pub(crate) fn all_sum(&self, values: &mut [f64]) -> Result<()> {

@@ -1,0 +1,75 @@
+# Builds the Rust parts by cargo, at every build of the target fieldpress_cargo: cargo knows best what is out of date.
+
+find_program(FIELDPRESS_CARGO cargo HINTS "$ENV{HOME}/.cargo/bin" REQUIRED)
+if(DEFINED ENV{CARGO_TARGET_DIR})
+  set(default_target_dir "$ENV{CARGO_TARGET_DIR}")
+else()
+  set(default_target_dir "${CMAKE_CURRENT_SOURCE_DIR}/target")
+endif()
+set(FIELDPRESS_CARGO_TARGET_DIR "${default_target_dir}" CACHE PATH "Cargo's target directory")
+set(FIELDPRESS_CARGO_ARGS "" CACHE STRING "Further arguments of cargo build, for example --offline")
+
+set(features "")
+set(packages -p fieldpress)
+set(products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
+  "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so")
+if(FIELDPRESS_MODEL)
+  list(APPEND features fieldpress/onnx)
+endif()
+if(FIELDPRESS_TOOL)
+  list(APPEND features fieldpress/cli)
+  list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress")
+endif()
+if(FIELDPRESS_HAVE_ADIOS2)
+  list(APPEND packages -p fieldpress-adios2)
+  list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_adios2.a")
+endif()
+list(JOIN features "," features)
+
+add_custom_target(fieldpress_cargo ALL
+  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}"
+    "${FIELDPRESS_CARGO}" build --release --locked ${packages} --no-default-features --features "${features}"
+    ${FIELDPRESS_CARGO_ARGS}
+  # The shared library under the names that programs record and linkers look for.
+  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so"
+    "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+  COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION}"
+    "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION_MAJOR}"
+  COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION_MAJOR}"
+    "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so"
+  BYPRODUCTS ${products} "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+  WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
+  COMMENT "Building fieldpress by cargo"
+  USES_TERMINAL VERBATIM)
+file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/lib")
+
+find_package(Threads REQUIRED)
+# What Rust's standard library needs of the system.
+set(FIELDPRESS_SYSTEM_LIBRARIES Threads::Threads ${CMAKE_DL_LIBS} m gcc_s)
+
+add_library(fieldpress_static STATIC IMPORTED GLOBAL)
+add_library(fieldpress::fieldpress ALIAS fieldpress_static)
+set_target_properties(fieldpress_static PROPERTIES
+  IMPORTED_LOCATION "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
+  INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include"
+  INTERFACE_LINK_LIBRARIES "${FIELDPRESS_SYSTEM_LIBRARIES}")
+add_dependencies(fieldpress_static fieldpress_cargo)
+
+add_library(fieldpress_shared SHARED IMPORTED GLOBAL)
+add_library(fieldpress::shared ALIAS fieldpress_shared)
+set_target_properties(fieldpress_shared PROPERTIES
+  IMPORTED_LOCATION "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+  IMPORTED_SONAME "libfieldpress.so.${PROJECT_VERSION_MAJOR}"
+  INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include")
+add_dependencies(fieldpress_shared fieldpress_cargo)
+
+if(FIELDPRESS_HAVE_ADIOS2)
+  add_library(fieldpress_adios2_rust STATIC IMPORTED)
+  set_target_properties(fieldpress_adios2_rust PROPERTIES
+    IMPORTED_LOCATION "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_adios2.a"
+    INTERFACE_INCLUDE_DIRECTORIES "${FIELDPRESS_CARGO_TARGET_DIR}/cxxbridge"
+    INTERFACE_LINK_LIBRARIES "${FIELDPRESS_SYSTEM_LIBRARIES}")
+  add_dependencies(fieldpress_adios2_rust fieldpress_cargo)
+  # cxx writes its headers there as part of cargo's build.
+  file(MAKE_DIRECTORY "${FIELDPRESS_CARGO_TARGET_DIR}/cxxbridge")
+endif()

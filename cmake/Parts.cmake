@@ -1,0 +1,47 @@
+# Decides which of the parts that depend on something are built: sets FIELDPRESS_HAVE_FORTRAN, _ADIOS2 and _HDF5.
+
+# The result for a part: found, or a reason why not, which is an error where the part was asked for.
+function(fieldpress_part part found reason)
+  string(TOUPPER "${FIELDPRESS_${part}}" wanted)
+  if(NOT wanted MATCHES "^(ON|OFF|AUTO|TRUE|FALSE|1|0|YES|NO)$")
+    message(FATAL_ERROR "FIELDPRESS_${part} is '${FIELDPRESS_${part}}'; expected ON, OFF or AUTO")
+  endif()
+  set(have FALSE)
+  if(found)
+    set(have TRUE)
+  elseif(wanted STREQUAL "AUTO")
+    message(STATUS "fieldpress: without ${part}: ${reason}")
+  elseif(wanted)
+    message(FATAL_ERROR "FIELDPRESS_${part} is ON, but ${reason}")
+  endif()
+  set(FIELDPRESS_HAVE_${part} ${have} PARENT_SCOPE)
+endfunction()
+
+set(found FALSE)
+if(FIELDPRESS_FORTRAN)
+  check_language(Fortran)
+  if(CMAKE_Fortran_COMPILER)
+    enable_language(Fortran)
+    set(found TRUE)
+  endif()
+endif()
+fieldpress_part(FORTRAN "${found}" "no Fortran compiler was found")
+
+set(found FALSE)
+if(FIELDPRESS_ADIOS2)
+  find_package(adios2 2.12 CONFIG QUIET COMPONENTS CXX)
+  set(found ${adios2_FOUND})
+  if(found AND EXISTS "${adios2_DIR}/../../../adios2.libs")
+    # The Python wheel's libraries find theirs at run time only.
+    target_link_options(adios2::cxx INTERFACE LINKER:--allow-shlib-undefined)
+  endif()
+endif()
+fieldpress_part(ADIOS2 "${found}"
+  "ADIOS2 2.12 or later was not found; set adios2_DIR to the folder of its adios2-config.cmake")
+
+set(found FALSE)
+if(FIELDPRESS_HDF5)
+  find_package(HDF5 QUIET COMPONENTS C)
+  set(found ${HDF5_FOUND})
+endif()
+fieldpress_part(HDF5 "${found}" "HDF5 was not found; set HDF5_ROOT to its prefix")

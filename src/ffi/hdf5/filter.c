@@ -1,0 +1,298 @@
+/* fieldpress as a filter plugin of HDF5 (1.8.11 and later, dynamically loaded). A chunk is a field, and what reaches the
+ * file is its stream, byte for byte what the C ABI makes of the same values. docs/hosts.md describes the parameters.
+ *
+ * The plugin is linked with no HDF5 library: it must use the one that loaded it, of which a process may hold several (a
+ * Python wheel has its own). The few functions that it needs are looked up in the library that calls set_local. */
+
+#define _GNU_SOURCE
+#include <fieldpress.h>
+
+#include <H5PLextern.h>
+#include <hdf5.h>
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* In HDF5's range for testing, 256 to 511, until an id is registered. */
+#define FILTER_ID 413
+
+/* Parameters of a dataset: as the user gives them, then what set_local adds for each chunk. */
+enum { KIND, VALUE_LOW, VALUE_HIGH, EFFORT, USER_PARAMETERS, DTYPE = USER_PARAMETERS, NDIM, DIMS };
+#define MAX_PARAMETERS (DIMS + FIELDPRESS_MAX_DIMS)
+
+/* The calls of the HDF5 library that loaded this plugin. */
+struct library {
+  htri_t (*get_filter_by_id)(hid_t, H5Z_filter_t, unsigned *, size_t *, unsigned *, size_t, char *, unsigned *);
+  herr_t (*modify_filter)(hid_t, H5Z_filter_t, unsigned, size_t, const unsigned *);
+  int (*get_chunk)(hid_t, int, hsize_t *);
+  H5T_class_t (*get_class)(hid_t);
+  size_t (*get_size)(hid_t);
+  H5T_order_t (*get_order)(hid_t);
+  int (*get_filter_count)(hid_t);
+  H5Z_filter_t (*get_filter)(hid_t, unsigned, unsigned *, size_t *, unsigned *, size_t, char *, unsigned *);
+  herr_t (*push)(hid_t, const char *, const char *, unsigned, hid_t, hid_t, hid_t, const char *, ...);
+  hid_t *error_class, *error_major, *error_minor;
+};
+
+static void *find(void *handle, const char *name) { return dlsym(handle != NULL ? handle : RTLD_DEFAULT, name); }
+
+/* Looks up the library that holds an address; 0 where it lacks a call. POSIX has dlsym return functions as void *. */
+static int open_library(const void *address, struct library *library)
+{
+  Dl_info info;
+  void *handle = NULL;
+  if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
+    handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  if (handle != NULL && dlsym(handle, "H5Pget_filter_by_id2") == NULL) {
+    dlclose(handle);
+    handle = NULL;
+  }
+  *(void **)&library->get_filter_by_id = find(handle, "H5Pget_filter_by_id2");
+  *(void **)&library->modify_filter = find(handle, "H5Pmodify_filter");
+  *(void **)&library->get_chunk = find(handle, "H5Pget_chunk");
+  *(void **)&library->get_class = find(handle, "H5Tget_class");
+  *(void **)&library->get_size = find(handle, "H5Tget_size");
+  *(void **)&library->get_order = find(handle, "H5Tget_order");
+  *(void **)&library->get_filter_count = find(handle, "H5Pget_nfilters");
+  *(void **)&library->get_filter = find(handle, "H5Pget_filter2");
+  *(void **)&library->push = find(handle, "H5Epush2");
+  library->error_class = find(handle, "H5E_ERR_CLS_g");
+  library->error_major = find(handle, "H5E_PLINE_g");
+  library->error_minor = find(handle, "H5E_CANTFILTER_g");
+  if (handle != NULL)
+    dlclose(handle); /* it stays loaded: it is calling us */
+  return library->get_filter_by_id && library->modify_filter && library->get_chunk && library->get_class &&
+         library->get_size && library->get_order && library->get_filter_count && library->get_filter;
+}
+
+/* Puts a sentence on HDF5's error stack, where h5dump and h5py look for it. HDF5 2.0
+ * keeps what set_local says, and drops what a filter says while it runs. */
+static void complain(const struct library *library, const char *function, unsigned line, const char *what)
+{
+  enum { STACK = 0 /* H5E_DEFAULT */ };
+  if (!library->push || !library->error_class || !library->error_major || !library->error_minor)
+    return;
+  library->push(STACK, "fieldpress/filter.c", function, line, *library->error_class, *library->error_major,
+                *library->error_minor, "fieldpress: %s", what);
+}
+#define COMPLAIN(library, what) complain(library, __func__, __LINE__, what)
+
+static double bound_value(const unsigned *parameters)
+{
+  const uint64_t bits = (uint64_t)(uint32_t)parameters[VALUE_HIGH] << 32 | (uint32_t)parameters[VALUE_LOW];
+  double value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* One handle of each effort for the process, which is never destroyed: HDF5 does not say when it is done with a filter. */
+static const fieldpress_handle *handle_of(unsigned effort)
+{
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static fieldpress_handle *handles[3];
+  static const char *const options[3] = {"effort=0", "effort=1", "effort=2"};
+  pthread_mutex_lock(&lock);
+  if (handles[effort] == NULL)
+    fieldpress_create(options[effort], &handles[effort]);
+  const fieldpress_handle *handle = handles[effort];
+  pthread_mutex_unlock(&lock);
+  return handle;
+}
+
+
+/* Whether the dataset can have this filter: native-endian floats of 4 or 8 bytes, chunked. HDF5 leaves the filter out
+ * where it was asked for as optional, and fails otherwise. */
+static htri_t can_apply(hid_t creation, hid_t type, hid_t space)
+{
+  struct library library;
+  (void)creation;
+  (void)space;
+  if (!open_library(__builtin_return_address(0), &library))
+    return -1;
+  if (library.get_class(type) != H5T_FLOAT) {
+    COMPLAIN(&library, "the dataset's type is not supported; expected a float of 32 or 64 bits");
+    return 0;
+  }
+  const size_t size = library.get_size(type);
+  if (size != 4 && size != 8) {
+    COMPLAIN(&library, "the dataset's float is not supported; expected one of 32 or 64 bits");
+    return 0;
+  }
+  if (library.get_order(type) != H5T_ORDER_LE) {
+    COMPLAIN(&library, "the dataset is big-endian; expected a little-endian type");
+    return 0;
+  }
+  return 1;
+}
+
+static int is_supported(const struct library *library, hid_t type)
+{
+  const size_t size = library->get_size(type);
+  return library->get_class(type) == H5T_FLOAT && (size == 4 || size == 8) && library->get_order(type) == H5T_ORDER_LE;
+}
+
+/* Adds the chunk's type and sizes to the user's parameters, and refuses what compression would refuse later. HDF5 calls this
+ * even where can_apply has said no to an optional filter: without a type in the parameters, the filter declines each chunk,
+ * and HDF5 stores it as it is. */
+static herr_t set_local(hid_t creation, hid_t type, hid_t space)
+{
+  struct library library;
+  (void)space;
+  if (!open_library(__builtin_return_address(0), &library))
+    return -1;
+
+  unsigned parameters[MAX_PARAMETERS] = {0}, flags, config;
+  size_t count = MAX_PARAMETERS;
+  if (library.get_filter_by_id(creation, FILTER_ID, &flags, &count, parameters, 0, NULL, &config) < 0)
+    return -1;
+  if (count == 1 && parameters[KIND] == FIELDPRESS_BOUND_LOSSLESS)
+    count = VALUE_HIGH + 1;
+  if (count <= VALUE_HIGH) {
+    COMPLAIN(&library, "parameters are missing; expected: bound kind (1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2, "
+                       "6 lossless), low and high 32 bits of the bound as a double, and, optionally, effort (0, 1, 2)");
+    return -1;
+  }
+  if (count <= EFFORT)
+    parameters[EFFORT] = 1;
+  if (parameters[EFFORT] > 2) {
+    COMPLAIN(&library, "effort is not valid; expected 0, 1 or 2");
+    return -1;
+  }
+  if (library.get_filter_count(creation) < 1 ||
+      library.get_filter(creation, 0, NULL, NULL, NULL, 0, NULL, NULL) != FILTER_ID) {
+    COMPLAIN(&library, "another filter comes before this one, which needs the values as they are (shuffle does not help it)");
+    return -1;
+  }
+  const double value = bound_value(parameters);
+  if (parameters[KIND] < FIELDPRESS_BOUND_ABS || parameters[KIND] > FIELDPRESS_BOUND_LOSSLESS) {
+    COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2 or 6 lossless");
+    return -1;
+  }
+  if (parameters[KIND] != FIELDPRESS_BOUND_LOSSLESS && !(value > 0 && value <= 1.7976931348623157e308)) {
+    COMPLAIN(&library, "the bound's value is not valid; expected a finite number greater than 0, as the low and the high "
+                       "32 bits of a double");
+    return -1;
+  }
+
+  hsize_t chunk[H5S_MAX_RANK];
+  const int rank = library.get_chunk(creation, H5S_MAX_RANK, chunk);
+  if (rank < 1) {
+    COMPLAIN(&library, "the dataset has no chunks");
+    return -1;
+  }
+  /* Leading sizes are taken together where there are more than a field can have. */
+  const int leading = rank > FIELDPRESS_MAX_DIMS ? rank - FIELDPRESS_MAX_DIMS : 0;
+  if (is_supported(&library, type))
+    parameters[DTYPE] = library.get_size(type) == 4 ? FIELDPRESS_F32 : FIELDPRESS_F64;
+  parameters[NDIM] = (unsigned)(rank - leading);
+  hsize_t first = 1;
+  for (int axis = 0; axis < rank; axis++) {
+    first *= chunk[axis];
+    if (axis < leading)
+      continue;
+    if (first > UINT32_MAX) {
+      COMPLAIN(&library, "the chunk is too large");
+      return -1;
+    }
+    parameters[DIMS + axis - leading] = (unsigned)first;
+    first = 1;
+  }
+  return library.modify_filter(creation, FILTER_ID, flags, MAX_PARAMETERS, parameters);
+}
+
+static size_t compress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
+                             size_t *room, void **buffer)
+{
+  if (count < MAX_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
+      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2) {
+    COMPLAIN(library, "the dataset has a type that is not supported, or incomplete filter parameters");
+    return 0;
+  }
+  fieldpress_field field;
+  memset(&field, 0, sizeof field);
+  field.data = *buffer;
+  field.dtype = (int32_t)parameters[DTYPE];
+  field.ndim = parameters[NDIM];
+  size_t expected = field.dtype == FIELDPRESS_F32 ? 4 : 8;
+  for (unsigned axis = 0; axis < field.ndim; axis++)
+    expected *= field.dims[axis] = parameters[DIMS + axis];
+  if (expected != bytes) {
+    COMPLAIN(library, "the chunk's bytes are not those of its values");
+    return 0;
+  }
+  const fieldpress_handle *handle = handle_of(parameters[EFFORT]);
+  size_t stream_bytes;
+  if (handle == NULL || fieldpress_compress_bound(&field, &stream_bytes) != FIELDPRESS_OK) {
+    COMPLAIN(library, fieldpress_last_error());
+    return 0;
+  }
+  void *stream = malloc(stream_bytes);
+  if (stream == NULL) {
+    COMPLAIN(library, "out of memory");
+    return 0;
+  }
+  const size_t stream_room = stream_bytes;
+  if (fieldpress_compress(handle, &field, (int32_t)parameters[KIND], bound_value(parameters), stream, &stream_bytes,
+                          NULL) != FIELDPRESS_OK) {
+    COMPLAIN(library, fieldpress_last_error());
+    free(stream);
+    return 0;
+  }
+  free(*buffer);
+  *buffer = stream;
+  *room = stream_room;
+  return stream_bytes;
+}
+
+static size_t decompress_chunk(const struct library *library, size_t bytes, size_t *room, void **buffer)
+{
+  const fieldpress_handle *handle = handle_of(1);
+  fieldpress_info info;
+  memset(&info, 0, sizeof info);
+  info.size = sizeof info;
+  if (handle == NULL || fieldpress_inspect(*buffer, bytes, &info) != FIELDPRESS_OK) {
+    COMPLAIN(library, fieldpress_last_error());
+    return 0;
+  }
+  fieldpress_field field;
+  memset(&field, 0, sizeof field);
+  field.dtype = info.dtype;
+  field.ndim = info.ndim;
+  size_t size = info.dtype == FIELDPRESS_F32 ? 4 : 8;
+  for (unsigned axis = 0; axis < field.ndim; axis++)
+    size *= field.dims[axis] = info.dims[axis]; /* fieldpress_inspect has checked that they fit memory */
+  field.data = malloc(size);
+  if (field.data == NULL) {
+    COMPLAIN(library, "out of memory");
+    return 0;
+  }
+  if (fieldpress_decompress(handle, *buffer, bytes, NULL, &field, NULL) != FIELDPRESS_OK) {
+    COMPLAIN(library, fieldpress_last_error());
+    free(field.data);
+    return 0;
+  }
+  free(*buffer);
+  *buffer = field.data;
+  *room = size;
+  return size;
+}
+
+static size_t filter(unsigned flags, size_t count, const unsigned parameters[], size_t bytes, size_t *room, void **buffer)
+{
+  struct library library;
+  open_library(__builtin_return_address(0), &library); /* only for messages here */
+  if (flags & H5Z_FLAG_REVERSE)
+    return decompress_chunk(&library, bytes, room, buffer);
+  return compress_chunk(&library, count, parameters, bytes, room, buffer);
+}
+
+static const H5Z_class2_t filter_class = {
+  H5Z_CLASS_T_VERS, FILTER_ID, 1, 1, "fieldpress: error-bounded compression of simulation fields", can_apply, set_local,
+  filter,
+};
+
+H5PL_type_t H5PLget_plugin_type(void) { return H5PL_TYPE_FILTER; }
+const void *H5PLget_plugin_info(void) { return &filter_class; }

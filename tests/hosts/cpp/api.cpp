@@ -1,0 +1,156 @@
+// The C++ header: what its types promise, every error as an exception, views with strides, moves, windows of time steps.
+
+#include <fieldpress.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+namespace fp = fieldpress;
+
+#define CHECK(condition)                                                                                               \
+  do                                                                                                                   \
+  {                                                                                                                    \
+    if (!(condition))                                                                                                  \
+    {                                                                                                                  \
+      std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                      \
+      std::exit(1);                                                                                                    \
+    }                                                                                                                  \
+  } while (0)
+
+static_assert(std::is_nothrow_move_constructible_v<fp::codec> && std::is_nothrow_move_assignable_v<fp::codec>);
+static_assert(!std::is_copy_constructible_v<fp::codec> && !std::is_copy_constructible_v<fp::step_stream>);
+static_assert(std::is_nothrow_move_constructible_v<fp::step_stream>);
+static_assert(noexcept(fp::abs(1)) && noexcept(fp::version()) && noexcept(fp::span<int>().size()));
+static_assert(std::is_convertible_v<fp::field_view<float>, fp::field_view<const float>>);
+static_assert(!std::is_convertible_v<fp::field_view<const float>, fp::field_view<float>>);
+
+template <class Call>
+static void fails(fieldpress_status status, const char *word, Call call)
+{
+  try
+  {
+    call();
+  }
+  catch (const fp::error &error)
+  {
+    if (error.status() == status && std::strstr(error.what(), word) != nullptr)
+      return;
+    std::printf("status %d, '%s'; expected %d and a word on '%s'\n", int(error.status()), error.what(), int(status), word);
+    std::exit(1);
+  }
+  std::printf("no error; expected one on '%s'\n", word);
+  std::exit(1);
+}
+
+template <class T>
+static std::vector<T> wave(std::size_t nt, std::size_t ny, std::size_t nx)
+{
+  std::vector<T> values;
+  for (std::size_t t = 0; t < nt; ++t)
+    for (std::size_t y = 0; y < ny; ++y)
+      for (std::size_t x = 0; x < nx; ++x)
+        values.push_back(T(20 + 5 * std::sin(0.11 * x + 0.3 * t) * std::cos(0.07 * y)));
+  return values;
+}
+
+template <class T>
+static void round_trips(const fp::codec &codec)
+{
+  const auto values = wave<T>(8, 30, 40);
+  const fp::field_view<const T> field(values.data(), {8, 30, 40});
+  fp::report report;
+  const auto stream = codec.compress(field, fp::nrmse(1e-3), &report);
+  CHECK(report.stream_bytes == stream.size() && stream.size() < values.size() * sizeof(T));
+  CHECK(report.nrmse <= 1e-3);
+
+  // The caller's buffer gets the same bytes.
+  std::vector<std::byte> buffer(fp::compress_bound(field));
+  const auto part = codec.compress(field, fp::nrmse(1e-3), fp::span<std::byte>(buffer));
+  CHECK(part.data() == buffer.data() && part.size() == stream.size());
+  CHECK(std::memcmp(part.data(), stream.data(), stream.size()) == 0);
+
+  // Into the interior of a larger array, whose margin stays as it was.
+  std::vector<T> larger(8 * 34 * 44, T(-1));
+  codec.decompress(stream, fp::view(&larger[2 * 44 + 2], {8, 30, 40}, {34 * 44, 44, 1}));
+  const auto decoded = codec.decompress<T>(stream);
+  for (std::size_t t = 0; t < 8; ++t)
+    for (std::size_t y = 0; y < 34; ++y)
+      for (std::size_t x = 0; x < 44; ++x)
+      {
+        const bool inside = y >= 2 && y < 32 && x >= 2 && x < 42;
+        CHECK(larger[(t * 34 + y) * 44 + x] == (inside ? decoded[(t * 30 + y - 2) * 40 + x - 2] : T(-1)));
+      }
+
+  const fp::request quarter{{}, {}, 4};
+  CHECK(fp::output_dims(stream, quarter) == (fp::extents{8, 8, 10}));
+  CHECK(codec.decompress<T>(stream, quarter).size() == 8 * 8 * 10);
+}
+
+static void errors(const fp::codec &codec)
+{
+  const auto values = wave<float>(4, 20, 20);
+  const auto field = fp::view(values.data(), {4, 20, 20});
+  fails(FIELDPRESS_INVALID_ARGUMENT, "effort", [] { fp::codec("effort=9"); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "6 dimensions", [] { fp::extents{1, 2, 3, 4, 5, 6}; });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "strides", [&] { fp::view(values.data(), {4, 20, 20}, {20, 1}); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "greater than 0", [&] { codec.compress(field, fp::abs(-1)); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "zero", [&] { codec.compress(fp::view(values.data(), {0, 20}), fp::abs(1)); });
+  fails(FIELDPRESS_MODEL, "no/such/model", [&] {
+    fp::codec("model=no/such/model").compress(field, fp::abs(1));
+  });
+  std::byte small[8];
+  fails(FIELDPRESS_BUFFER_TOO_SMALL, "8 bytes", [&] { codec.compress(field, fp::abs(1), fp::span<std::byte>(small, 8)); });
+
+  auto stream = codec.compress(field, fp::abs(0.1));
+  fails(FIELDPRESS_INVALID_ARGUMENT, "type", [&] { codec.decompress<double>(stream); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "start and count", [&] { fp::output_dims(stream, {{0}, {1, 2}}); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "", [&] { codec.decompress<float>(stream, {{0, 0, 0}, {5, 20, 20}}); });
+  fails(FIELDPRESS_CORRUPT, "", [&] { fp::inspect(fp::span<const std::byte>(stream.data(), 20)); });
+  stream[stream.size() / 2] ^= std::byte{1};
+  fails(FIELDPRESS_CORRUPT, "", [&] { codec.decompress<float>(stream); });
+}
+
+static void time_steps(fp::codec codec)
+{
+  const auto values = wave<double>(10, 20, 30);
+  auto steps = fp::step_stream::of<double>(codec, {20, 30}, 4, fp::abs(1e-3));
+  std::vector<std::vector<std::byte>> windows;
+  fp::codec elsewhere = std::move(codec); // the stream does not depend on the owner's place
+  for (std::size_t t = 0; t < 10; ++t)
+  {
+    const auto window = steps.push(fp::view(&values[t * 600], {20, 30}));
+    CHECK(window.empty() == (t % 4 != 3));
+    if (!window.empty())
+      windows.emplace_back(window.begin(), window.end());
+  }
+  fp::report report;
+  const auto rest = steps.flush(&report);
+  CHECK(report.stream_bytes == rest.size());
+  windows.emplace_back(rest.begin(), rest.end());
+  CHECK(steps.flush().empty());
+  for (std::size_t w = 0; w < 3; ++w)
+  {
+    const std::size_t count = w < 2 ? 4 : 2;
+    CHECK(windows[w] == elsewhere.compress(fp::view(&values[w * 4 * 600], {count, 20, 30}), fp::abs(1e-3)));
+  }
+  fails(FIELDPRESS_INVALID_ARGUMENT, "shape", [&] { steps.push(fp::view(values.data(), {30, 20})); });
+}
+
+int main()
+{
+  CHECK(!fp::version().empty());
+  const fp::codec codec("threads=1;fm=off");
+  round_trips<float>(codec);
+  round_trips<double>(codec);
+  errors(codec);
+  time_steps(fp::codec("threads=1;fm=off"));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&codec] { round_trips<float>(codec); });
+  for (auto &thread : threads)
+    thread.join();
+  return 0;
+}
