@@ -420,11 +420,15 @@ impl Writer {
         let region = Region { start: start.to_vec(), count: field.shape().dims().to_vec() };
         region.check(&info.shape).map_err(|error| error.context(format!("variable {}", info.name)))?;
         let now = self.times.len();
-        let fits =
-            |put: &&mut Pending| put.variable == variable.0 && put.region == region && put.first + put.steps == now;
         let found = FieldStats::of(field, self.options.codec.fill_value);
         let stats = Statistics { valid: found.valid, min: found.min, max: found.max };
-        if let Some(put) = self.pending.iter_mut().find(fits).filter(|put| put.bound == bound) {
+        // Goes on with a box of the step before.
+        let goes_on = |put: &&mut Pending| {
+            put.first + put.steps == now && put.variable == variable.0 && put.bound == bound && put.region == region
+        };
+        if now > 0
+            && let Some(put) = self.pending.iter_mut().find(goes_on)
+        {
             put.values.push(field);
             put.steps += 1;
             put.stats.extend(&stats);

@@ -31,7 +31,10 @@ fn succeed(command: &mut Command) -> Output {
 }
 
 fn compile(source: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
+    // Two tests may compile the same source at the same time.
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    let name = format!("{test}-{}", Path::new(source).file_stem().unwrap().to_str().unwrap());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"])
         .arg("-I")

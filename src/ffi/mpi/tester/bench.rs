@@ -1,8 +1,9 @@
 //! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND `weak` (sizes of each rank's box) or `strong` (of the domain).
-//! Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks.
+//! Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks. And `index PATH CHUNKS ...`: the cost
+//! of the index of a step with so many chunks, all put by one process, so that there is no communication in it.
 
-use fieldpress::archive::{VariableInfo, Writer, WriterOptions};
-use fieldpress::{Bound, DType, FieldView, Shape};
+use fieldpress::archive::{Reader, Selection, Serial, VariableInfo, Writer, WriterOptions};
+use fieldpress::{Bound, DType, FieldView, FieldViewMut, Region, Shape};
 use fieldpress_mpi::MpiCommunicator;
 use mpi::collective::SystemOperation;
 use mpi::traits::{Communicator, CommunicatorCollectives};
@@ -69,6 +70,56 @@ pub fn run(world: &impl Communicator, arguments: &[String]) {
         }
     }
     writer.close().expect("closing");
+}
+
+/// See the module's description.
+pub fn index(arguments: &[String]) {
+    let [path, counts @ ..] = arguments else { panic!("index PATH CHUNKS ...") };
+    const SIDE: usize = 4;
+    for count in counts {
+        let chunks: usize = count.parse().expect("a number");
+        let grid = grid(chunks);
+        let domain = grid.map(|n| n * SIDE);
+        let options: WriterOptions = "mode=replace;threads=1;effort=0".parse().expect("options");
+        let mut writer = Writer::open(Box::new(Serial), path.as_ref(), options).expect("an archive");
+        let info = VariableInfo {
+            name: "u".into(),
+            shape: Shape::new(&domain).expect("a shape"),
+            dtype: DType::F32,
+            attributes: Vec::new(),
+        };
+        let id = writer.define(info).expect("a variable");
+        let values: Vec<f32> = (0..SIDE * SIDE * SIDE).map(|i| (i * i % 17) as f32).collect();
+        let mut best: Option<(f64, u64)> = None;
+        for step in 0..5 {
+            writer.begin_step(step as f64).expect("a step");
+            for k in 0..chunks {
+                let start = [k / (grid[1] * grid[2]) * SIDE, k / grid[2] % grid[1] * SIDE, k % grid[2] * SIDE];
+                let field = FieldView::new(&values, &[SIDE; 3]).expect("a field");
+                writer.put(id, &start, &field, Bound::Lossless).expect("a put");
+            }
+            let report = writer.end_step().expect("the step");
+            // The first commit also holds the definitions.
+            if step > 0 && best.is_none_or(|(seconds, _)| report.collective_seconds < seconds) {
+                best = Some((report.collective_seconds, report.index_bytes));
+            }
+        }
+        writer.close().expect("closing");
+        let (commit, bytes) = best.expect("five steps");
+        let begin = Instant::now();
+        let reader = Reader::open(path.as_ref()).expect("an archive");
+        let open = begin.elapsed().as_secs_f64();
+        let begin = Instant::now();
+        let selection = Selection {
+            region: Some(Region { start: domain.map(|n| n / 2).to_vec(), count: vec![1; 3] }),
+            ..Selection::step(3)
+        };
+        let mut out = [0f32];
+        let mut view = FieldViewMut::new(&mut out, &[1, 1, 1]).expect("a field");
+        reader.read(0, &selection, &mut view).expect("a point");
+        let read = begin.elapsed().as_secs_f64();
+        println!("{chunks},{bytes},{:.2},{commit:.6},{open:.6},{read:.6}", bytes as f64 / chunks as f64);
+    }
 }
 
 /// Three factors of the number of ranks, as equal as can be.

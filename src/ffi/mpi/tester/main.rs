@@ -14,7 +14,10 @@ use std::rc::Rc;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let command = arguments.next().expect("a scenario, or `bench`");
+    let command = arguments.next().expect("a scenario, `bench` or `index`");
+    if command == "index" {
+        return bench::index(&arguments.collect::<Vec<_>>());
+    }
     let universe = mpi::initialize().expect("MPI");
     let world = universe.world();
     if command == "bench" {
