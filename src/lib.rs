@@ -34,7 +34,7 @@ mod window;
 
 pub use bound::Bound;
 pub use codec::{
-    Codec, DEFAULT_WINDOW, Report, Request, Scale, SectionBytes, StageSeconds, StepStream, StreamInfo, inspect,
+    Before, Codec, DEFAULT_WINDOW, Report, Request, Scale, SectionBytes, StageSeconds, StepStream, StreamInfo, inspect,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use field::{DType, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut};

@@ -442,6 +442,53 @@ fn damage_is_found_named_and_left_behind() {
     assert!(Reader::open(&saved).unwrap().time(1).unwrap().is_nan());
 }
 
+/// Windows that follow each other: smaller, any step reachable, and a lost one takes only those after it.
+#[test]
+fn windows_follow_each_other_until_a_key() {
+    let folder = folder("following");
+    let dims = [24, 30];
+    let mut sizes = Vec::new();
+    for keyframe in [1, 3] {
+        let path = folder.join(format!("{keyframe}.fpa"));
+        let options = WriterOptions { window: 4, keyframe, ..options() };
+        write(&path, options, &dims, 0..22, Bound::Nrmse(1e-3));
+        let reader = Reader::open(&path).unwrap();
+        let depth = |step: u64| reader.chunks(0, step).unwrap().iter().map(|chunk| chunk.depth).collect::<Vec<_>>();
+        let wanted: Vec<u32> = if keyframe == 1 { vec![0; 6] } else { vec![0, 1, 2, 0, 1, 2] };
+        for (commit, depth_wanted) in reader.commits().iter().zip(wanted) {
+            assert_eq!(depth(commit.start), [depth_wanted; 2], "{commit:?}");
+        }
+        // From the end, so that every chain is walked anew.
+        for step in (0..22).rev() {
+            let values = global(&dims, step as usize);
+            let decoded = read(&Reader::open(&path).unwrap(), 0, &Selection::step(step)).unwrap();
+            assert_eq!(decoded, read(&reader, 0, &Selection::step(step)).unwrap());
+            assert!(errors(&values, &decoded).0 <= 3e-3 * range(&values), "step {step}");
+        }
+        let info: Vec<_> = reader.commits().iter().map(|c| reader.commit_info(0, c.start).unwrap().unwrap()).collect();
+        assert!(info.iter().all(|info| info.nrmse <= 1e-3));
+        sizes.push(info.iter().map(|info| info.stream_bytes).sum::<u64>());
+    }
+    println!("alone {} bytes, following {}", sizes[0], sizes[1]);
+    assert!(sizes[1] < sizes[0]);
+
+    let path = folder.join("3.fpa");
+    let reader = Reader::open(&path).unwrap();
+    let stream = reader.stream(&reader.chunks(0, 4).unwrap()[0]).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(stream.len()).position(|window| window == stream).unwrap();
+    bytes[at + stream.len() / 2] ^= 1;
+    let (broken, saved) = (folder.join("broken.fpa"), folder.join("saved.fpa"));
+    std::fs::write(&broken, &bytes).unwrap();
+    assert!(read(&Reader::open(&broken).unwrap(), 0, &Selection::step(9)).is_err());
+    let repaired = repair(&broken, &saved).unwrap();
+    assert_eq!(repaired.losses.len(), 2, "{repaired:?}");
+    assert!(repaired.losses[1].error.message().contains("follows a window that is lost"));
+    let saved = Reader::open(&saved).unwrap();
+    assert!(verify(&saved, true).unwrap().damage.is_empty());
+    assert!(read(&saved, 0, &Selection::step(9)).is_err() && read(&saved, 0, &Selection::step(13)).is_ok());
+}
+
 /// A rank that dies leaves some prefix of what was to be written, and before a sync perhaps any part of it.
 #[test]
 fn a_crash_at_any_write_leaves_the_steps_before() {

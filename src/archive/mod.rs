@@ -16,6 +16,8 @@
 //! record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
 
 mod budget;
+mod buffer;
+mod chain;
 mod commit;
 mod communicator;
 mod definitions;

@@ -1,5 +1,6 @@
 //! Reading: what an archive holds, and boxes of its variables at some of its steps, decoding only what a box touches.
 
+use super::chain::{self, Link};
 use super::definitions::{Definitions, VariableInfo};
 use super::index::{Body, Chunk, Entry, Head, VariableIndex};
 use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
@@ -19,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Indices of commits kept in memory.
 const KEPT: usize = 8;
+/// Last steps of windows kept in memory, for the windows that follow them.
+const LINKS: usize = 64;
 
 /// What to read of a variable.
 #[derive(Clone, Debug)]
@@ -92,6 +95,8 @@ pub struct Reader {
     entries: Vec<Entry>,
     definitions: Definitions,
     bodies: Mutex<Vec<(u64, Arc<Body>)>>,
+    /// By variable, file and offset of the window's chunk.
+    links: Mutex<HashMap<(usize, u32, u64), Arc<Link>>>,
     parts: Mutex<HashMap<String, Arc<File>>>,
     codec: Codec,
 }
@@ -142,6 +147,7 @@ impl Reader {
             entries,
             definitions: Definitions::default(),
             bodies: Mutex::default(),
+            links: Mutex::default(),
             parts: Mutex::default(),
             codec,
         };
@@ -348,9 +354,6 @@ impl Reader {
     ) -> Result<()> {
         let chunk = piece.chunk;
         check_stream(bytes, chunk, self.variable(variable)?.dtype)?;
-        if chunk.depth > 0 {
-            return Err(Error::new(ErrorKind::Unsupported, "the chunk is predicted from one before it"));
-        }
         let windowed = chunk.steps.end - chunk.steps.start > 1;
         let inside = piece.region.start.iter().zip(&chunk.region.start).map(|(a, b)| a - b);
         let steps = (piece.steps.end - piece.steps.start) as usize;
@@ -363,8 +366,57 @@ impl Reader {
         }
         let offset = target.offset(&piece.region.start, piece.steps.start);
         let mut view = FieldViewMut::strided(&mut out[offset..], &request.count, &strides)?;
-        self.codec.decompress(bytes, &Request { region: Some(request), ..Default::default() }, &mut view)?;
+        let request = Request { region: Some(request), ..Default::default() };
+        if chunk.depth == 0 {
+            self.codec.decompress(bytes, &request, &mut view)?;
+        } else {
+            let link = self.link_before(variable, chunk)?;
+            let dims = chain::frame_dims(&chunk.region.count);
+            self.codec.decompress_after(bytes, &request, &link.before(&dims)?, &mut view)?;
+        }
         Ok(())
+    }
+
+    /// The last step of the window that a chunk follows.
+    fn link_before(&self, variable: usize, chunk: &Chunk) -> Result<Arc<Link>> {
+        // Back to one that is known, or that follows none; then forward.
+        let mut waiting = Vec::new();
+        let mut link: Option<Arc<Link>> = None;
+        let mut after = chunk.clone();
+        while after.depth > 0 && link.is_none() {
+            let lost = || Error::corrupt(format!("{}: the window before it is not there", describe(&after)));
+            let step = after.steps.start.checked_sub(1).ok_or_else(lost)?;
+            let body = self.body(&self.entry(step)?)?;
+            let chunks = index_of(&body, variable).map_or(&[][..], |index| &index.chunks);
+            let precedes = |before: &&Chunk| {
+                before.steps.end == after.steps.start
+                    && before.region == after.region
+                    && before.depth.checked_add(1) == Some(after.depth)
+            };
+            let before = chunks.iter().find(precedes).ok_or_else(lost)?.clone();
+            let key = (variable, before.file, before.offset);
+            link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+            if link.is_none() {
+                waiting.push((body, before.clone()));
+            }
+            after = before;
+        }
+        let dtype = self.variable(variable)?.dtype;
+        for (body, chunk) in waiting.into_iter().rev() {
+            let bytes = self.chunk_bytes(&body, &chunk)?;
+            check_stream(&bytes, &chunk, dtype)?;
+            let steps = (chunk.steps.end - chunk.steps.start) as usize;
+            let frame = Link::decode(&self.codec, &bytes, dtype, steps, &chunk.region.count, link.as_deref())
+                .map_err(|error| error.context(describe(&chunk)))?;
+            let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, flips: 0.0, frame });
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            if links.len() >= LINKS {
+                links.clear();
+            }
+            links.insert((variable, chunk.file, chunk.offset), Arc::clone(&new));
+            link = Some(new);
+        }
+        link.ok_or_else(|| Error::internal("a chunk that follows none was to be followed"))
     }
 
     fn entry(&self, step: u64) -> Result<Entry> {

@@ -1,5 +1,6 @@
 //! Saving what can be saved of a damaged archive into a new one. The damaged file is only read.
 
+use super::chain;
 use super::definitions::Definitions;
 use super::index::{Body, Chunk, Entry, Head};
 use super::layout::{
@@ -153,6 +154,8 @@ impl<'a> Damaged<'a> {
         }
         let place = target.record(RecordKind::Definitions, &[], &definitions.write())?;
         let mut repaired = Repaired::default();
+        // Of each box the last window that was saved: where it ends, and how many it follows.
+        let mut saved_ends = HashMap::new();
         for (header, entry) in &commits {
             let next = target.steps();
             if entry.first_step > next {
@@ -177,12 +180,22 @@ impl<'a> Damaged<'a> {
                 let info = &definitions.variables[index.variable];
                 let mut saved = Vec::new();
                 for mut chunk in std::mem::take(&mut index.chunks) {
-                    let bytes = self.chunk(&chunk, &files).and_then(|bytes| {
+                    let box_key = chain::key(index.variable, &chunk.region);
+                    let follows = |&(end, depth): &(u64, u32)| {
+                        end == chunk.steps.start && depth.checked_add(1) == Some(chunk.depth)
+                    };
+                    let bytes = if chunk.depth == 0 || saved_ends.get(&box_key).is_some_and(follows) {
+                        self.chunk(&chunk, &files)
+                    } else {
+                        Err(Error::corrupt(format!("{} follows a window that is lost", describe(&chunk))))
+                    };
+                    let bytes = bytes.and_then(|bytes| {
                         check_stream(&bytes, &chunk, info.dtype).map_err(|error| error.context(describe(&chunk)))?;
                         Ok(bytes)
                     });
                     match bytes {
                         Ok(bytes) => {
+                            saved_ends.insert(box_key, (chunk.steps.end, chunk.depth));
                             (chunk.file, chunk.offset) = (0, target.append(&bytes)?);
                             repaired.chunks += 1;
                             saved.push(chunk);

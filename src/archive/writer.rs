@@ -1,6 +1,8 @@
 //! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
 
 use super::budget::{Global, allot, survey};
+use super::buffer::Buffer;
+use super::chain::{self, Chains, Link};
 use super::commit::{Coded, Output};
 use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
@@ -8,15 +10,11 @@ use super::options::WriterOptions;
 use crate::bound::Bound;
 use crate::codec::{Codec, error_curve, inspect};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Element, FieldStats, FieldView, MAX_DIMS, Region, Values, for_each_row};
+use crate::field::{FieldStats, FieldView, MAX_DIMS, Region};
 use crate::options::Options;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
-
-/// Windows of at least so many steps are taken as frames in time; shorter ones of fields with three axes or more leave the
-/// frames along the field's own axis.
-const FRAMES_IN_TIME: usize = 4;
 
 /// A variable of a [`Writer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,40 +83,6 @@ impl StepReport {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Buffer {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-}
-
-impl Buffer {
-    fn new(dtype: DType) -> Self {
-        match dtype {
-            DType::F32 => Self::F32(Vec::new()),
-            DType::F64 => Self::F64(Vec::new()),
-        }
-    }
-
-    fn push(&mut self, field: &FieldView<'_>) {
-        fn copy<T: Element>(field: &FieldView<'_>, values: &[T], out: &mut Vec<T>) {
-            out.reserve(field.shape().len());
-            for_each_row(field, values, &mut Vec::new(), |row| out.extend_from_slice(row));
-        }
-        match (self, field.values) {
-            (Self::F32(out), Values::F32(values)) => copy(field, values, out),
-            (Self::F64(out), Values::F64(values)) => copy(field, values, out),
-            _ => unreachable!("types are compared when a box is put"),
-        }
-    }
-
-    fn truncate(&mut self, len: usize) {
-        match self {
-            Self::F32(values) => values.truncate(len),
-            Self::F64(values) => values.truncate(len),
-        }
-    }
-}
-
 /// A box of a variable over some steps of the window.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -150,50 +114,60 @@ impl Pending {
         steps.into_iter().chain(self.region.count.iter().copied()).collect()
     }
 
-    fn view<'a>(&'a self, dims: &[usize]) -> Result<FieldView<'a>> {
-        match &self.values {
-            Buffer::F32(values) => FieldView::new(values, dims),
-            Buffer::F64(values) => FieldView::new(values, dims),
-        }
-    }
-
     /// The axes that are frames, rows and columns, where the default is not meant.
     fn axes(&self, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
-        if self.steps == 1 {
-            return given;
-        }
-        match given {
-            Some([frames, rows, columns]) if self.steps < FRAMES_IN_TIME => Some([frames + 1, rows + 1, columns + 1]),
-            Some([_, rows, columns]) => Some([0, rows + 1, columns + 1]),
-            None if self.steps < FRAMES_IN_TIME => None,
-            None => match self.region.count.len() {
-                1 | 2 => None,
-                n => Some([0, n - 1, n]),
-            },
-        }
+        chain::axes(self.steps, self.region.count.len(), given)
     }
 
     /// Estimated sums of squared errors at quantiser steps in the field's units.
     pub(super) fn error_curve(&self, codec: &Codec, steps: &[f64]) -> Result<Vec<f64>> {
-        error_curve(&self.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
+        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
     }
 
-    fn compress(&self, codec: &Codec, bound: Bound, range: Option<f64>) -> Result<Coded> {
-        let field = self.view(&self.dims())?;
-        let axes = self.axes(codec.options().axes);
-        let options = Options { range, axes, ..codec.options().clone() };
-        let (bytes, report) = codec.compress_with(&options, &field, bound)?;
-        let rms = report.nrmse * inspect(&bytes)?.range;
-        Ok(Coded {
+    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
+    fn compress(
+        &self,
+        codec: &Codec,
+        bound: Bound,
+        range: Option<f64>,
+        first_step: u64,
+        chains: &Chains,
+        keyframe: usize,
+    ) -> Result<(Coded, Option<Link>)> {
+        let field = self.values.view(&self.dims())?;
+        let given = codec.options().axes;
+        let options = Options { range, axes: self.axes(given), ..codec.options().clone() };
+        let count = &self.region.count;
+        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
+        let key = chain::key(self.variable, &self.region);
+        let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
+        let link = chains.get(&key).filter(|_| in_time).filter(begins);
+        let dims = chain::frame_dims(count);
+        let before = link.map(|link| link.before(&dims)).transpose()?;
+        let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
+        let info = inspect(&bytes)?;
+        // Streams without segments, such as constant ones, follow none.
+        let link = link.filter(|_| info.follows);
+        let depth = link.map_or(0, |link| link.depth + 1);
+        let next = if in_time && (depth as usize) + 1 < keyframe {
+            let frame = Link::decode(codec, &bytes, field.dtype(), self.steps, count, link)?;
+            let end = first_step + (self.first + self.steps) as u64;
+            Some(Link { end, depth, flips: report.flips, frame })
+        } else {
+            None
+        };
+        let rms = report.nrmse * info.range;
+        let coded = Coded {
             variable: self.variable,
             region: self.region.clone(),
             first: self.first as u64,
             steps: self.steps as u64,
-            depth: 0,
+            depth,
             squared_error: rms * rms * self.stats.valid as f64,
             input_bytes: field.byte_len() as u64,
             bytes,
-        })
+        };
+        Ok((coded, next))
     }
 }
 
@@ -223,6 +197,7 @@ pub struct Writer {
     step: Option<f64>,
     times: Vec<f64>,
     pending: Vec<Pending>,
+    chains: Chains,
     failure: Option<Error>,
     /// Seconds spent in `put` since the last commit.
     put_seconds: f64,
@@ -271,6 +246,7 @@ impl Writer {
             step: None,
             times: Vec::new(),
             pending: Vec::new(),
+            chains: Chains::new(),
             failure: None,
             put_seconds: 0.0,
             observer: None,
@@ -553,7 +529,8 @@ impl Writer {
         agree(&*self.comm, &[], agreed.err().as_ref())?;
 
         enter(&mut self.observer, Phase::Compress);
-        let (coded, squared_errors) = self.compress(&pending, &globals, &mut clock)?;
+        let chains = std::mem::take(&mut self.chains);
+        let (coded, squared_errors, chains) = self.compress(&pending, &globals, &chains, &mut clock)?;
         drop(pending);
         let mut report = StepReport {
             steps: times.len() as u64,
@@ -568,6 +545,8 @@ impl Writer {
         report.index_bytes =
             output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
         self.committed = output.steps();
+        // Only what is committed is followed: after an error all boxes begin anew.
+        self.chains = chains;
         report.local_seconds = clock.local + std::mem::take(&mut self.put_seconds);
         report.wait_seconds = clock.wait;
         report.collective_seconds = begin.elapsed().as_secs_f64() - clock.local - clock.wait;
@@ -586,8 +565,9 @@ impl Writer {
         &self,
         pending: &[Pending],
         globals: &[Option<Global>],
+        chains: &Chains,
         clock: &mut Clock,
-    ) -> Result<(Vec<Coded>, Vec<f64>)> {
+    ) -> Result<(Vec<Coded>, Vec<f64>, Chains)> {
         let comm = &*self.comm;
         let (mut bounds, failure) = allot(comm, &self.codec, globals, pending, &mut clock.local)?;
         agree(comm, &[], failure.err().as_ref())?;
@@ -598,7 +578,8 @@ impl Writer {
                     let range = globals[put.variable].map(|global| global.range).filter(|&range| range > 0.0);
                     let name = &self.definitions.variables[put.variable].name;
                     let range = self.options.codec.range.or(range);
-                    put.compress(&self.codec, bound, range).map_err(|error| error.context(format!("variable {name}")))
+                    put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
+                        .map_err(|error| error.context(format!("variable {name}")))
                 };
                 // A panic on one rank must not leave the others waiting.
                 catch_unwind(AssertUnwindSafe(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()))
@@ -611,7 +592,7 @@ impl Writer {
             };
             clock.wait += waiting.elapsed().as_secs_f64();
             met?;
-            let coded = coded?;
+            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
             let mut squared = vec![0.0; globals.len()];
             coded.iter().for_each(|chunk| squared[chunk.variable] += chunk.squared_error);
             comm.all_sum(&mut squared)?;
@@ -626,7 +607,11 @@ impl Writer {
                 .collect();
             comm.all_max(&mut over)?;
             if over.iter().all(|&over| over == 0) {
-                return Ok((coded, squared));
+                let next = links
+                    .into_iter()
+                    .zip(pending)
+                    .filter_map(|(link, put)| Some((chain::key(put.variable, &put.region), link?)));
+                return Ok((coded, squared, next.collect()));
             }
             if attempt > 0 {
                 break;

@@ -37,6 +37,8 @@ const ERROR_POWER: f64 = 0.75;
 const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
+/// The same where each trial runs the model.
+const ERROR_NEAR_MODEL: f64 = 1.3;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
 
@@ -45,6 +47,8 @@ pub(crate) struct Sample<R> {
     frames: Vec<R>,
     pub(crate) count: usize,
     layout: Layout,
+    /// What of a frame before the segment lies before the sample.
+    before: Option<Vec<R>>,
 }
 
 impl<R: Kernel> Sample<R> {
@@ -75,11 +79,14 @@ impl<R: Kernel> Sample<R> {
         let piece = Source { values: source.values, segment: &piece, placement };
         let mut frames = Frames::default();
         frames.load(&piece, shared, 0, count);
-        Self { frames: frames.frames, count, layout: Layout::new(h, w) }
+        let before = shared.before(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
+            frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
+        });
+        Self { frames: frames.frames, count, layout: Layout::new(h, w), before }
     }
 
     fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
-        cost(&self.frames, &self.layout, self.count, method, step, model)
+        cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())
     }
 
     /// The PCA basis of the sample's windows.
@@ -107,7 +114,7 @@ impl<R: Kernel> Sample<R> {
 }
 
 /// A method without trials: what `effort=0` uses, and the first step is estimated with.
-pub(crate) fn plain(count: usize, effort: Effort) -> Method {
+pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> Method {
     Method {
         way: Way::Previous,
         window: count.min(8),
@@ -116,6 +123,7 @@ pub(crate) fn plain(count: usize, effort: Effort) -> Method {
         uses_model: false,
         layer_factor: 0,
         step: Step::at_most(1.0),
+        follows,
     }
 }
 
@@ -130,7 +138,7 @@ pub(crate) fn choose<R: Kernel>(
     tools: &Tools<'_>,
     shared: &Shared<'_>,
 ) -> Result<Choice> {
-    let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort) };
+    let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort, sample.before.is_some()) };
     if tools.options.effort == Effort::Fast {
         return Ok(Choice { method: base, gain: 0, model_error: 1.0 });
     }
@@ -187,7 +195,7 @@ pub(crate) fn choose<R: Kernel>(
             search.best = None;
         }
         if let Some(package) = package.filter(|p| p.has_interpolator()) {
-            let interpolator = fm::interpolator(package, layout.h, layout.w, grid);
+            let interpolator = fm::interpolator(package, layout.h, layout.w, grid, None);
             let model = match tools.options.fm {
                 FmMode::On => ModelUse::Always(&*interpolator),
                 _ => ModelUse::Auto(&*interpolator),
@@ -216,7 +224,7 @@ pub(crate) fn choose<R: Kernel>(
     })
 }
 
-/// Tries the autoencoder with each gain (at normal effort: the coarsest and the middle one).
+/// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).
 fn latents<R: Kernel>(
     search: &mut Search<'_, R>,
     base: &Method,
@@ -234,9 +242,14 @@ fn latents<R: Kernel>(
     }
     let gains: Vec<usize> = match tools.options.effort {
         Effort::High => (0..part.gains.len()).collect(),
-        _ => vec![0, part.gains.len() / 2],
+        _ => vec![part.gains.len() / 2, 0],
     };
+    let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
+    let mut least = f64::INFINITY;
     for gain in gains {
+        if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
+            break;
+        }
         let count = sample.count / window * window;
         let n = h * w;
         let mut residual = sample.frames[..count * n].to_vec();
@@ -250,10 +263,10 @@ fn latents<R: Kernel>(
         }
         let method = Method { way: Way::Latents, window, uses_model: true, ..base.clone() };
         let trial = search.trial(&method);
-        let found = cost(&residual, &sample.layout, count, &trial, search.step, ModelUse::Off)?;
+        let found = cost(&residual, &sample.layout, count, &trial, search.step, ModelUse::Off, None)?;
         let share = sample.count as f64 / count as f64;
         let found = found.map(|(bits, error)| ((bits + 8.0 * bytes as f64) * share, error * share));
-        search.weigh(found, method, gain);
+        least = search.weigh(found, method, gain).map_or(least, |bits| bits.min(least));
     }
     Ok(())
 }
@@ -292,7 +305,8 @@ impl<R: Kernel> Search<'_, R> {
         let mut found = first;
         if let (Some((bits, error)), Some(common)) = (first, self.error) {
             let ratio = common / error.max(f64::MIN_POSITIVE);
-            if !(1.0 / ERROR_NEAR..ERROR_NEAR).contains(&ratio) {
+            let near = if method.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
+            if !(1.0 / near..near).contains(&ratio) {
                 let step = self.step * ratio.powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
                 found = self.sample.try_out(&trial, step, model)?;
                 if let Some((bits_again, error_again)) = found {

@@ -1,5 +1,6 @@
 //! Compressing a field: what kind of content it gets, the steps of its segments, and the check of what comes out.
 
+use super::before::{Reference, flips_of_grid};
 use super::choose::{Choice, Sample, choose, plain};
 use super::decoder::{Shared, decode};
 use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
@@ -24,6 +25,8 @@ use std::time::Instant;
 /// A compressed field and what was found on the way.
 pub(crate) struct Compressed {
     pub(crate) bytes: Vec<u8>,
+    /// What other devices' floats may add to the root mean square error, in the field's units.
+    pub(crate) flips: f64,
     pub(crate) stages: StageSeconds,
 }
 
@@ -48,6 +51,7 @@ pub(crate) fn compress<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
     bound: Bound,
+    reference: Option<&Reference>,
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
     let begin = Instant::now();
@@ -67,13 +71,16 @@ pub(crate) fn compress<T: Element>(
     let cut = Cut::new(field.shape(), tools.options.axes)?;
     if let Some(bits) = stats.uniform {
         header.content = Content::Constant(bits);
-        return Ok(Compressed { bytes: assemble(&header, &[]), stages });
+        return Ok(Compressed { bytes: assemble(&header, &[]), flips: 0.0, stages });
     }
     let target = Target::new(bound, &stats, range);
+    // Corrections of blocks leave no room for other devices' floats.
+    let reference = reference.filter(|reference| reference.flips == 0.0 || !matches!(bound, Bound::BlockL2(_)));
+    let mut flips = 0.0;
     let mut best: Option<Vec<u8>> = None;
     if let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(&stats), &stats.specials) {
-        let shared =
-            Shared { normalisation: &normalisation, specials, bound, range: header.range, package: tools.package };
+        let (range, package) = (header.range, tools.package);
+        let shared = Shared { normalisation: &normalisation, specials, bound, range, package, reference, memo: None };
         let job = Job { field, values, cut: &cut, shared, target, valid: stats.valid, tools };
         let narrow = f32_suffices(stats.range(), target.size());
         let mut done = None;
@@ -91,7 +98,9 @@ pub(crate) fn compress<T: Element>(
                 name: package.name().to_owned(),
                 hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
             });
-            header.content = Content::Segments { normalisation, specials: specials.clone(), double, model };
+            flips = job.flips_of(&done);
+            let follows = reference.map(|reference| reference.crc);
+            header.content = Content::Segments { normalisation, specials: specials.clone(), double, follows, model };
             best = Some(assemble(&header, &done.sections));
         }
     }
@@ -108,10 +117,11 @@ pub(crate) fn compress<T: Element>(
         let bytes = assemble(&header, &sections);
         if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
             best = Some(bytes);
+            flips = 0.0;
         }
         stages.entropy += begin.elapsed().as_secs_f64();
     }
-    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), stages })
+    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), flips, stages })
 }
 
 /// What a bound asks of errors, in the field's units.
@@ -207,7 +217,7 @@ impl<T: Element> Job<'_, T> {
                 }
                 Pass::Impossible => return Ok(None),
             };
-            let flips = self.flips(&done);
+            let flips = self.flips_of(&done);
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
                 return Ok(Some(done));
             }
@@ -224,15 +234,21 @@ impl<T: Element> Job<'_, T> {
         Ok(None)
     }
 
-    /// What other devices' floats may add to the root mean square error.
-    fn flips(&self, done: &Done) -> f64 {
-        if !done.uses_model {
-            return 0.0;
-        }
+    /// What other devices' floats may add to the root mean square error of segments whose first steps are `steps`, in working
+    /// units.
+    fn flips(steps: impl Iterator<Item = Step>) -> f64 {
         // The coarsest grid in use follows the coarsest first step.
-        let grid = done.sections.iter().filter_map(|s| crate::stream::SegmentBytes::read(s).ok());
-        let grid = grid.map(|(method, _)| fm::grid(method.step)).fold(0.0, f32::max);
-        f64::from(grid) * fm::FLIP_GAIN * self.shared.normalisation.scale()
+        flips_of_grid(steps.map(fm::grid).fold(0.0, f32::max))
+    }
+
+    /// [`Job::flips`] of a coded field, in its units.
+    fn flips_of(&self, done: &Done) -> f64 {
+        let inherited = self.shared.inherited_flips();
+        if !done.uses_model {
+            return inherited;
+        }
+        let methods = done.sections.iter().filter_map(|s| crate::stream::SegmentBytes::read(s).ok());
+        inherited + Self::flips(methods.map(|(method, _)| method.step)) * self.shared.normalisation.scale()
     }
 
     fn source(&self, index: usize) -> Source<'_, T> {
@@ -254,6 +270,11 @@ impl<T: Element> Job<'_, T> {
         let mut choices: HashMap<usize, Choice> = HashMap::new();
         let chosen = self.tools.map(0..wanted, |k| self.choice::<R>(probes[k], step))?;
         choices.extend(probes.iter().copied().zip(chosen));
+        let with_model = choices.values().filter(|choice| choice.method.uses_model);
+        let flips = Self::flips(with_model.map(|choice| choice.method.step));
+        let flips = flips + self.shared.inherited_flips() / self.shared.normalisation.scale();
+        let valid = self.valid as f64;
+        let budget = budget.map(|budget| ((budget / valid).sqrt() - flips).max(0.0).powi(2) * valid);
         let Some((refined, forecasts)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
             return Ok(Pass::Impossible);
         };
@@ -323,7 +344,7 @@ impl<T: Element> Job<'_, T> {
         };
         let start = 3.0 * (budget / self.valid as f64).sqrt();
         let choices = probes.iter().map(|&k| {
-            let method = Method { way: Way::Transform, ..plain(self.cut.segments[k].count, Effort::Fast) };
+            let method = Method { way: Way::Transform, ..plain(self.cut.segments[k].count, Effort::Fast, false) };
             (k, Choice { method, gain: 0, model_error: 1.0 })
         });
         let choices = choices.collect();
@@ -383,7 +404,8 @@ impl<T: Element> Job<'_, T> {
                 frames.load(&source, &self.shared, first, count);
                 predict_latents(frames, count, &source, &self.shared, &choice.method, choice.gain).map(|_| ())
             };
-            let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, load)?;
+            let before = self.shared.before::<R>(segment).filter(|_| choice.method.follows);
+            let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, before.as_deref(), load)?;
             Ok(forecast.map(|forecast| forecast.times(choice.model_error)))
         })?;
         Ok(forecasts.into_iter().collect())
@@ -397,13 +419,17 @@ impl<T: Element> Job<'_, T> {
     /// Chooses how a segment is coded at about `step`.
     fn choice<R: Kernel>(&self, index: usize, step: f64) -> Result<Choice> {
         let source = self.source(index);
+        // What the decoder will find, whatever the sample began with.
+        let follows = self.shared.before::<R>(source.segment).is_some();
         if self.tools.options.effort == Effort::Fast {
-            let method = plain(source.segment.count, Effort::Fast);
+            let method = plain(source.segment.count, Effort::Fast, follows);
             let method = Method { step: Step::at_most(step), ..method };
             return Ok(Choice { method, gain: 0, model_error: 1.0 });
         }
         let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
-        choose(&sample, source.segment.count, step, self.tools, &self.shared)
+        let mut choice = choose(&sample, source.segment.count, step, self.tools, &self.shared)?;
+        choice.method.follows = follows;
+        Ok(choice)
     }
 
     /// Calls `f` with what a choice makes of the model.
@@ -411,6 +437,7 @@ impl<T: Element> Job<'_, T> {
         &self,
         source: &Source<'_, T>,
         choice: &Choice,
+        memo: &fm::Memo,
         f: impl FnOnce(ModelUse<'_>) -> Result<O>,
     ) -> Result<O> {
         let package =
@@ -419,7 +446,7 @@ impl<T: Element> Job<'_, T> {
             return f(ModelUse::Off);
         };
         let (h, w) = (source.segment.h, source.segment.w);
-        let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step));
+        let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step), Some(memo));
         f(match self.tools.options.fm {
             FmMode::On => ModelUse::Always(&*interpolator),
             _ => ModelUse::Auto(&*interpolator),
@@ -429,25 +456,27 @@ impl<T: Element> Job<'_, T> {
     /// Encodes and checks one segment.
     fn piece<R: Kernel>(&self, index: usize, choice: Choice, goal: &Goal<'_>) -> Result<Option<Piece>> {
         let source = self.source(index);
-        let encoded = self.with_model(&source, &choice, |model| {
+        let memo = fm::Memo::default();
+        let encoded = self.with_model(&source, &choice, &memo, |model| {
             encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)
         })?;
         let Some(mut encoded) = encoded else {
             return Ok(None);
         };
         let begin = Instant::now();
-        let errors = self.check::<R>(&source, &encoded.bytes)?;
+        let errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
         encoded.stages.check += begin.elapsed().as_secs_f64();
         Ok(Some(Piece { encoded, errors, choice }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.
-    fn check<R: Kernel>(&self, source: &Source<'_, T>, bytes: &[u8]) -> Result<Errors> {
+    fn check<R: Kernel>(&self, source: &Source<'_, T>, bytes: &[u8], memo: &fm::Memo) -> Result<Errors> {
         let mut errors = Errors::default();
         let mut exact = Vec::new();
         let segment = source.segment;
         let mut ignored = StageSeconds::default();
-        decode::<T, R>(bytes, segment, self.shared, 0, segment.count, 0, &mut ignored, |window| {
+        let shared = Shared { memo: Some(memo), ..self.shared };
+        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, |window| {
             original(source.values, segment, &source.at(window.first), window.count, &mut exact);
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())

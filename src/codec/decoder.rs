@@ -1,5 +1,6 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
+use super::before::Reference;
 use super::reduced::Reduced;
 use super::report::StageSeconds;
 use super::segment::{SegmentState, Way};
@@ -12,6 +13,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
+use crate::residual::real::Real;
 use crate::stream::SegmentBytes;
 use crate::window::Segment;
 use std::time::Instant;
@@ -24,6 +26,10 @@ pub(crate) struct Shared<'a> {
     pub(crate) bound: Bound,
     pub(crate) range: f64,
     pub(crate) package: Option<&'a Package>,
+    /// The frame before the field, where the stream follows another.
+    pub(crate) reference: Option<&'a Reference>,
+    /// What the model made of the segment when it was encoded, if this is its check.
+    pub(crate) memo: Option<&'a fm::Memo>,
 }
 
 impl Shared<'_> {
@@ -44,6 +50,16 @@ impl Shared<'_> {
         };
         let largest = self.normalisation.min.abs().max(self.normalisation.max.abs());
         tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
+    }
+
+    /// The frame before a segment, in working units, where the stream follows another and the segment is at its start.
+    pub(crate) fn before<R: Real>(&self, segment: &Segment) -> Option<Vec<R>> {
+        self.reference.and_then(|reference| reference.frame(segment, self.normalisation))
+    }
+
+    /// What other devices' floats may add to the root mean square error through the frame before, in the field's units.
+    pub(crate) fn inherited_flips(&self) -> f64 {
+        self.reference.map_or(0.0, |reference| reference.flips)
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.
@@ -76,7 +92,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     stages: &mut StageSeconds,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
-    let (method, parts) = SegmentBytes::read(bytes)?;
+    let (mut method, parts) = SegmentBytes::read(bytes)?;
+    let before = shared.before(segment);
+    method.follows = before.is_some();
     if (method.uses_model || method.way == Way::Latents) && shared.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
@@ -84,12 +102,13 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let layout = Layout::new(h, w);
     let n = layout.len();
     let grid = fm::grid(method.step);
-    let interpolator = shared.package.map(|package| fm::interpolator(package, h, w, grid));
+    let package = shared.package.filter(|_| method.uses_model);
+    let interpolator = package.map(|package| fm::interpolator(package, h, w, grid, shared.memo));
     let model = match &interpolator {
         Some(interpolator) => ModelUse::Always(interpolator),
         None => ModelUse::Off,
     };
-    let mut state = SegmentState::<R>::new(&layout, &method, model)?;
+    let mut state = SegmentState::<R>::new(&layout, &method, model)?.after(before.as_deref());
     let mut side = Decoder::new(parts.side);
     let mut coefficients = Decoder::new(parts.coefficients);
     let mut mask = Decoder::new(parts.mask);

@@ -1,5 +1,6 @@
 //! Decompressing a stream, or a part of it, and inspecting one.
 
+use super::before::Reference;
 use super::decoder::{Shared, decode};
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
 use super::{Request, Tools, flat};
@@ -19,6 +20,7 @@ pub(crate) struct Output<'a, T> {
 pub(crate) fn decompress<T: Element>(
     stream: &Stream<'_>,
     request: &Request,
+    reference: Option<&Reference>,
     out: Output<'_, T>,
     tools: &Tools<'_>,
 ) -> Result<StageSeconds> {
@@ -43,12 +45,33 @@ pub(crate) fn decompress<T: Element>(
             flat::decompress(stream, &region, factor, cut_axes, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
-        Content::Segments { normalisation, specials, double, model } => {
+        Content::Segments { normalisation, specials, double, follows, model } => {
+            match (follows, reference) {
+                (Some(_), None) => {
+                    return Err(Error::invalid(
+                        "the stream follows another in time: it needs the last frame decoded from that one",
+                    ));
+                }
+                (Some(crc), Some(reference)) if *crc != reference.crc => {
+                    return Err(Error::invalid(format!(
+                        "the stream follows a frame with checksum {crc:08x}, but the frame given has {:08x}",
+                        reference.crc
+                    )));
+                }
+                _ => {}
+            }
             if model.is_some() && tools.package.is_none() {
                 return Err(Error::internal("a stream's model was not opened"));
             }
-            let shared =
-                Shared { normalisation, specials, bound: header.bound, range: header.range, package: tools.package };
+            let shared = Shared {
+                normalisation,
+                specials,
+                bound: header.bound,
+                range: header.range,
+                package: tools.package,
+                reference: reference.filter(|_| follows.is_some()),
+                memo: None,
+            };
             let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
             let place = Place { cut: &cut, region: &region, factor, strides: out.strides };
             let target = Mutex::new(out.values);
@@ -142,7 +165,7 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
     let mut sections = SectionBytes { header: stream.header_bytes as u64, ..Default::default() };
     let mut ways: Vec<(String, u64)> = Vec::new();
     let (mut windows, mut with_model) = (0u64, 0u64);
-    let mut model = None;
+    let (mut model, mut follows) = (None, false);
     match &header.content {
         Content::Constant(_) => ways.push(("constant".to_owned(), 1)),
         Content::Lossless | Content::Raw => {
@@ -151,12 +174,14 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
             }
             ways.push(("lossless".to_owned(), stream.len() as u64));
         }
-        Content::Segments { model: named, .. } => {
+        Content::Segments { model: named, follows: before, normalisation: _, .. } => {
+            follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
             for (k, segment) in cut.segments.iter().enumerate() {
                 let bytes = stream.section(k)?;
-                let (method, parts) = SegmentBytes::read(bytes)?;
+                let (mut method, parts) = SegmentBytes::read(bytes)?;
+                method.follows = follows && cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
                 let named = [parts.mask, parts.latents, parts.coefficients, parts.corrections].map(|p| p.len() as u64);
                 sections.mask += named[0];
                 sections.latents += named[1];
@@ -183,6 +208,7 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
         nrmse: header.nrmse,
         max_abs_error: header.max_abs_error,
         range: header.range,
+        follows,
         model,
         sections,
         fm_share: if windows == 0 { 0.0 } else { with_model as f64 / windows as f64 },

@@ -1,6 +1,7 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of its
 //! section.
 
+use super::before::flips_of_grid;
 use super::decoder::{Shared, finish};
 use super::forecast::Forecast;
 use super::rate::{Rate, Window};
@@ -130,7 +131,8 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let segment = source.segment;
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
-    let mut state = SegmentState::<R>::new(&layout, method, model)?;
+    let before = shared.before(segment).filter(|_| method.follows);
+    let mut state = SegmentState::<R>::new(&layout, method, model)?.after(before.as_deref());
     let mut side = Encoder::new(Vec::new());
     let mut coefficients = Encoder::new(Vec::new());
     let mut mask = Encoder::new(Vec::new());
@@ -187,8 +189,9 @@ pub(crate) fn encode<T: Element, R: Kernel>(
                 original(source.values, segment, &source.at(first), count, &mut exact);
                 finish(output, &frames.classes, shared, &mut values);
                 // Room for what another device's floats may add (see Errors::hold).
-                let flips = if method.uses_model { f64::from(fm::grid(method.step)) * fm::FLIP_GAIN } else { 0.0 };
-                let allowed = epsilon - POINT_FLIPS * flips * shared.normalisation.scale();
+                let flips = if method.uses_model { flips_of_grid(fm::grid(method.step)) } else { 0.0 };
+                let flips = flips * shared.normalisation.scale() + shared.inherited_flips();
+                let allowed = epsilon - POINT_FLIPS * flips;
                 let classes = &frames.classes;
                 corrected |=
                     pointwise.encode(&mut corrections, &exact, &mut values, classes, count, epsilon, allowed)?;
@@ -267,9 +270,10 @@ pub(crate) fn cost<R: Kernel>(
     method: &Method,
     step: f64,
     model: ModelUse<'_>,
+    before: Option<&[R]>,
 ) -> Result<Option<(f64, f64)>> {
     let n = layout.len();
-    let mut state = SegmentState::<R>::new(layout, method, model)?;
+    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
     let (mut side, mut coefficients) = (Cost::default(), Cost::default());
     let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
     let mut error = 0.0;

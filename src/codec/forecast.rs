@@ -11,6 +11,7 @@ use crate::predict::{CodedWindow, Reconstruction, Scratch, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::spectrum::Spectrum;
+use crate::residual::wavelet::forward;
 
 /// A window's squared error as a function of the step.
 #[derive(Clone, Debug)]
@@ -51,11 +52,12 @@ impl Forecast {
         method: &Method,
         step: f64,
         thin: usize,
+        before: Option<&[R]>,
         load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
         match method.way {
-            Way::Hierarchical => Self::of_run(frames, layout, method, step, load),
-            _ => Self::of_spectra(frames, layout, method, step, thin, load),
+            Way::Hierarchical => Self::of_run(frames, layout, method, step, before, load),
+            _ => Self::of_spectra(frames, layout, method, step, thin, before, load),
         }
     }
 
@@ -65,6 +67,7 @@ impl Forecast {
         method: &Method,
         step: f64,
         thin: usize,
+        before: Option<&[R]>,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
         let basis = method.full_basis()?;
@@ -80,15 +83,19 @@ impl Forecast {
         // The window whose decoded planes are at hand.
         let mut known = None;
         for (index, &count) in windows.iter().enumerate() {
-            // The first is predicted from nothing and speaks for no other.
+            // The first is predicted from little or nothing and speaks for no other.
             if index > 0 && (index - 1) % thin != 0 {
                 let (curve, _) = out.of[index - 1];
                 out.of.push((curve, count as f64 / method.window as f64));
                 first += count;
                 continue;
             }
-            let predicted = method.way == Way::Previous && index > 0;
-            if predicted {
+            let predicted = method.way == Way::Previous && (index > 0 || before.is_some());
+            if let (0, Some(frame)) = (index, before) {
+                decoded = Reconstruction { count: 1, planes: frame.to_vec(), frames: Vec::new() };
+                forward(&mut decoded.planes, layout.h, layout.w, layout.levels, &mut scratch.lines);
+                predictors.of_decoded(&decoded, &basis.of(1), count, n);
+            } else if predicted {
                 let before = windows[index - 1];
                 if known != Some(index - 1) {
                     load(first - before, before, &mut window)?;
@@ -126,10 +133,11 @@ impl Forecast {
         layout: &Layout,
         method: &Method,
         step: f64,
+        before: Option<&[R]>,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
         let method = Method { uses_model: false, ..method.clone() };
-        let mut state = SegmentState::<R>::new(layout, &method, ModelUse::Off)?;
+        let mut state = SegmentState::<R>::new(layout, &method, ModelUse::Off)?.after(before);
         let mut out = Self::default();
         let mut window = Frames::<R>::default();
         let mut coded = CodedWindow::default();

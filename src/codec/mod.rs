@@ -1,5 +1,6 @@
 //! The flow itself: compress, decompress, inspect.
 
+mod before;
 mod choose;
 mod compress;
 mod decoder;
@@ -22,6 +23,8 @@ mod tests;
 #[cfg(test)]
 mod training;
 
+pub use before::Before;
+use before::Reference;
 use decoder::Shared;
 pub(crate) use probe::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
@@ -207,22 +210,40 @@ impl Codec {
     /// # Errors
     /// `InvalidArgument` for options that do not fit the field; `Runtime` and `Model` where `fm=on` cannot be had.
     pub fn compress(&self, field: &FieldView<'_>, bound: Bound) -> Result<(Vec<u8>, Report)> {
-        self.compress_with(&self.options, field, bound)
+        self.compress_with(&self.options, field, bound, None)
     }
 
-    /// As [`Codec::compress`], with options of the field's that differ from the codec's.
+    /// Compresses a field that follows another in time, whose last frame, as a reader decodes it, is `before`: its first windows
+    /// are predicted from that. Only [`Codec::decompress_after`] with the same frame decodes the stream.
+    ///
+    /// # Errors
+    /// As [`Codec::compress`]; `InvalidArgument` where the frame does not fit the field.
+    pub fn compress_after(
+        &self,
+        field: &FieldView<'_>,
+        bound: Bound,
+        before: &Before<'_>,
+    ) -> Result<(Vec<u8>, Report)> {
+        self.compress_with(&self.options, field, bound, Some(before))
+    }
+
+    /// As [`Codec::compress`] or [`Codec::compress_after`], with options of the field's that differ from the codec's.
     pub(crate) fn compress_with(
         &self,
         options: &Options,
         field: &FieldView<'_>,
         bound: Bound,
+        before: Option<&Before<'_>>,
     ) -> Result<(Vec<u8>, Report)> {
         let begin = Instant::now();
+        let reference =
+            before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
+        let reference = reference.as_ref();
         let model = self.model()?;
         let tools = Tools { options, package: model.as_deref(), pool: &self.pool };
         let done = match field.values {
-            Values::F32(values) => compress::compress(field, values, bound, &tools)?,
-            Values::F64(values) => compress::compress(field, values, bound, &tools)?,
+            Values::F32(values) => compress::compress(field, values, bound, reference, &tools)?,
+            Values::F64(values) => compress::compress(field, values, bound, reference, &tools)?,
         };
         let info = inspect(&done.bytes)?;
         let report = Report {
@@ -232,6 +253,7 @@ impl Codec {
             fm_share: info.fm_share,
             nrmse: info.nrmse,
             max_abs_error: info.max_abs_error,
+            flips: done.flips,
             seconds: begin.elapsed().as_secs_f64(),
             stages: done.stages,
         };
@@ -245,6 +267,31 @@ impl Codec {
     /// `Corrupt` and `Unsupported` for bytes that cannot be decoded, `Model` and `Runtime` where they need a model that
     /// cannot be had, `InvalidArgument` for an output that does not fit. `out` is unspecified after an error.
     pub fn decompress(&self, stream: &[u8], request: &Request, out: &mut FieldViewMut<'_>) -> Result<Report> {
+        self.decompress_with(stream, request, None, out)
+    }
+
+    /// As [`Codec::decompress`], for streams of [`Codec::compress_after`]: `before` is the last frame decoded from the stream that
+    /// this one follows. A stream that follows none is decoded, too.
+    ///
+    /// # Errors
+    /// As [`Codec::decompress`]; `InvalidArgument` where the frame is not the one that the stream was made after.
+    pub fn decompress_after(
+        &self,
+        stream: &[u8],
+        request: &Request,
+        before: &Before<'_>,
+        out: &mut FieldViewMut<'_>,
+    ) -> Result<Report> {
+        self.decompress_with(stream, request, Some(before), out)
+    }
+
+    fn decompress_with(
+        &self,
+        stream: &[u8],
+        request: &Request,
+        before: Option<&Before<'_>>,
+        out: &mut FieldViewMut<'_>,
+    ) -> Result<Report> {
         let begin = Instant::now();
         let parsed = Stream::parse(stream)?;
         let header = &parsed.header;
@@ -267,13 +314,16 @@ impl Codec {
             _ => None,
         };
         let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let reference =
+            before.map(|before| Reference::new(before, &header.shape, header.dtype, header.axes)).transpose()?;
+        let reference = reference.as_ref();
         let strides = out.strides;
         let stages = match &mut out.values {
             ValuesMut::F32(values) => {
-                decompress::decompress(&parsed, request, decompress::Output { values, strides }, &tools)?
+                decompress::decompress(&parsed, request, reference, decompress::Output { values, strides }, &tools)?
             }
             ValuesMut::F64(values) => {
-                decompress::decompress(&parsed, request, decompress::Output { values, strides }, &tools)?
+                decompress::decompress(&parsed, request, reference, decompress::Output { values, strides }, &tools)?
             }
         };
         let info = decompress::inspect(&parsed)?;
@@ -284,6 +334,7 @@ impl Codec {
             fm_share: info.fm_share,
             nrmse: info.nrmse,
             max_abs_error: info.max_abs_error,
+            flips: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             stages,
         })

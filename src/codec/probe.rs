@@ -46,8 +46,15 @@ fn curve<T: Element>(
     else {
         return Ok(vec![0.0; steps.len()]);
     };
-    let shared =
-        Shared { normalisation: &normalisation, specials, bound: Bound::Abs(1.0), range: stats.range(), package: None };
+    let shared = Shared {
+        normalisation: &normalisation,
+        specials,
+        bound: Bound::Abs(1.0),
+        range: stats.range(),
+        package: None,
+        reference: None,
+        memo: None,
+    };
     let cut = Cut::new(field.shape(), axes)?;
     let tools = Tools { options: &codec.options, package: None, pool: &codec.pool };
     let finest = steps.first().copied().unwrap_or(1.0);
@@ -89,8 +96,8 @@ fn sampled<T: Element, R: Kernel>(
             Ok(())
         };
         let points = segment.count * segment.h * segment.w;
-        let (layout, method) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast));
-        let forecast = Forecast::of(segment.count, &layout, &method, middle, THIN, load)?;
+        let (layout, method) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast, false));
+        let forecast = Forecast::of(segment.count, &layout, &method, middle, THIN, None, load)?;
         let error = |step: &f64| match &forecast {
             Some(forecast) => forecast.total(step / scale) * scale * scale,
             None => step * step * FINE * points as f64,

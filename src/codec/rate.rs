@@ -19,7 +19,7 @@ const STRAY_FINER: f64 = 1.25;
 const TRIALS: usize = 12;
 /// Trials after which one that meets the budget, though not closely, is taken; fewer where each needs the model.
 const TRIALS_ENOUGH: usize = 4;
-const TRIALS_ENOUGH_MODEL: usize = 2;
+const TRIALS_ENOUGH_MODEL: usize = 1;
 /// The share of the budget that may then be left unused.
 const SLACK_ENOUGH: f64 = 0.03;
 /// Estimates before each trial.

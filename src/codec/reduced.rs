@@ -159,7 +159,7 @@ mod tests {
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
             let mut plane = frame.clone();
             forward(&mut plane, h, w, layout.levels, &mut scratch);
-            let method = crate::codec::choose::plain(1, crate::options::Effort::Fast);
+            let method = crate::codec::choose::plain(1, crate::options::Effort::Fast, false);
             let state = SegmentState::new(&layout, &method, crate::predict::hierarchical::ModelUse::Off).unwrap();
             let decoded = Reconstruction { count: 1, planes: plane, frames: Vec::new() };
             for low in [1, 2] {

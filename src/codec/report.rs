@@ -86,6 +86,9 @@ pub struct Report {
     pub nrmse: f64,
     /// Largest absolute error, in the field's units.
     pub max_abs_error: f64,
+    /// What other devices' floats may add to the root mean square error, in the field's units, counted in when the bound was
+    /// checked; for [`crate::Before`]. 0 when decompressing.
+    pub flips: f64,
     /// Wall-clock seconds of the call.
     pub seconds: f64,
     /// Seconds of its stages.
@@ -111,6 +114,8 @@ pub struct StreamInfo {
     pub max_abs_error: f64,
     /// max − min over the valid points.
     pub range: f64,
+    /// Whether it follows another stream, and can only be decoded after that one's last frame.
+    pub follows: bool,
     /// Name and hash (hex) of the model it needs to be decoded, if any.
     pub model: Option<(String, String)>,
     /// Bytes of its parts.

@@ -11,6 +11,7 @@ use crate::residual::basis::Basis;
 use crate::residual::contexts::ContextModel;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
+use crate::residual::wavelet::forward;
 use std::borrow::Cow;
 
 /// The way windows of a segment are predicted.
@@ -54,6 +55,8 @@ pub(crate) struct Method {
     pub(crate) layer_factor: u8,
     /// The step that the first window's is coded against.
     pub(crate) step: Step,
+    /// Whether the segment starts from a frame before it: no part of the segment's bytes, but of what is known before them.
+    pub(crate) follows: bool,
 }
 
 impl Method {
@@ -62,7 +65,7 @@ impl Method {
         let mut out = Vec::new();
         let mut left = frames;
         // The hierarchical way's first window has its key frame besides.
-        if self.way == Way::Hierarchical && left > 0 {
+        if self.way == Way::Hierarchical && !self.follows && left > 0 {
             let first = (self.window + 1).min(left);
             out.push(first);
             left -= first;
@@ -98,6 +101,8 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     model: ModelUse<'a>,
     full_basis: Basis,
     previous: Option<Reconstruction<R>>,
+    /// Whether that is a window of this segment, with magnitudes.
+    begun: bool,
     /// What the way `previous` predicts the next window from; for windows of so many frames.
     predictors: Predictors<R>,
     predictors_for: Option<usize>,
@@ -131,6 +136,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             model,
             full_basis: method.full_basis()?,
             previous: None,
+            begun: false,
             predictors: Predictors::default(),
             predictors_for: None,
             contexts: ContextModel::new(method.mixing),
@@ -140,6 +146,16 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             corrections: Vec::new(),
             spare: Reconstruction::default(),
         })
+    }
+
+    /// Starts from a frame before the segment, in working units, where there is one.
+    pub(crate) fn after(mut self, before: Option<&[R]>) -> Self {
+        self.previous = before.map(|frame| {
+            let mut planes = frame.to_vec();
+            forward(&mut planes, self.layout.h, self.layout.w, self.layout.levels, &mut self.scratch.lines);
+            Reconstruction { count: 1, planes, frames: frame.to_vec() }
+        });
+        self
     }
 
     #[cfg(test)]
@@ -212,7 +228,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self.side.code(side, self.layout, predicted, flags, coded)?;
         let contexts = self.plane_contexts(coded.count);
         let [last, next] = &mut self.magnitudes;
-        let last = self.previous.is_some().then_some(&*last);
+        let last = self.begun.then_some(&*last);
         self.contexts.code(coefficients, self.layout, &mut coded.indices, &contexts, last, next, finest)?;
         self.magnitudes.swap(0, 1);
         Ok(())
@@ -243,6 +259,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         if let Some(old) = self.previous.replace(decoded) {
             self.spare = old;
         }
+        self.begun = true;
         self.predictors_for = None;
     }
 

@@ -123,7 +123,7 @@ impl StepStream {
             Steps::F32(values) => FieldView::new(values, shape.dims())?,
             Steps::F64(values) => FieldView::new(values, shape.dims())?,
         };
-        let done = self.codec.compress_with(&self.options, &field, self.bound)?;
+        let done = self.codec.compress_with(&self.options, &field, self.bound, None)?;
         self.clear();
         Ok(Some(done))
     }

@@ -58,6 +58,7 @@ fn methods(frames: usize) -> Vec<Method> {
         uses_model: false,
         layer_factor: 5,
         step: Step::at_most(1.0),
+        follows: false,
     };
     vec![method(Way::Previous, 8), method(Way::Previous, 32), method(Way::Previous, 1), method(Way::Hierarchical, 8)]
 }

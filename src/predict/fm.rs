@@ -11,6 +11,9 @@ use crate::field::Normalisation;
 use crate::model::Model;
 use crate::residual::real::Real;
 use crate::stream::{Reader, Writer};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The grid is at most the step over 2^GRID_BITS (docs/design.md, determinism).
 const GRID_BITS: f64 = 11.0;
@@ -24,12 +27,50 @@ pub(crate) fn grid(step: Step) -> f32 {
 /// every graph differs by one grid step: the worst case that the encoder's margin covers (docs/design.md, determinism).
 pub(crate) const FLIP_GAIN: f64 = 3.0;
 
-/// The interpolator for frames of `[h][w]`, its correction snapped to `grid`.
-pub(crate) fn interpolator<'a>(model: &'a Model, h: usize, w: usize, grid: f32) -> Box<Interpolator<'a>> {
+/// Corrections that the interpolator made while a segment was encoded, for the check that decodes it: the same references at the
+/// same step have the same correction, and running the graph is most of the cost of either.
+#[derive(Debug, Default)]
+pub(crate) struct Memo(Mutex<HashMap<u64, Option<Vec<f32>>>>);
+
+impl Memo {
+    fn key(references: &References<'_>, step: f64) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        step.to_bits().hash(&mut hasher);
+        for frame in [Some(references.a), Some(references.b), references.a2, references.b2] {
+            frame.is_some().hash(&mut hasher);
+            hasher.write(bytemuck::cast_slice(frame.unwrap_or_default()));
+        }
+        hasher.finish()
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<u64, Option<Vec<f32>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The interpolator for frames of `[h][w]`, its correction snapped to `grid`; what is in `memo` is not computed again.
+pub(crate) fn interpolator<'a>(
+    model: &'a Model,
+    h: usize,
+    w: usize,
+    grid: f32,
+    memo: Option<&'a Memo>,
+) -> Box<Interpolator<'a>> {
     Box::new(move |references: References<'_>, step: f64, out: &mut Vec<f32>| {
+        let key = memo.map(|memo| (memo, Memo::key(&references, step)));
+        if let Some((memo, key)) = key
+            && let Some(known) = memo.map().get(&key)
+        {
+            out.clear();
+            out.extend(known.iter().flatten());
+            return Ok(known.is_some());
+        }
         let used = correction(model, &references, h, w, step as f32, out)?;
         if used {
             model.snap(out, grid);
+        }
+        if let Some((memo, key)) = key {
+            memo.map().insert(key, used.then(|| out.clone()));
         }
         Ok(used)
     })

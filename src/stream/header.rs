@@ -34,6 +34,8 @@ pub(crate) enum Content {
         specials: Specials,
         /// Whether working values are f64.
         double: bool,
+        /// The checksum of the frame before the field, where its first windows are predicted from one.
+        follows: Option<u32>,
         model: Option<ModelName>,
     },
 }
@@ -97,13 +99,16 @@ impl Header {
             }
             Content::Lossless => out.u8(1),
             Content::Raw => out.u8(3),
-            Content::Segments { normalisation, specials, double, model } => {
+            Content::Segments { normalisation, specials, double, follows, model } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
                 out.i16(normalisation.exponent);
                 out.f64(normalisation.min);
                 out.f64(normalisation.max);
-                out.u8(u8::from(*double));
+                out.u8(u8::from(*double) | u8::from(follows.is_some()) << 1);
+                if let Some(crc) = follows {
+                    out.u32(*crc);
+                }
                 out.u8(specials.patterns().len() as u8);
                 for &bits in specials.patterns() {
                     pattern(out, self.dtype, bits);
@@ -172,7 +177,12 @@ impl Header {
                 if !mean.is_finite() || !(max - min).is_finite() || min > max || !(-1100..=1100).contains(&exponent) {
                     return Err(Error::corrupt("the normalisation is not finite"));
                 }
-                let double = reader.u8()? != 0;
+                let flags = reader.u8()?;
+                if flags > 3 {
+                    return Err(Error::corrupt(format!("working type {flags} is not known")));
+                }
+                let double = flags & 1 == 1;
+                let follows = if flags & 2 != 0 { Some(reader.u32()?) } else { None };
                 let mut specials = Specials::new();
                 for _ in 0..reader.u8()? {
                     if !specials.add(read_pattern(reader, dtype)?) {
@@ -188,7 +198,8 @@ impl Header {
                         .to_owned();
                     Some(ModelName { name, hash: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
                 };
-                Content::Segments { normalisation: Normalisation { mean, exponent, min, max }, specials, double, model }
+                let normalisation = Normalisation { mean, exponent, min, max };
+                Content::Segments { normalisation, specials, double, follows, model }
             }
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };

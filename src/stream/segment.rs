@@ -73,6 +73,7 @@ impl<'a> SegmentBytes<&'a [u8]> {
             uses_model: first >> 6 & 1 == 1,
             layer_factor,
             step,
+            follows: false,
         };
         let mut lengths = [0; 5];
         for length in &mut lengths {

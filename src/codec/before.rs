@@ -1,0 +1,107 @@
+//! The frame before a field: what its first windows are predicted from, where one stream follows another in time.
+
+use crate::error::{Error, Result};
+use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values};
+use crate::predict::fm::FLIP_GAIN;
+use crate::residual::real::Real;
+use crate::window::{Cut, Segment};
+
+/// The last frame of what came before a field in time, as a reader has it: decoded, not the original.
+#[derive(Clone, Copy)]
+pub struct Before<'a> {
+    /// Its values: the field's shape but for one frame, the field's type.
+    pub frame: FieldView<'a>,
+    /// What other devices' floats may add to its root mean square error, in the field's units: `Report::flips` of the stream
+    /// that it was decoded from. Not needed when decompressing.
+    pub flips: f64,
+}
+
+/// A [`Before`] that fits the field.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    values: Vec<f64>,
+    strides: [usize; MAX_DIMS],
+    axes: [Option<usize>; 3],
+    /// The checksum of its values, little-endian, in C order.
+    pub(crate) crc: u32,
+    /// What other devices' floats may add to the error of what is predicted from it, in the field's units.
+    pub(crate) flips: f64,
+}
+
+/// How much larger than the frame's own the error of what is predicted from it may be: weights of predictions are near 1, and 2
+/// at most.
+const WEIGHT_GAIN: f64 = 1.25;
+
+impl Reference {
+    /// Takes a frame in.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the field has no axis of frames, or the frame does not fit the field.
+    pub(crate) fn new(before: &Before<'_>, shape: &Shape, dtype: DType, axes: Option<[usize; 3]>) -> Result<Self> {
+        let axes = Cut::axes(shape, axes)?;
+        let Some(frames) = axes[0] else {
+            return Err(Error::invalid(format!(
+                "a field of shape {shape} has no axis of frames: nothing comes before it"
+            )));
+        };
+        let mut dims = shape.dims().to_vec();
+        dims[frames] = 1;
+        let wanted = Shape::new(&dims)?;
+        let given = before.frame.shape();
+        if given.dims() != dims || before.frame.dtype() != dtype {
+            return Err(Error::invalid(format!(
+                "the frame before has shape {given} of {}; expected {wanted} of {}",
+                before.frame.dtype().name(),
+                dtype.name()
+            )));
+        }
+        let (values, crc) = match before.frame.values {
+            Values::F32(values) => collect(&before.frame, values),
+            Values::F64(values) => collect(&before.frame, values),
+        };
+        let flips = before.flips.max(0.0) * WEIGHT_GAIN;
+        Ok(Self { values, strides: wanted.contiguous_strides(), axes, crc, flips })
+    }
+
+    /// The part of it that lies before a segment, in working units; `None` where other frames of the field do. What is far
+    /// outside of the field's range, or no number, is no reference: the mean stands there.
+    pub(crate) fn frame<R: Real>(&self, segment: &Segment, normalisation: &Normalisation) -> Option<Vec<R>> {
+        if self.axes[0].is_some_and(|axis| segment.origin[axis] > 0) {
+            return None;
+        }
+        let along = self.axes.map(|axis| axis.map_or(0, |axis| self.strides[axis]));
+        let start: usize = segment.origin.iter().zip(&self.strides).map(|(o, s)| o * s).sum();
+        let range = normalisation.max - normalisation.min;
+        let (low, high) = (normalisation.min - range, normalisation.max + range);
+        let inverse = 1.0 / normalisation.scale();
+        let mut out = Vec::with_capacity(segment.h * segment.w);
+        for y in 0..segment.h {
+            for x in 0..segment.w {
+                let value = self.values[start + y * along[1] + x * along[2]];
+                let usable = value >= low && value <= high;
+                out.push(if usable { R::from_f64((value - normalisation.mean) * inverse) } else { R::default() });
+            }
+        }
+        Some(out)
+    }
+}
+
+/// Values in C order, and their checksum.
+fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
+    let mut out = Vec::with_capacity(field.shape().len());
+    let mut hasher = crc32fast::Hasher::new();
+    super::flat::for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
+        for k in 0..count {
+            let value = values[start + k * stride];
+            hasher.update(&value.to_bits_u64().to_le_bytes()[..T::DTYPE.size()]);
+            out.push(value.to_f64());
+        }
+    });
+    (out, hasher.finalize())
+}
+
+/// What other devices' floats may add to the root mean square error where the coarsest of the grids that the model's outputs are
+/// snapped to is `grid`, in the same unit.
+pub(crate) fn flips_of_grid(grid: f32) -> f64 {
+    f64::from(grid) * FLIP_GAIN
+}

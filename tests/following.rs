@@ -1,0 +1,121 @@
+//! Streams that follow each other in time: each is predicted from the last frame decoded before it.
+
+mod common;
+
+use common::fields::{field, flow, noise};
+use fieldpress::{
+    Before, Bound, Codec, Effort, ErrorKind, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect,
+};
+
+const WINDOWS: usize = 4;
+const DIMS: [usize; 4] = [2, 8, 40, 56];
+
+/// Two series of eight frames of a pattern under a little noise, window after window.
+fn window(k: usize) -> Vec<f32> {
+    let values = field(&DIMS, |s, t, y, x| {
+        let time = (8 * k + t) as i64;
+        (8 * flow(1 + s, 20 * time, 90 * y as i64, 90 * x as i64) + (noise(3 + s, 8 * k + t, y, x) >> 3)) as f64
+    });
+    values.into_iter().map(|v| v as f32 / 1024.0).collect()
+}
+
+fn last_frame(values: &[f32]) -> Vec<f32> {
+    let frame = DIMS[2] * DIMS[3];
+    values.chunks_exact(DIMS[1] * frame).flat_map(|series| series[(DIMS[1] - 1) * frame..].to_vec()).collect()
+}
+
+const FRAME: [usize; 4] = [2, 1, 40, 56];
+
+fn chain(options: Options, bound: Bound) -> (usize, usize) {
+    let codec = Codec::new(options).unwrap();
+    let (mut alone, mut following) = (0, 0);
+    let mut before: Option<(Vec<f32>, f64)> = None;
+    for k in 0..WINDOWS {
+        let values = window(k);
+        let view = FieldView::new(&values, &DIMS).unwrap();
+        alone += codec.compress(&view, bound).unwrap().0.len();
+        let mut out = vec![0f32; values.len()];
+        let flips = match &before {
+            None => {
+                let (bytes, report) = codec.compress(&view, bound).unwrap();
+                following += bytes.len();
+                assert!(!inspect(&bytes).unwrap().follows);
+                codec
+                    .decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &DIMS).unwrap())
+                    .unwrap();
+                report.flips
+            }
+            Some((frame, flips)) => {
+                let before = Before { frame: FieldView::new(frame, &FRAME).unwrap(), flips: *flips };
+                let (bytes, report) = codec.compress_after(&view, bound, &before).unwrap();
+                following += bytes.len();
+                assert!(inspect(&bytes).unwrap().follows);
+                let mut view = FieldViewMut::new(&mut out, &DIMS).unwrap();
+                codec.decompress_after(&bytes, &Request::default(), &before, &mut view).unwrap();
+
+                // A box has the values of the whole.
+                let region = Region { start: vec![1, 2, 8, 16], count: vec![1, 5, 20, 30] };
+                let request = Request { region: Some(region), ..Default::default() };
+                let mut part = vec![0f32; 5 * 20 * 30];
+                let mut view = FieldViewMut::new(&mut part, &[1, 5, 20, 30]).unwrap();
+                codec.decompress_after(&bytes, &request, &before, &mut view).unwrap();
+                for (i, value) in part.iter().enumerate() {
+                    let (t, y, x) = (i / 600, i / 30 % 20, i % 30);
+                    assert_eq!(*value, out[((8 + t + 2) * 40 + y + 8) * 56 + x + 16]);
+                }
+                report.flips
+            }
+        };
+        let range = values.iter().fold(f32::MIN, |a, &b| a.max(b)) - values.iter().fold(f32::MAX, |a, &b| a.min(b));
+        let errors: Vec<f64> = values.iter().zip(&out).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+        let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+        match bound {
+            Bound::Nrmse(e) => assert!(rms <= e * f64::from(range), "window {k}: {rms}"),
+            Bound::Abs(e) => assert!(errors.iter().all(|error| error.abs() <= e), "window {k}"),
+            Bound::BlockL2(_) => {}
+            _ => unreachable!("no other bound is tried"),
+        }
+        before = Some((last_frame(&out), flips));
+    }
+    (alone, following)
+}
+
+#[test]
+fn following_is_smaller_and_keeps_the_bound() {
+    for effort in [Effort::Fast, Effort::Normal] {
+        for bound in [Bound::Nrmse(4e-3), Bound::Abs(2.0), Bound::BlockL2(60.0)] {
+            let options = Options { effort, fm: FmMode::Off, threads: Some(1), ..Default::default() };
+            let (alone, following) = chain(options, bound);
+            assert!(following < alone, "{effort:?} {bound}: {following} bytes, {alone} alone");
+        }
+    }
+}
+
+#[test]
+fn the_frame_before_must_be_the_right_one() {
+    let codec = Codec::new(Options { threads: Some(1), fm: FmMode::Off, ..Default::default() }).unwrap();
+    let values = window(1);
+    let view = FieldView::new(&values, &DIMS).unwrap();
+    let mut frame = last_frame(&window(0));
+    let before = Before { frame: FieldView::new(&frame, &FRAME).unwrap(), flips: 0.0 };
+    let (bytes, _) = codec.compress_after(&view, Bound::Nrmse(4e-3), &before).unwrap();
+    let mut out = vec![0f32; values.len()];
+    let error =
+        codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &DIMS).unwrap()).unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("follows another"), "{error}");
+
+    frame[5] += 1.0;
+    let other = Before { frame: FieldView::new(&frame, &FRAME).unwrap(), flips: 0.0 };
+    let error = codec
+        .decompress_after(&bytes, &Request::default(), &other, &mut FieldViewMut::new(&mut out, &DIMS).unwrap())
+        .unwrap_err();
+    assert!(error.message().contains("checksum"), "{error}");
+
+    let wrong = Before { frame: FieldView::new(&frame[..40 * 56], &[40, 56]).unwrap(), flips: 0.0 };
+    let error = codec.compress_after(&view, Bound::Nrmse(4e-3), &wrong).unwrap_err();
+    assert!(error.message().contains("expected 2x1x40x56") || error.message().contains("2×1×40×56"), "{error}");
+
+    let flat = FieldView::new(&values[..40 * 56], &[40, 56]).unwrap();
+    let error = codec.compress_after(&flat, Bound::Nrmse(4e-3), &wrong).unwrap_err();
+    assert!(error.message().contains("no axis of frames"), "{error}");
+}
