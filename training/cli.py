@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.corpus import build
-from training.loop import LoopConfig
+
+if TYPE_CHECKING:
+    from training.loop import LoopConfig
 
 
 def corpus(args: argparse.Namespace) -> None:
@@ -15,14 +17,17 @@ def corpus(args: argparse.Namespace) -> None:
 
 
 def loop_config(args: argparse.Namespace, **defaults: Any) -> LoopConfig:
+    from training.loop import LoopConfig
+
     given = {k: v for k, v in (("batch", args.batch), ("learning_rate", args.learning_rate)) if v is not None}
     return LoopConfig(folder=args.run_folder, seed=args.seed, steps=args.steps, minutes=args.minutes, **{**defaults, **given})
 
 
 def interpolator(args: argparse.Namespace) -> None:
+    from training import weights
     from training.train_interpolator import InterpolatorRun, train
 
-    train(InterpolatorRun(loop_config(args), args.cache))
+    train(InterpolatorRun(loop_config(args), args.cache, initial=weights.start(args.start) if args.start else None))
 
 
 def latents(args: argparse.Namespace) -> None:
@@ -31,10 +36,30 @@ def latents(args: argparse.Namespace) -> None:
     train(LatentsRun(loop_config(args, rates=RATES, batch=6, learning_rate=6e-4), args.cache))
 
 
+def reference(args: argparse.Namespace) -> None:
+    from training import weights
+    from training.models.reference import ReferenceConfig
+    from training.train_reference import ReferenceRun, train
+
+    model = ReferenceConfig(super_resolution=not args.transposed)
+    loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
+    train(ReferenceRun(loop, args.cache, model, initial=weights.start(args.start) if args.start else None))
+
+
+def keep(args: argparse.Namespace) -> None:
+    from training import weights
+
+    weights.keep(args.run_folder, args.out)
+
+
 def export(args: argparse.Namespace) -> None:
     from training.export import ExportConfig, export
 
-    manifest = export(ExportConfig(args.out, args.interpolator, args.latents, args.hyper_variants))
+    manifest = export(
+        ExportConfig(
+            args.out, args.interpolator, args.latents, args.hyper_variants, reference=args.reference, latents_of=args.latents_of
+        )
+    )
     total = sum(f["bytes"] for f in manifest["files"].values())
     print(f"{args.out}: {len(manifest['files'])} files, {total / 1e6:.2f} MB, trained {manifest['training']['parts']}")
 
@@ -43,6 +68,31 @@ def evaluate(args: argparse.Namespace) -> None:
     from training.evaluate import evaluate, report
 
     print(report(evaluate(args.package, args.files)))
+
+
+def gain(args: argparse.Namespace) -> None:
+    from training.gain import GainConfig, read, summary, table
+    from training.gain import gain as measure
+
+    if args.tables:
+        rows = read(args.out)
+    else:
+        config = GainConfig(
+            args.files,
+            args.out,
+            args.tool,
+            args.package,
+            args.cache,
+            args.kinds,
+            args.frames,
+            args.size,
+            tuple(args.distances),
+            tuple(args.bounds),
+            args.only_failing,
+            tuple(args.modes),
+        )
+        rows = measure(config)
+    print(table(rows), summary(rows), sep="\n\n")
 
 
 def finetune(args: argparse.Namespace) -> None:
@@ -80,16 +130,25 @@ def main() -> None:
 
     p = commands.add_parser("interpolator", help="train or resume the interpolator")
     add_training_arguments(p)
+    p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
     p.set_defaults(run=interpolator)
 
     p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
     add_training_arguments(p)
     p.set_defaults(run=latents)
 
+    p = commands.add_parser("reference", help="train or resume the paper's architecture, for comparison")
+    add_training_arguments(p)
+    p.add_argument("--start", type=Path, help="weights of a new run: a file that `keep` wrote")
+    p.add_argument("--transposed", action="store_true", help="the ablation: transposed convolutions for the super-resolution")
+    p.set_defaults(run=reference)
+
     p = commands.add_parser("export", help="write a model package from run folders (at any time, also while they train)")
     p.add_argument("out", type=Path, help="package folder, e.g. models/default")
     p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
+    p.add_argument("--latents-of", type=Path, help="package whose latents are taken over, in place of a run's")
+    p.add_argument("--reference", type=Path, help="run folder of the paper's architecture, for a package of its own")
     p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
     p.set_defaults(run=export)
 
@@ -97,6 +156,22 @@ def main() -> None:
     p.add_argument("package", type=Path)
     p.add_argument("files", type=Path, nargs="+")
     p.set_defaults(run=evaluate)
+
+    p = commands.add_parser("gain", help="sizes of the tool's streams with and without the model; CSV and tables")
+    p.add_argument("out", type=Path, help="CSV to write")
+    p.add_argument("files", type=Path, nargs="*", help=".npy files [frames, H, W] (default: the corpus's held-out sequences)")
+    p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
+    p.add_argument("--package", type=Path, default=Path("models/default"))
+    p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
+    p.add_argument("--kinds", nargs="*", choices=list(build.KINDS), help="default: all")
+    p.add_argument("--frames", type=int, default=24)
+    p.add_argument("--size", type=int, default=128, help="rows and columns of the central crop")
+    p.add_argument("--distances", type=int, nargs="*", default=[1, 2, 4, 8], help="frame distances, in saved frames")
+    p.add_argument("--bounds", type=float, nargs="*", default=[1e-2, 4e-3, 1e-3], help="NRMSE")
+    p.add_argument("--modes", nargs="*", default=["off", "auto", "on"], choices=["off", "auto", "on"])
+    p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")
+    p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
+    p.set_defaults(run=gain)
 
     p = commands.add_parser("finetune", help="continue a package's interpolator on your own sequences")
     p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
@@ -106,6 +181,11 @@ def main() -> None:
     p.add_argument("--minutes", type=float, help="default 60")
     p.add_argument("--steps", type=int)
     p.set_defaults(run=finetune)
+
+    p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")
+    p.add_argument("run_folder", type=Path)
+    p.add_argument("out", type=Path, help="e.g. training/records/reference.pt")
+    p.set_defaults(run=keep)
 
     p = commands.add_parser("record", help="write a run's curve and validations as small files")
     p.add_argument("run_folder", type=Path)

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import math
+import shutil
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +31,7 @@ from training.corpus.build import KINDS
 from training.models import hyper
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
+from training.models.reference import Reference, ReferenceConfig
 
 OPSET = 17
 PRECISION = 16
@@ -48,6 +50,10 @@ class ExportConfig:
     latents: Path | None
     hyper_variants: Path | None = None
     seed: int = 1
+    reference: Path | None = None
+    """Run folder of the paper's architecture, whose latents take the place of ours."""
+    latents_of: Path | None = None
+    """Package whose latents are taken over as they are, in place of a run's."""
 
 
 def load(model: nn.Module, folder: Path) -> dict[str, Any]:
@@ -57,7 +63,8 @@ def load(model: nn.Module, folder: Path) -> dict[str, Any]:
         return {"steps": 0, "hours": 0.0}
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["average"])
-    return {"steps": state["step"], "hours": round(state["seconds"] / 3600, 3)}
+    hours = {"hours": round(state["seconds"] / 3600, 3), "core_hours": round(state.get("core_seconds", 0.0) / 3600, 3)}
+    return {"steps": state["step"], **hours}
 
 
 def round_weights(model: nn.Module) -> None:
@@ -152,9 +159,10 @@ class IntegerGraph(nn.Module):
         order: np.random.Generator | None = None,
         matrix: bool = False,
         dtype: torch.dtype = torch.float32,
+        slices: int = 1,
     ) -> None:
         super().__init__()
-        self.matrix, self.dtype = matrix, dtype
+        self.matrix, self.dtype, self.slices = matrix, dtype, slices
         self.convs = [*decoder.layers, decoder.mean, decoder.scale]
         self.weights, self.biases = [], []
         for conv in self.convs:
@@ -195,24 +203,32 @@ class IntegerGraph(nn.Module):
             total = F.conv2d(x, weight, bias)
         return torch.floor(total * 2.0**-conv.shift).clamp(conv.low, conv.high)
 
-    def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+    def slice(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
         x = z_hat.to(self.dtype)
         x = F.pixel_shuffle(self.layer(0, x), 2)
         x = F.pixel_shuffle(self.layer(1, x), 2)
         x = self.layer(2, x)
         return self.layer(3, x).float(), self.layer(4, x).float()
 
+    def forward(self, z_hat: Tensor) -> tuple[Tensor, Tensor]:
+        if self.slices == 1:
+            return self.slice(z_hat)
+        n = self.weights[0].shape[1]
+        found = [self.slice(z_hat[:, i * n : (i + 1) * n]) for i in range(self.slices)]
+        return torch.cat([m for m, _ in found], dim=1), torch.cat([s for _, s in found], dim=1)
 
-def integer_graph(decoder: hyper.HyperDecoder, channels: int, **options: Any) -> bytes:
-    """Serialised hyper-decoder, checked to the bit against the training arithmetic."""
-    model = IntegerGraph(decoder, **options).eval()
+
+def integer_graph(decoder: hyper.HyperDecoder, channels: int, slices: int = 1, **options: Any) -> bytes:
+    """Serialised hyper-decoder, checked to the bit against the training arithmetic; it may serve several slices alike."""
+    model = IntegerGraph(decoder, slices=slices, **options).eval()
     graph = to_onnx(model, {"z_hat": torch.zeros(1, channels, 2, 3)}, ["mean", "scale_index"])
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
     z = torch.from_numpy(np.random.default_rng(5).integers(-hyper.Z_LIMIT, hyper.Z_LIMIT + 1, (2, channels, 3, 2))).float()
     for test in (z, torch.round(z / 25)):
         with torch.no_grad():
-            expected = decoder(test)
+            parts = [decoder(part) for part in test.chunk(slices, dim=1)]
+        expected = (torch.cat([p[i] for p in parts], dim=1) for i in range(2))
         for want, got in zip(expected, run_onnx(data, {"z_hat": test.numpy()}), strict=True):
             if not np.array_equal(want.numpy(), got):
                 raise ValueError("hyper-decoder: ONNX and PyTorch differ; integer arithmetic must agree to the bit")
@@ -238,8 +254,8 @@ def table(low: int, high: int, cdf: Any) -> dict[str, Any]:
     return {"min": low, "cdf": frequencies(np.append(inside, escape))}
 
 
-def tables(prior: hyper.FactorisedPrior) -> dict[str, Any]:
-    rows_z = []
+def tables(prior: hyper.FactorisedPrior, slices: int = 1) -> dict[str, Any]:
+    rows_z: list[dict[str, Any]] = []
     for mean, log_scale in zip(prior.mean.tolist(), prior.log_scale.clamp(-3, 4).tolist(), strict=True):
         scale = math.exp(log_scale)
         reach = 9 * scale + 1
@@ -250,7 +266,7 @@ def tables(prior: hyper.FactorisedPrior) -> dict[str, Any]:
     for sigma in hyper.scale_table():
         reach = max(1, math.ceil(3.9 * sigma))
         rows_y.append(table(-reach, reach, lambda v, s=sigma: 0.5 * math.erfc(-v / s / math.sqrt(2))))
-    return {"precision": PRECISION, "z": rows_z, "y": rows_y}
+    return {"precision": PRECISION, "z": rows_z * slices, "y": rows_y}
 
 
 def count(*modules: nn.Module) -> int:
@@ -286,6 +302,14 @@ def export_interpolator(config: ExportConfig, run: Path) -> tuple[dict[str, Any]
     return {"graph": "interpolator.onnx", "align": c.align, "max_tile": 256, "parameters": count(model)}, record
 
 
+def shapes(channels: int, cell: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random tensors of a 64² tile and of two 128×192 tiles at `1/cell`: to trace a graph with, and to check it."""
+    return (
+        torch.randn(1, channels, 64 // cell, 64 // cell, generator=generator),
+        torch.randn(2, channels, 128 // cell, 192 // cell, generator=generator),
+    )
+
+
 def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     torch.manual_seed(config.seed)
     model = Autoencoder(AutoencoderConfig()).eval()
@@ -293,14 +317,7 @@ def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dic
     for part in (model.encoder, model.decoder, model.hyper_encoder):
         round_weights(part)
     c, g = model.config, torch.Generator().manual_seed(4)
-
-    def pair(channels: int, cell: int) -> tuple[Tensor, Tensor]:
-        return (
-            torch.randn(1, channels, 64 // cell, 64 // cell, generator=g),
-            torch.randn(2, channels, 128 // cell, 192 // cell, generator=g),
-        )
-
-    x, y = pair(c.frames, 1), pair(c.y_channels, 16)
+    x, y = shapes(c.frames, 1, g), shapes(c.y_channels, 16, g)
     write(config.out, "encoder.onnx", model.encoder, {"x": x[0]}, {"x": x[1]}, ["y"])
     write(config.out, "hyper_encoder.onnx", model.hyper_encoder, {"y_g": y[0]}, {"y_g": 9 * y[1]}, ["z"])
     for head, name in (("full", "decoder"), ("half", "decoder_half"), ("quarter", "decoder_quarter")):
@@ -332,6 +349,49 @@ def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dic
         "range_proof": decoder.range_proof(),
     }
     return section, record
+
+
+def export_reference(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    torch.manual_seed(config.seed)
+    path = run / "checkpoint.pt"
+    names = torch.load(path, weights_only=True)["average"] if path.exists() else {"decoder.enlarge.shallow.0.weight": None}
+    c = ReferenceConfig(super_resolution="decoder.enlarge.shallow.0.weight" in names)
+    model = Reference(c).eval()
+    record = load(model, run)
+    for part in (model.encoder, model.decoder, model.hyper_encoder):
+        round_weights(part)
+    channels, g = c.slices * c.y_channels, torch.Generator().manual_seed(4)
+    x, y = shapes(c.frames, 1, g), shapes(channels, 16, g)
+    write(config.out, "encoder.onnx", model.encoder, {"x": x[0]}, {"x": x[1]}, ["y"])
+    write(config.out, "hyper_encoder.onnx", model.hyper_encoder, {"y_g": y[0]}, {"y_g": y[1]}, ["z"])
+    write(config.out, "decoder.onnx", model.decoder, {"y_hat": y[0]}, {"y_hat": y[1]}, ["x_hat"])
+    (config.out / "hyper_decoder.onnx").write_bytes(integer_graph(model.hyper_decoder, channels, c.slices))
+    (config.out / "tables.json").write_text(json.dumps(tables(model.prior, c.slices), separators=(",", ":")))
+    section = {
+        **{k: f"{k}.onnx" for k in ("encoder", "hyper_encoder", "hyper_decoder", "decoder")},
+        "tables": "tables.json",
+        "align": 64,
+        "max_tile": 256,
+        "frames": c.frames,
+        "y_channels": channels,
+        "y_downsample": 16,
+        "y_time": c.slices,
+        "z_channels": channels,
+        "z_downsample": 64,
+        "gains": [1.0],
+        "parameters": count(model),
+        "range_proof": model.hyper_decoder.range_proof(),
+    }
+    return section, record
+
+
+def take_over_latents(config: ExportConfig, package: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copies a package's latents; gives their section and their record."""
+    base = json.loads((package / "manifest.json").read_text())
+    section = base["latents"]
+    for name in sorted(set(base["files"]) & {v for v in section.values() if isinstance(v, str)}):
+        shutil.copyfile(package / name, config.out / name)
+    return section, base["training"]["parts"]["latents"]
 
 
 def export(config: ExportConfig) -> dict[str, Any]:
@@ -368,6 +428,12 @@ def build(config: ExportConfig) -> dict[str, Any]:
             f"latents: learned block transform with ConvNeXt-like path {asdict(AutoencoderConfig())['widths']}, "
             "integer hyperprior"
         )
+    if config.latents_of:
+        manifest["latents"], records["latents"] = take_over_latents(config, config.latents_of)
+        parts.append("latents: those of an earlier package")
+    if config.reference:
+        manifest["latents"], records["reference"] = export_reference(config, config.reference)
+        parts.append("latents: the architecture of the paper, C = 16, integer hyperprior")
     manifest["architecture"] = "; ".join(parts)
     manifest["training"] = {
         "seed": config.seed,

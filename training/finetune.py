@@ -7,18 +7,11 @@ latents of the base package are taken over unchanged.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-import torch
-from onnx import numpy_helper
-from torch import Tensor
-
-from training import export
+from training import export, weights
 from training.loop import LoopConfig
-from training.models.interpolator import Interpolator, InterpolatorConfig
 from training.train_interpolator import InterpolatorRun, train
 
 
@@ -37,17 +30,6 @@ class FinetuneConfig:
     seed: int = 1
 
 
-def weights(graph: Path) -> dict[str, Tensor]:
-    """State dict of the model that a package graph was exported from."""
-    loaded = onnx.load(str(graph)).graph
-    out = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype("float32")) for t in loaded.initializer}
-    # f16 weights reach their name through a Cast, equal weights (all zero, say) share one tensor through an Identity.
-    for node in loaded.node:
-        if node.op_type in ("Cast", "Identity") and node.input[0] in out:
-            out[node.output[0]] = out[node.input[0]]
-    return out
-
-
 def finetune(config: FinetuneConfig) -> dict[str, object]:
     links = config.run_folder / "data" / "train" / "user"
     links.mkdir(parents=True, exist_ok=True)
@@ -64,16 +46,10 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
         steps=config.steps,
         minutes=config.minutes,
     )
-    named = weights(config.base / "interpolator.onnx")
-    start = {k: named[k] for k in Interpolator(InterpolatorConfig()).state_dict()}
-    train(InterpolatorRun(loop, config.run_folder / "data", crop=config.crop, initial=start))
-    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None))
+    train(InterpolatorRun(loop, config.run_folder / "data", crop=config.crop, initial=weights.start(config.base)))
     base = json.loads((config.base / "manifest.json").read_text())
-    if "latents" in base:
-        manifest["latents"] = base["latents"]
-        for name in set(base["files"]) - set(manifest["files"]):
-            shutil.copyfile(config.base / name, config.out / name)
-            manifest["files"][name] = base["files"][name]
+    latents_of = config.base if "latents" in base else None
+    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None, latents_of=latents_of))
     manifest["training"] |= {"base": base["name"], "corpus": [p.name for p in config.data]}
     (config.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ class LoopConfig:
     batch: int = 16
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-3
+    schedule: Literal["cosine", "halving"] = "cosine"
+    """Of the learning rate: down to near zero by a cosine, or halved after every sixth of the budget."""
     warm_up: int = 300
     clip: float = 1.0
     ema: float = 0.999
@@ -50,7 +52,10 @@ class Run:
         if (config.steps is None) == (config.minutes is None):
             raise ValueError("give the training budget as steps or as minutes, not both")
         self.config = config
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model
+        for p in model.parameters():
+            if p.ndim == 4:
+                p.data = p.data.contiguous(memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for name, p in model.named_parameters():
@@ -63,7 +68,7 @@ class Run:
             betas=(0.9, 0.99),
             fused=True,
         )
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.core_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, Any]] = []
         config.folder.mkdir(parents=True, exist_ok=True)
         self.path = config.folder / "checkpoint.pt"
@@ -74,8 +79,11 @@ class Run:
 
     def learning_rate(self) -> float:
         c = self.config
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return c.learning_rate * (0.003 + 0.997 * cosine) * min(1.0, (self.step + 1) / c.warm_up)
+        if c.schedule == "halving":
+            left = 0.5 ** int(6 * self.progress())
+        else:
+            left = 0.003 + 0.997 * 0.5 * (1 + math.cos(math.pi * self.progress()))
+        return c.learning_rate * left * min(1.0, (self.step + 1) / c.warm_up)
 
     def save(self) -> None:
         part = self.path.with_suffix(".part")
@@ -86,6 +94,7 @@ class Run:
                 "optimizer": self.optimizer.state_dict(),
                 "step": self.step,
                 "seconds": self.seconds,
+                "core_seconds": self.core_seconds,
                 "history": self.history,
             },
             part,
@@ -100,6 +109,7 @@ class Run:
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+        self.core_seconds = state.get("core_seconds", 0.0)
         return True
 
     def averaged(self) -> dict[str, Tensor]:
@@ -116,7 +126,7 @@ class Run:
         saved = time.monotonic()
         bar = tqdm(total=1.0, desc=c.folder.name, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
         while self.progress() < 1:
-            start = time.monotonic()
+            start, core = time.monotonic(), time.process_time()
             rng = np.random.default_rng([c.seed, self.step])
             torch.manual_seed(c.seed * 1_000_003 + self.step)
             rate = self.learning_rate()
@@ -136,9 +146,11 @@ class Run:
                 torch._foreach_lerp_([self.average[n] for n in names], [values[n] for n in names], 1 - ema)
             figures.append({"loss": float(value.detach()), "norm": norm, **shown})
             self.seconds += time.monotonic() - start
+            self.core_seconds += time.process_time() - core
             if self.step % 100 == 0:
                 means = {k: round(float(np.mean([f[k] for f in figures])), 4) for k in figures[0]}
-                self._log({"step": self.step, "minutes": round(self.seconds / 60, 2), "rate": round(rate, 7), **means})
+                minutes = {"minutes": round(self.seconds / 60, 2), "core_minutes": round(self.core_seconds / 60, 2)}
+                self._log({"step": self.step, **minutes, "rate": round(rate, 7), **means})
                 bar.set_postfix_str(f"step {self.step} loss {means['loss']:.3f}")
                 bar.update(self.progress() - bar.n)
                 figures = []

@@ -26,7 +26,7 @@ class InterpolatorRun:
     cache: Path
     model: InterpolatorConfig = field(default_factory=InterpolatorConfig)
     crop: int = 128
-    weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 5.0, "quasigeostrophic": 2.0})
+    weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 2.0, "quasigeostrophic": 1.5, "climate": 0.5})
     initial: dict[str, Tensor] | None = None
     """Weights to start from, where there is no checkpoint to resume."""
 
@@ -73,7 +73,7 @@ def train(config: InterpolatorRun) -> Run:
     torch.manual_seed(config.loop.seed)
     model = Interpolator(config.model)
     if config.initial:
-        model.load_state_dict(config.initial)
+        model.load_state_dict({name: config.initial[name] for name in model.state_dict()})
     run = Run(config.loop, model)
     run.resume()
     corpus = Corpus(config.cache / "train", config.weights)

@@ -62,8 +62,21 @@ def request(
     return Request(frames, (left, right), step, (a, b, c, d), (share[0], share[1]))
 
 
+def worth(error: float, spread: float, span: float, step: float) -> float:
+    """Share of samples kept, of those whose average of neighbours misses by `error` (RMS) in a frame of standard deviation
+    `spread` and a sequence of range `span`.
+
+    Little is left to gain far below the step or the finest bound, and less where the frames have little in common."""
+    keep = 1.0 if error > 0.1 * step else 0.1 if error > 0.01 * step else 0.0
+    if error < 1e-3 * span:
+        keep *= 0.25
+    if error > 0.8 * spread:
+        keep *= 0.7
+    return keep
+
+
 def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
-    """A sample at a random rate and step; steps far above what prediction could gain are mostly redrawn."""
+    """A sample at a random rate and step; most of those that have little to teach are redrawn."""
     while True:
         sequence = corpus.draw(rng)
         count = len(sequence.frames)
@@ -73,11 +86,11 @@ def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
         margin = 3 * distance if inner else distance
         time = int(rng.integers(margin, count - margin))
         present = ((True, True), (True, False), (False, True), (False, False))[rng.choice(4, p=[0.6, 0.13, 0.13, 0.14])]
-        step = sequence.range * float(np.exp(rng.uniform(np.log(3e-4), np.log(2e-1))))
+        step = sequence.range * float(np.exp(rng.uniform(np.log(1e-3), np.log(1.5e-1))))
         made = request(sequence, size, distance, time, present, step, rng)
         f = made.frames
         error = float(np.sqrt(np.mean(np.square(f[2] - (f[1] + f[3]) / 2))))
-        if error > 0.1 * step or (error > 0.01 * step and rng.random() < 0.1):
+        if rng.random() < worth(error, float(f[2].std()), sequence.range, step):
             return made
 
 

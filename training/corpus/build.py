@@ -1,4 +1,4 @@
-"""Builds the corpus cache: `<cache>/<train|val>/<kind>/<seed>_<field>.npy`, f32 `[frames, H, W]`.
+"""Builds the corpus cache: `<cache>/<train|val|test>/<kind>/<seed>_<field>.npy`, f32 `[frames, H, W]`.
 
 Files appear under their final name only when whole, so a training run may re-scan the cache while it grows.
 """
@@ -26,6 +26,8 @@ class Kind:
     frames: int
     train: int
     val: int = 2
+    test: int = 1
+    """Held-out sequences of the benchmarks, twice as long; training and tuning never read them."""
 
 
 KINDS: dict[str, Kind] = {
@@ -38,7 +40,7 @@ KINDS: dict[str, Kind] = {
     "turbulence3d": Kind("training.corpus.turbulence3d", 96, 65, train=2, val=1),
     "shallow_water": Kind("training.corpus.shallow_water", 192, 97, train=6),
     "random_fields": Kind("training.corpus.random_fields", 192, 97, train=8),
-    "climate": Kind("training.corpus.climate", 0, 0, train=1, val=1),
+    "climate": Kind("training.corpus.climate", 0, 0, train=1, val=1, test=0),
 }
 
 
@@ -60,12 +62,14 @@ def build(cache: Path, kinds: list[str], seeds: int | None = None) -> None:
         kind = KINDS[name]
         jobs += [(name, "train", s) for s in range(kind.train if seeds is None else seeds)]
         jobs += [(name, "val", VALIDATION_SEED + s) for s in range(kind.val)]
+        jobs += [(name, "test", TEST_SEED + s) for s in range(kind.test)]
     for name, split, seed in tqdm(jobs, desc="corpus", disable=None):
         folder = cache / split / name
         done = folder / f"{seed:04d}.done"
         if done.exists():
             continue
         module = importlib.import_module(KINDS[name].module)
-        for field, array in module.generate(seed, KINDS[name].size, KINDS[name].frames).items():
+        frames = KINDS[name].frames * (2 if split == "test" else 1)
+        for field, array in module.generate(seed, KINDS[name].size, frames).items():
             save(folder / f"{seed:04d}_{field}.npy", array)
         done.touch()

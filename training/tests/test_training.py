@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training import triplets
+from training import triplets, weights
 from training.corpus import random_fields
 from training.export import ExportConfig, export
-from training.finetune import FinetuneConfig, finetune, weights
+from training.finetune import FinetuneConfig, finetune
 from training.loop import LoopConfig
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
@@ -92,5 +92,16 @@ def test_finetuning_starts_from_the_package(tmp_path: Path) -> None:
     manifest = finetune(FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", steps=2, batch=1, crop=64))
     assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 2
     assert set(manifest["files"]) == set(json.loads((base / "manifest.json").read_text())["files"])
-    before, after = (weights(tmp_path / p / "interpolator.onnx") for p in ("base", "mine"))
+    before, after = (weights.start(tmp_path / p) for p in ("base", "mine"))
     assert float((before["stem.weight"] - after["stem.weight"]).abs().max()) < 1e-2
+
+
+def test_a_new_run_starts_from_kept_weights(cache: Path, tmp_path: Path) -> None:
+    run = train_interpolator(InterpolatorRun(loop(tmp_path / "a", 2), cache, SMALL, crop=32))
+    kept = tmp_path / "kept.pt"
+    weights.keep(tmp_path / "a", kept)
+    initial = weights.start(kept)
+    assert all(torch.equal(v.half().float(), initial[k]) for k, v in run.averaged().items())
+    still = replace(loop(tmp_path / "b", 1), learning_rate=0.0)
+    again = train_interpolator(InterpolatorRun(still, cache, SMALL, crop=32, initial=initial))
+    assert all(torch.equal(v, initial[k]) for k, v in again.model.state_dict().items())

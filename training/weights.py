@@ -1,0 +1,41 @@
+"""Weights without the rest of a run: from a package's graph, or kept as one small half-precision file in the tree.
+
+A run folder is large and does not outlive its machine. What a later run starts from is the averaged weights alone, with a
+fresh optimiser and schedule.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor
+
+
+def of_graph(graph: Path) -> dict[str, Tensor]:
+    """State dict of the model that a package graph was exported from (initialisers keep their PyTorch names)."""
+    loaded = onnx.load(str(graph)).graph
+    out = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype("float32")) for t in loaded.initializer}
+    # f16 weights reach their name through a Cast, equal weights (all zero, say) share one tensor through an Identity.
+    for node in loaded.node:
+        if node.op_type in ("Cast", "Identity") and node.input[0] in out:
+            out[node.output[0]] = out[node.input[0]]
+    return out
+
+
+def keep(run: Path, out: Path) -> None:
+    """Writes the averaged weights of a run's checkpoint in half precision."""
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    part = out.with_suffix(".part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({name: value.half() for name, value in state["average"].items()}, part)
+    part.rename(out)
+
+
+def start(source: Path) -> dict[str, Tensor]:
+    """Weights to start from: of a file that [`keep`] wrote, or of a package's interpolator."""
+    if source.is_dir():
+        return of_graph(source / "interpolator.onnx")
+    return {name: value.float() for name, value in torch.load(source, weights_only=True).items()}
