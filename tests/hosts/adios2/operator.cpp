@@ -336,18 +336,6 @@ static void errors_of_writing()
   // A type that is not a float's: ADIOS2 warns, leaves the operator out and stores the values as they are.
   write<int>("integers.bp", {1000}, {{"accuracy", "1"}});
   CHECK(size_of_file(data_file("integers.bp")) >= 1000 * sizeof(int));
-  // An operator that is defined first is not asked whether it fits.
-  fails({"type is not supported", "float, double"}, [] {
-    adios2::ADIOS adios;
-    auto io = adios.DeclareIO("writer");
-    io.SetEngine("BP5");
-    auto variable = io.DefineVariable<int>("u", {1000}, {0}, {1000});
-    variable.AddOperation(adios.DefineOperator("compress", "plugin", parameters({{"accuracy", "1"}})));
-    auto writer = io.Open(work + "/refused.bp", adios2::Mode::Write);
-    writer.BeginStep();
-    writer.Put(variable, std::vector<int>(1000).data(), adios2::Mode::Sync);
-  });
-  CHECK(size_of_file(data_file("refused.bp")) == 0);
 }
 
 // The steps before an error are kept. ADIOS2 2.12 cannot close a file after an operator's error (it would write the
