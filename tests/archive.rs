@@ -623,12 +623,13 @@ mod crash {
             self.1.borrow_mut().push(Write::Data { offset, bytes: bytes.len() });
             self.0.write_at_all(offset, bytes)
         }
-        fn sync(&mut self) -> Result<()> {
+        fn sync(&mut self, covered: bool) -> Result<()> {
+            assert!(covered, "one process syncs the file with its index");
             let last = self.1.borrow();
             assert!(matches!(last.last(), Some(Write::Data { offset, bytes }) if *offset >= 4096 && *bytes > 0));
             drop(last);
             self.1.borrow_mut().push(Write::Sync);
-            self.0.sync()
+            self.0.sync(covered)
         }
         fn close(self: Box<Self>) -> Result<()> {
             self.0.close()

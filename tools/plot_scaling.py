@@ -12,17 +12,23 @@ import matplotlib.pyplot as plt
 
 PARTS = [("local_mean", "rank-local (compression)", "#4477aa"), ("wait_mean", "waiting", "#ccbb44"), ("collective_mean", "collective", "#ee6677")]
 
+TITLES = [
+    ("weak, disk", "weak, disk: 64³ doubles on each rank"),
+    ("weak, memory", "weak, in memory"),
+    ("strong, disk", "strong, disk: 128³ doubles on all"),
+]
+
 
 def medians(folder: Path) -> dict[str, dict[int, dict[str, float]]]:
-    """For each kind and number of ranks the median over steps, the first left out, of every column."""
+    """For each storage and kind and number of ranks the median over steps, the first left out, of every column."""
     rows = defaultdict(list)
     with (folder / "scaling.csv").open() as file:
         for row in csv.DictReader(file):
             if int(row["step"]) > 0:
-                rows[row["kind"], int(row["ranks"])].append(row)
+                rows[f"{row['kind']}, {row['storage']}", int(row["ranks"])].append(row)
     out: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
     for (kind, ranks), group in rows.items():
-        columns = [name for name in group[0] if name not in ("kind", "domain")]
+        columns = [name for name in group[0] if name not in ("storage", "kind", "domain")]
         middle = {name: sorted(float(row[name]) for row in group)[len(group) // 2] for name in columns}
         out[kind][ranks] = middle
     return out
@@ -30,8 +36,8 @@ def medians(folder: Path) -> dict[str, dict[int, dict[str, float]]]:
 
 def main(folder: Path) -> None:
     found = medians(folder)
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4))
-    for axis, (kind, title) in zip(axes, [("weak", "weak: 64³ doubles on each rank"), ("strong", "strong: 128³ doubles on all")], strict=False):
+    figure, axes = plt.subplots(1, 4, figsize=(17, 4))
+    for axis, (kind, title) in zip(axes, TITLES, strict=False):
         ranks = sorted(found[kind])
         bottom = [0.0] * len(ranks)
         for column, label, colour in PARTS:
@@ -44,10 +50,10 @@ def main(folder: Path) -> None:
         index = list(csv.DictReader(file))
     chunks = [int(row["chunks"]) for row in index]
     for column, label, marker in [("commit_seconds", "commit (no compression)", "o"), ("open_seconds", "open", "s"), ("read_point_seconds", "read a point", "^")]:
-        axes[2].loglog(chunks, [float(row[column]) for row in index], marker=marker, label=label)
-    axes[2].set(title="index of a step", xlabel="chunks", ylabel="seconds")
-    axes[2].legend()
-    axes[2].grid(True, which="both", alpha=0.3)
+        axes[3].loglog(chunks, [float(row[column]) for row in index], marker=marker, label=label)
+    axes[3].set(title="index of a step", xlabel="chunks", ylabel="seconds")
+    axes[3].legend()
+    axes[3].grid(True, which="both", alpha=0.3)
     figure.tight_layout()
     figure.savefig(folder / "scaling.png", dpi=110)
     for kind in found:

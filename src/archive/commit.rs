@@ -237,7 +237,8 @@ impl Output {
             let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = length).entered();
             let written = self.data.shared.write_at_all(offset, &data);
             // Also where writing failed here: it is collective.
-            let synced = if options.sync { self.data.shared.sync() } else { Ok(()) };
+            let covered = comm.rank() == 0 && self.data.number == 0;
+            let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
             written.and(synced).map_err(|error| io(&self.name(), error))
         };
         if let Err(error) = agree(comm, &[], written.err().as_ref()) {

@@ -72,11 +72,12 @@ pub trait SharedFile {
     /// `Io`, perhaps on some ranks only.
     fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
 
-    /// Returns when everything written so far is on stable storage; collective.
+    /// Returns when everything written so far is on stable storage; collective. `covered` on a rank that will sync the same file
+    /// by itself before anything refers to the data: what this machine wrote to it is on stable storage then, too.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.
-    fn sync(&mut self) -> Result<()>;
+    fn sync(&mut self, covered: bool) -> Result<()>;
 
     /// Closes it; collective. Dropping does not close, since a rank may drop alone.
     ///
@@ -139,8 +140,8 @@ impl SharedFile for SerialFile {
         Ok(self.0.write_all_at(bytes, offset)?)
     }
 
-    fn sync(&mut self) -> Result<()> {
-        Ok(self.0.sync_data()?)
+    fn sync(&mut self, covered: bool) -> Result<()> {
+        if covered { Ok(()) } else { Ok(self.0.sync_data()?) }
     }
 
     fn close(self: Box<Self>) -> Result<()> {

@@ -193,7 +193,7 @@ impl Comm {
 
     /// Every rank's bytes at rank 0, one after another, and their lengths; nothing elsewhere. Together at most
     /// [`MOST_GATHERED`] bytes, which the callers see to.
-    fn gather_flat(&self, bytes: &[u8]) -> Result<Option<(Vec<u8>, Vec<c_int>)>> {
+    pub(crate) fn gather_flat(&self, bytes: &[u8]) -> Result<Option<(Vec<u8>, Vec<c_int>)>> {
         let own = count(bytes.len())?;
         let at_root = self.rank == 0;
         let mut lengths = vec![0 as c_int; if at_root { self.size } else { 0 }];
@@ -364,15 +364,27 @@ impl File {
         if bad[0] > 0 {
             return Err(Error::invalid("another rank's path or hints are not valid"));
         }
+        Self::open_on(comm.raw, path, &name, &info)
+    }
+
+    /// Opens a file that exists, for writing by this rank alone; not collective.
+    pub(crate) fn open_alone(path: &Path, hints: &[(String, String)]) -> Result<Self> {
+        let name = CString::new(path.as_os_str().as_encoded_bytes())
+            .map_err(|_| Error::invalid(format!("the path {} holds a zero", path.display())))?;
+        // SAFETY: a constant of MPI.
+        Self::open_on(unsafe { ffi::RSMPI_COMM_SELF }, path, &name, &Info::new(hints)?)
+    }
+
+    fn open_on(comm: ffi::MPI_Comm, path: &Path, name: &CString, info: &Info) -> Result<Self> {
         let mut raw = MaybeUninit::uninit();
-        // SAFETY: a communicator of ours, texts that end in zero; MPI stores a handle where it succeeds.
+        // SAFETY: a communicator of ours or this rank alone, texts that end in zero; MPI stores a handle where it succeeds.
         let raw = unsafe {
             let mode = (ffi::MPI_MODE_WRONLY) as c_int;
-            file("MPI_File_open", ffi::MPI_File_open(comm.raw, name.as_ptr(), mode, info.0, raw.as_mut_ptr()))
+            file("MPI_File_open", ffi::MPI_File_open(comm, name.as_ptr(), mode, info.0, raw.as_mut_ptr()))
                 .map_err(|error| error.context(path.display()))?;
             raw.assume_init()
         };
-        Ok(Self { raw, comm: comm.raw })
+        Ok(Self { raw, comm })
     }
 
     /// Writes this rank's bytes at an offset; collective. In rounds, as many as the rank with most bytes needs.
@@ -410,20 +422,8 @@ impl File {
         outcome
     }
 
-    /// Writes the bytes of a group of ranks through its first one; collective in the group, whose bytes follow one another.
-    /// Writing itself is no collective of MPI, so that one that fails keeps nobody waiting.
-    pub(crate) fn write_gathered(&mut self, group: &Comm, offset: u64, bytes: &[u8]) -> Result<()> {
-        // So much is not for one rank to hold: each writes its own.
-        if group.size == 1 || group.sum(bytes.len() as u64)? > PIECE as u64 {
-            return self.write_at(offset, bytes);
-        }
-        match group.gather_flat(bytes)? {
-            Some((gathered, _)) => self.write_at(offset, &gathered),
-            None => Ok(()),
-        }
-    }
-
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    /// Writes bytes at an offset; not collective, so that a write that fails keeps nobody waiting.
+    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
         for (round, piece) in bytes.chunks(PIECE).enumerate() {
             let at = offset + (round * PIECE) as u64;
             // SAFETY: a file of ours, and `piece`'s bytes.
@@ -441,13 +441,13 @@ impl File {
         Ok(())
     }
 
-    /// Waits until all is on stable storage; collective.
+    /// Waits until all is on stable storage; collective among those that opened the file together.
     pub(crate) fn sync(&mut self) -> Result<()> {
         // SAFETY: a file of ours.
         file("MPI_File_sync", unsafe { ffi::MPI_File_sync(self.raw) })
     }
 
-    /// Closes the file; collective.
+    /// Closes the file; collective among those that opened it together.
     pub(crate) fn close(mut self) -> Result<()> {
         if !is_running() {
             return Err(Error::invalid("the archive is closed after MPI_Finalize"));

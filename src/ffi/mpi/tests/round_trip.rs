@@ -219,3 +219,32 @@ fn a_restart_with_another_number_of_ranks_goes_on() {
     assert_eq!(times, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     assert_eq!(reader.chunks(0, 8).unwrap().len(), 1);
 }
+
+/// More than one rank gathers at once: the ranks' data goes out one after another.
+#[test]
+fn much_data_goes_out_in_pieces() {
+    let folder = folder("much");
+    let mut scenario = Scenario {
+        path: folder.join("a.fpa").display().to_string(),
+        options: "sync=off;effort=0".into(),
+        steps: 1,
+        ..Default::default()
+    };
+    let (dims, bound) = (vec![160, 256, 256], "lossless".to_owned());
+    scenario.variables.push(Variable { name: "u".into(), dims, double: true, bound });
+    for rank in 0..2 {
+        scenario.puts.push(Put {
+            rank,
+            variable: 0,
+            step: None,
+            start: vec![80 * rank, 0, 0],
+            count: vec![80, 256, 256],
+        });
+    }
+    let outcome = run::run(2, &folder, &scenario);
+    assert!(outcome.success && outcome.call("close").iter().all(|call| call == "ok"), "{outcome:?}");
+    let reader = Reader::open(scenario.path.as_ref()).unwrap();
+    assert!(reader.commit_info(0, 0).unwrap().unwrap().stream_bytes > 64 << 20, "as much as one rank does not gather");
+    assert!(read(&reader, 0, 0) == original(&scenario, 0, 0));
+    std::fs::remove_file(&scenario.path).unwrap();
+}
