@@ -25,6 +25,15 @@ pub enum ErrorKind {
     Internal = 8,
 }
 
+impl ErrorKind {
+    /// The kind of a status code.
+    pub(crate) fn from_code(code: i32) -> Option<Self> {
+        use ErrorKind::{BufferTooSmall, Corrupt, Internal, InvalidArgument, Io, Model, Runtime, Unsupported};
+        let all = [InvalidArgument, Corrupt, Unsupported, Model, Runtime, BufferTooSmall, Io, Internal];
+        all.into_iter().find(|&kind| kind as i32 == code)
+    }
+}
+
 /// An error: its [`ErrorKind`] and a sentence that names what is wrong and what was expected.
 #[derive(Clone, Debug)]
 pub struct Error {

@@ -13,9 +13,11 @@
 //!   check and repair                               bound
 //!   header and sections                            stream
 //!   the flow itself                                codec
+//! many fields, steps and ranks in one file         archive
 //! ```
 #![warn(missing_docs)]
 
+pub mod archive;
 mod bound;
 mod codec;
 mod entropy;

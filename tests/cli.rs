@@ -359,3 +359,81 @@ fn pictures() {
     w.ok("plot line.f32 line.fp -o line.png");
     assert!(std::fs::read(w.path("line.png")).unwrap().starts_with(b"\x89PNG"));
 }
+
+/// `run.fpa`: three steps of two variables, in two boxes each, a corner of `b` left out.
+fn with_archive() -> Workplace {
+    use fieldpress::archive::{Attribute, Serial, VariableInfo, Writer, WriterOptions};
+    use fieldpress::{Bound, DType, FieldView, Shape};
+    let w = Workplace::new();
+    let options: WriterOptions = "threads=1;fm=off".parse().unwrap();
+    let mut writer = Writer::open(Box::new(Serial), &w.path("run.fpa"), options).unwrap();
+    let variable = |name: &str, dims: &[usize], dtype| VariableInfo {
+        name: name.into(),
+        shape: Shape::new(dims).unwrap(),
+        dtype,
+        attributes: vec![("units".into(), Attribute::Text("K".into()))],
+    };
+    writer.set_attribute(None, "title", Attribute::Text("a run".into())).unwrap();
+    let a = writer.define(variable("a", &DIMS, DType::F32)).unwrap();
+    let b = writer.define(variable("b", &[6, 4], DType::F64)).unwrap();
+    let wave = wave();
+    for step in 0..3 {
+        writer.begin_step(10.0 * f64::from(step)).unwrap();
+        let values: Vec<f32> = wave.iter().map(|v| v + step as f32).collect();
+        let half = values.len() / 2;
+        for (k, part) in [&values[..half], &values[half..]].into_iter().enumerate() {
+            let field = FieldView::new(part, &[DIMS[0] / 2, DIMS[1], DIMS[2]]).unwrap();
+            writer.put(a, &[k * DIMS[0] / 2, 0, 0], &field, Bound::Abs(0.05)).unwrap();
+        }
+        let small: Vec<f64> = (0..12).map(|i| f64::from(i + step)).collect();
+        writer.put(b, &[0, 0], &FieldView::new(&small, &[3, 4]).unwrap(), Bound::Lossless).unwrap();
+        writer.end_step().unwrap();
+    }
+    writer.close().unwrap();
+    w
+}
+
+#[test]
+fn archives_are_shown_extracted_and_checked() {
+    let w = with_archive();
+    let info = w.json("info run.fpa");
+    assert_eq!((&info["steps"], &info["attributes"]["title"]), (&3.into(), &"a run".into()));
+    assert_eq!((&info["variables"][1]["name"], &info["variables"][1]["bound"]), (&"b".into(), &"lossless".into()));
+    assert!(w.ok("info run.fpa").contains("a: 12x40x52 f32, 3 steps, up to 2 chunks"));
+
+    w.ok("extract run.fpa -o a.npy --variable a --step 2");
+    assert_eq!(npy_shape(&w.path("a.npy")), "12, 40, 52");
+    w.ok("extract run.fpa -o a.f32 --variable a --step 2");
+    let whole = w.read_f32("a.f32");
+    assert!(whole.iter().zip(&wave()).all(|(x, y)| (x - y - 2.0).abs() <= 0.0501));
+    w.ok("extract run.fpa -o probe.f32 --variable a --steps 0..3 --start 5,7,9 --count 2,1,1 --to raw");
+    let probe = w.read_f32("probe.f32");
+    let at = |z: usize| whole[(z * DIMS[1] + 7) * DIMS[2] + 9];
+    assert_eq!((probe.len(), &probe[4..]), (6, &[at(5), at(6)][..]));
+
+    w.fails("extract run.fpa -o b.npy --variable b --step 0", USAGE, "12 of 24 points");
+    w.ok("extract run.fpa -o b.npy --variable b --step 0 --missing -1");
+    w.fails("extract run.fpa -o x.npy", USAGE, "--variable");
+    w.fails("extract run.fpa -o x.npy --variable c", USAGE, "there are a, b");
+    w.fails("extract run.fpa -o x.npy --variable a --step 3", USAGE, "the archive has 3");
+
+    // NetCDF: everything, read back by the tool itself.
+    w.ok("extract run.fpa -o run.nc");
+    w.ok("compress run.nc:a -o a.fp --bound lossless --fm off");
+    w.ok("decompress a.fp -o again.f32");
+    assert_eq!(w.read_f32("again.f32")[2 * whole.len()..], whole);
+
+    assert_eq!(w.json("verify run.fpa --decode")["sound"], true);
+    let mut bytes = std::fs::read(w.path("run.fpa")).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(w.path("broken.fpa"), &bytes).unwrap();
+    let output = w.run("verify broken.fpa");
+    assert_eq!(output.status.code(), Some(INPUT));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("step 0, a: the chunk of rank 0"));
+    assert!(w.ok("repair broken.fpa -o saved.fpa").contains("lost      step 0, a"));
+    assert_eq!(w.json("verify saved.fpa --decode")["sound"], true);
+    w.fails("repair broken.fpa -o saved.fpa", USAGE, "exists");
+    w.fails("verify x.f32", INPUT, "x.f32");
+    std::fs::write(w.path("cut.fpa"), &bytes[..3000]).unwrap();
+    w.fails("info cut.fpa", INPUT, "repair");
+}

@@ -209,7 +209,7 @@ def summary(rows: Sequence[Row]) -> str:
     """Geometric means per kind and over all, and what the choice lost."""
     bounds = sorted({r.bound for r in rows}, reverse=True)
     lines = [
-        f"| kind | at the failing distance: {' | '.join(f'{b:g}' for b in bounds)} | all distances |",
+        f"| kind | at the failing distance: {' | '.join(f'{b:g}' for b in bounds)} | all points |",
         "| --- |" + " --- |" * (len(bounds) + 1),
     ]
     kinds = list(dict.fromkeys(r.kind for r in rows))

@@ -11,6 +11,7 @@ mod forecast;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
+mod probe;
 mod rate;
 mod reduced;
 mod report;
@@ -25,6 +26,7 @@ mod training;
 pub use before::Before;
 use before::Reference;
 use decoder::Shared;
+pub(crate) use probe::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
 pub use steps::{DEFAULT_WINDOW, StepStream};
@@ -222,19 +224,21 @@ impl Codec {
         bound: Bound,
         before: &Before<'_>,
     ) -> Result<(Vec<u8>, Report)> {
-        let reference = Reference::new(before, field.shape(), field.dtype(), self.options.axes)?;
-        self.compress_with(&self.options, field, bound, Some(&reference))
+        self.compress_with(&self.options, field, bound, Some(before))
     }
 
-    /// As [`Codec::compress`], with options of the field's that may differ from the codec's.
-    fn compress_with(
+    /// As [`Codec::compress`] or [`Codec::compress_after`], with options of the field's that differ from the codec's.
+    pub(crate) fn compress_with(
         &self,
         options: &Options,
         field: &FieldView<'_>,
         bound: Bound,
-        reference: Option<&Reference>,
+        before: Option<&Before<'_>>,
     ) -> Result<(Vec<u8>, Report)> {
         let begin = Instant::now();
+        let reference =
+            before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
+        let reference = reference.as_ref();
         let model = self.model()?;
         let tools = Tools { options, package: model.as_deref(), pool: &self.pool };
         let done = match field.values {

@@ -74,7 +74,7 @@ pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// Runs the body of an entry point.
-pub(super) fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
+pub fn guard(body: impl FnOnce() -> Result<()>) -> fieldpress_status {
     match caught(body) {
         Ok(()) => fieldpress_status::FIELDPRESS_OK,
         Err(error) => fail(&error),

@@ -13,7 +13,7 @@ use std::ops::Range;
 ///
 /// # Safety
 /// The type is `repr(C)` without padding, begins with `size: usize`, and every bit pattern is a value of it.
-pub(super) unsafe trait Versioned: Copy {
+pub unsafe trait Versioned: Copy {
     /// `sizeof` in the first header that had it.
     const FIRST_SIZE: usize;
 }
@@ -42,14 +42,21 @@ fn check<T>(pointer: *const T, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a pointer points to.
+///
+/// # Errors
+/// `InvalidArgument` for one that is null or misaligned.
+///
 /// # Safety
 /// Where `pointer` is neither null nor misaligned, it points to a `T` that nobody writes to during `'a`.
-pub(super) unsafe fn reference<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
+pub unsafe fn reference<'a, T>(pointer: *const T, name: &str) -> Result<&'a T> {
     check(pointer, name)?;
     // SAFETY: not null, aligned; the rest is the caller's promise.
     Ok(unsafe { &*pointer })
 }
 
+/// What a pointer points to, to be changed.
+///
 /// # Safety
 /// Where `pointer` is neither null nor misaligned, it points to a `T` that nobody else uses during `'a`.
 pub(super) unsafe fn reference_mut<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T> {
@@ -58,9 +65,30 @@ pub(super) unsafe fn reference_mut<'a, T>(pointer: *mut T, name: &str) -> Result
     Ok(unsafe { &mut *pointer })
 }
 
+/// `count` elements; with a count of 0 the pointer may be null.
+///
+/// # Safety
+/// Where `pointer` is neither null nor misaligned, it points to `count` elements that nobody writes to during `'a`.
+pub(super) unsafe fn slice<'a, T>(pointer: *const T, count: usize, name: &str) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    check(pointer, name)?;
+    if count.checked_mul(size_of::<T>()).is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return Err(Error::invalid(format!("{name}: {count} elements are more than memory can hold")));
+    }
+    // SAFETY: not null, aligned, a sane length; the rest is the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, count) })
+}
+
+/// Writes a value of the caller's.
+///
+/// # Errors
+/// `InvalidArgument` for a pointer that is null or misaligned.
+///
 /// # Safety
 /// Where `pointer` is neither null nor misaligned, it is valid for writing a `T`.
-pub(super) unsafe fn store<T>(pointer: *mut T, name: &str, value: T) -> Result<()> {
+pub unsafe fn store<T>(pointer: *mut T, name: &str, value: T) -> Result<()> {
     check(pointer, name)?;
     // SAFETY: not null, aligned; the rest is the caller's promise.
     unsafe { pointer.write(value) };
@@ -76,9 +104,12 @@ pub(super) unsafe fn load_size(pointer: *const usize, name: &str) -> Result<usiz
 
 /// Text from C; null is the empty text.
 ///
+/// # Errors
+/// `InvalidArgument` for text that is not UTF-8.
+///
 /// # Safety
 /// Where `pointer` is not null, it points to a zero-terminated string that nobody writes to during `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
+pub unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
     if pointer.is_null() {
         return Ok("");
     }

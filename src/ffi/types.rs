@@ -261,7 +261,7 @@ pub(super) fn bound_of(code: i32, value: f64) -> Result<Bound> {
     Bound::from_parts(name, value)
 }
 
-fn kind_of(bound: &Bound) -> i32 {
+pub(super) fn kind_of(bound: &Bound) -> i32 {
     BOUND_NAMES.iter().find(|(_, name)| *name == bound.name()).map_or(0, |(kind, _)| *kind as i32)
 }
 
@@ -273,7 +273,7 @@ pub(super) fn dims_of(shape: &Shape) -> [usize; FIELDPRESS_MAX_DIMS] {
 }
 
 /// Text as a C string in a fixed array, cut where it is longer.
-fn text_of<const N: usize>(text: &str) -> [c_char; N] {
+pub(super) fn text_of<const N: usize>(text: &str) -> [c_char; N] {
     let mut out = [0; N];
     for (slot, &byte) in out[..N - 1].iter_mut().zip(text.as_bytes()) {
         *slot = byte as c_char;

@@ -11,7 +11,7 @@ mod stats;
 pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub use shape::{MAX_DIMS, Shape};
-pub(crate) use stats::{FieldStats, Normalisation, f32_suffices};
+pub(crate) use stats::{FieldStats, Normalisation, f32_suffices, for_each_row};
 
 use crate::error::{Error, Result};
 

@@ -126,7 +126,12 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) ->
 }
 
 /// Calls `f` with every row (run along the last axis) of a field; `buffer` serves rows that are not contiguous.
-fn for_each_row<T: Element>(field: &FieldView<'_>, values: &[T], buffer: &mut Vec<T>, mut f: impl FnMut(&[T])) {
+pub(crate) fn for_each_row<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    buffer: &mut Vec<T>,
+    mut f: impl FnMut(&[T]),
+) {
     let dims = field.shape.dims();
     let ndim = dims.len();
     let (n, stride) = (dims[ndim - 1], field.strides[ndim - 1]);

@@ -46,7 +46,7 @@ pub(crate) use session::{Graph, Provider};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Device, Options};
-pub(crate) use package::hex;
+pub(crate) use package::{hex, register};
 use ranks::affinity;
 use session::Setup;
 use std::collections::HashMap;

@@ -7,11 +7,12 @@
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, is_plain_name};
 use super::places::own_folders;
 use crate::error::{Error, ErrorKind, Result};
+use crate::stream::{Reader, Writer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Folders to search for packages, separated as in `PATH`; each is a package or holds packages.
 pub const MODEL_PATH: &str = "FIELDPRESS_MODEL_PATH";
@@ -46,6 +47,7 @@ impl std::ops::Deref for FileBytes {
 #[derive(Debug)]
 pub struct Package {
     manifest: Manifest,
+    manifest_bytes: Vec<u8>,
     hash: [u8; 32],
     files: BTreeMap<String, FileBytes>,
 }
@@ -127,9 +129,9 @@ impl Package {
     }
 
     /// Checks a manifest, then every file that it lists; `read(name, length)` gives a file of at most that length.
-    fn new(manifest: &[u8], mut read: impl FnMut(&str, u64) -> Result<FileBytes>) -> Result<Self> {
-        let hash = sha256(manifest);
-        let manifest = Manifest::parse(manifest)?;
+    fn new(bytes: &[u8], mut read: impl FnMut(&str, u64) -> Result<FileBytes>) -> Result<Self> {
+        let hash = sha256(bytes);
+        let manifest = Manifest::parse(bytes)?;
         let mut files = BTreeMap::new();
         for (name, entry) in &manifest.files {
             let bytes = read(name, entry.bytes)?;
@@ -142,7 +144,43 @@ impl Package {
             }
             files.insert(name.clone(), bytes);
         }
-        Ok(Self { manifest, hash, files })
+        Ok(Self { manifest, manifest_bytes: bytes.to_vec(), hash, files })
+    }
+
+    /// The package as one string of bytes, to be put into an archive: manifest and files, each after its name.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        let files = self.files.iter().map(|(name, bytes)| (name.as_str(), &**bytes));
+        for (name, bytes) in std::iter::once(("manifest.json", &*self.manifest_bytes)).chain(files) {
+            for part in [name.as_bytes(), bytes] {
+                out.varint(part.len() as u64);
+                out.bytes.extend_from_slice(part);
+            }
+        }
+        out.bytes
+    }
+
+    /// Takes apart and checks what [`Package::to_bytes`] made.
+    ///
+    /// # Errors
+    /// `Corrupt`; as [`Package::from_folder`].
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let mut files = BTreeMap::new();
+        while reader.remaining() > 0 {
+            let mut part = || {
+                let length = reader.length()?;
+                reader.bytes(length)
+            };
+            let (name, content) = (part()?, part()?);
+            files.insert(name, content);
+        }
+        let get = |name: &str| files.get(name.as_bytes()).copied();
+        let manifest = get("manifest.json").ok_or_else(|| bad("the embedded package has no manifest".into()))?;
+        Self::new(manifest, |name, _| {
+            get(name).map(|bytes| FileBytes::Shared(bytes.into())).ok_or_else(|| bad(format!("{name} is missing")))
+        })
+        .map_err(|error| error.context("the embedded model package"))
     }
 
     /// The manifest.
@@ -171,6 +209,23 @@ pub enum Source {
     Builtin,
     /// In a folder.
     Folder(PathBuf),
+    /// In an archive that was opened; named by its hash.
+    Embedded([u8; 32]),
+}
+
+/// Packages of archives that were opened.
+static EMBEDDED: Mutex<Vec<Arc<Package>>> = Mutex::new(Vec::new());
+
+/// Lets streams find a package that an archive carries.
+pub(crate) fn register(package: Package) {
+    let mut packages = EMBEDDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if packages.iter().all(|known| known.hash != package.hash) {
+        packages.push(Arc::new(package));
+    }
+}
+
+fn embedded() -> Vec<Arc<Package>> {
+    EMBEDDED.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 impl Source {
@@ -182,6 +237,10 @@ impl Source {
         match self {
             Self::Builtin => Package::builtin(),
             Self::Folder(folder) => Package::from_folder(folder).map(Arc::new),
+            Self::Embedded(hash) => embedded()
+                .into_iter()
+                .find(|package| package.hash == *hash)
+                .ok_or_else(|| Error::internal("the embedded package was not registered")),
         }
     }
 
@@ -195,6 +254,7 @@ impl Source {
                 bad("no model package is compiled into this build; name one by the option model=PATH".into())
             }),
             Self::Folder(folder) => Package::folder_hash(folder),
+            Self::Embedded(hash) => Ok(*hash),
         }
     }
 }
@@ -231,6 +291,7 @@ fn find_in(
     let short = hex(&hash[..4]);
     let mut sources: Vec<Source> = preferred.map(|folder| Source::Folder(folder.into())).into_iter().collect();
     sources.push(Source::Builtin);
+    sources.extend(embedded().iter().map(|package| Source::Embedded(package.hash)));
     for folder in path {
         let folders = [folder.clone(), folder.join(name), folder.join(format!("{name}-{short}"))];
         sources.extend(folders.map(Source::Folder));
@@ -244,6 +305,7 @@ fn find_in(
         let place = match &source {
             Source::Builtin => "compiled in".into(),
             Source::Folder(folder) => folder.display().to_string(),
+            Source::Embedded(_) => "in an archive".into(),
         };
         others.push(format!("{place} ({})", hex(&found[..STREAM_HASH_BYTES])));
     }

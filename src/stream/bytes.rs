@@ -23,7 +23,7 @@ macro_rules! fixed {
         }
     };
 }
-fixed!(u8: u8, u16: u16, u32: u32, i16: i16, f64: f64);
+fixed!(u8: u8, u16: u16, u32: u32, u64: u64, i16: i16, f64: f64);
 
 impl Writer {
     /// A LEB128 number.

@@ -31,7 +31,10 @@ fn succeed(command: &mut Command) -> Output {
 }
 
 fn compile(source: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(Path::new(source).file_stem().unwrap());
+    // Two tests may compile the same source at the same time.
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    let name = format!("{test}-{}", Path::new(source).file_stem().unwrap().to_str().unwrap());
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut cc = Command::new("cc");
     cc.args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic"])
         .arg("-I")
@@ -120,18 +123,23 @@ fn for_c(header: &str) -> String {
 
 #[test]
 fn header_is_current() {
-    let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
+    header("cbindgen.toml", &["types.rs", "calls.rs", "steps.rs"], "fieldpress.h");
+    header(
+        "src/ffi/archive/cbindgen.toml",
+        &["archive/types.rs", "archive/writer.rs", "archive/reader.rs"],
+        "fieldpress_archive.h",
+    );
+}
+
+/// Compares a header with what cbindgen makes of `sources`, or writes it.
+fn header(config: &str, sources: &[&str], name: &str) {
+    let config = cbindgen::Config::from_file(root().join(config)).unwrap();
+    let builder = cbindgen::Builder::new().with_config(config);
+    let builder = sources.iter().fold(builder, |builder, file| builder.with_src(root().join("src/ffi").join(file)));
     let mut written = Vec::new();
-    cbindgen::Builder::new()
-        .with_config(config)
-        .with_src(root().join("src/ffi/types.rs"))
-        .with_src(root().join("src/ffi/calls.rs"))
-        .with_src(root().join("src/ffi/steps.rs"))
-        .generate()
-        .unwrap()
-        .write(&mut written);
+    builder.generate().unwrap().write(&mut written);
     let generated = for_c(&String::from_utf8(written).unwrap());
-    let header = root().join("include/fieldpress.h");
+    let header = root().join("include").join(name);
     if std::env::var_os("FIELDPRESS_WRITE_HEADER").is_some() {
         std::fs::write(&header, generated).unwrap();
         return;
@@ -139,7 +147,7 @@ fn header_is_current() {
     let committed = std::fs::read_to_string(&header).unwrap_or_default();
     assert!(
         committed == generated,
-        "include/fieldpress.h is not what src/ffi says; write it anew with\n\
+        "include/{name} is not what src/ffi says; write it anew with\n\
          FIELDPRESS_WRITE_HEADER=1 cargo test --test c_abi header_is_current"
     );
 }

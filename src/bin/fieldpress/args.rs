@@ -18,6 +18,9 @@ Examples:
   fieldpress decompress ts.fp -o small.npy --scale 4
   fieldpress verify ts.f32 ts.fp --json
   fieldpress plot ts.f32 ts.fp -o ts.png --frame 10
+  fieldpress extract run.fpa -o run.nc
+  fieldpress extract run.fpa -o last.npy --variable temperature --step 40 --start 0,0 --count 64,64
+  fieldpress verify run.fpa --decode
 
 Exit codes:
   0  done; for verify: the bound holds
@@ -44,12 +47,16 @@ pub enum Command {
     Compress(CompressArgs),
     /// Decompress a stream, whole, at a reduced scale, or a box of it
     Decompress(DecompressArgs),
-    /// Show what a stream's header says
+    /// Show what a stream's header says, or what an archive holds
     Info(InfoArgs),
-    /// Decompress a stream, compare it with the original, and say whether the bound holds
+    /// Decompress a stream, compare it with the original, and say whether the bound holds; or check an archive
     Verify(VerifyArgs),
     /// Draw original, reconstruction and error of one frame
     Plot(PlotArgs),
+    /// Decompress variables of an archive: steps, boxes, series
+    Extract(ExtractArgs),
+    /// Save what is sound of a damaged archive into a new one
+    Repair(RepairArgs),
 }
 
 #[derive(Debug, Args)]
@@ -119,7 +126,7 @@ pub struct DecompressArgs {
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// Stream to look at
+    /// Stream or archive to look at
     #[arg(value_name = "IN")]
     pub input: String,
     /// Print one JSON object
@@ -131,15 +138,21 @@ pub struct InfoArgs {
 #[command(after_help = "Errors are computed here, in f64, from the decoded values. With --scale, the output at reduced
 scales is compared with the original's averages over 2x2 or 4x4 points, too.
 
-Example:
-  fieldpress verify ts.f32 ts.fp --scale 2,4 --json")]
+An archive is checked by itself: its index, the checksum of every chunk, and with --decode every chunk's content.
+
+Examples:
+  fieldpress verify ts.f32 ts.fp --scale 2,4 --json
+  fieldpress verify run.fpa --decode")]
 pub struct VerifyArgs {
-    /// The field that was compressed: raw, x.npy, or file.nc:variable
+    /// The field that was compressed: raw, x.npy, or file.nc:variable; or an archive, alone
     #[arg(value_name = "ORIGINAL")]
     pub original: String,
     /// Its stream
     #[arg(value_name = "STREAM")]
-    pub stream: String,
+    pub stream: Option<String>,
+    /// With an archive: decode every chunk, too, not only test its checksum
+    #[arg(long, conflicts_with = "stream")]
+    pub decode: bool,
     /// Reduced scales to compare, too
     #[arg(long, value_name = "2|4", value_delimiter = ',', value_parser = scale)]
     pub scale: Vec<Scale>,
@@ -174,6 +187,89 @@ pub struct PlotArgs {
     pub fill_value: Option<Setting>,
     #[command(flatten)]
     pub running: Running,
+}
+
+/// What is written of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExtractTo {
+    /// Little-endian values.
+    Raw,
+    /// NumPy.
+    Npy,
+    /// NetCDF, with attributes and times.
+    Netcdf,
+}
+
+impl ExtractTo {
+    /// What a name's ending says.
+    pub fn of(path: &std::path::Path) -> Self {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("npy") => Self::Npy,
+            Some("nc") => Self::Netcdf,
+            _ => Self::Raw,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Several steps are written along an axis of their own, before the others.
+
+Examples:
+  fieldpress extract run.fpa -o run.nc
+  fieldpress extract run.fpa -o t.npy --variable temperature --step 40
+  fieldpress extract run.fpa -o probe.npy --variable temperature --steps 0..100 --start 10,20 --count 1,1")]
+pub struct ExtractArgs {
+    /// Archive to read
+    #[arg(value_name = "ARCHIVE")]
+    pub input: String,
+    /// File to write: x.nc, x.npy, or raw
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// What to write, where the name's ending does not say
+    #[arg(long, value_name = "raw|npy|netcdf")]
+    pub to: Option<ExtractTo>,
+    /// Variable; may be given several times for NetCDF [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub variable: Vec<String>,
+    /// One step, counted from 0
+    #[arg(long, value_name = "K", conflicts_with = "steps")]
+    pub step: Option<u64>,
+    /// Steps from A to before B [default: all]
+    #[arg(long, value_name = "A..B", value_parser = step_range)]
+    pub steps: Option<(u64, u64)>,
+    /// First index of a box along each dimension
+    #[arg(long, value_name = "N,N,...", requires = "count", value_parser = Sizes::from_str)]
+    pub start: Option<Sizes>,
+    /// Number of indices of the box along each dimension
+    #[arg(long, value_name = "N,N,...", requires = "start", value_parser = Sizes::from_str)]
+    pub count: Option<Sizes>,
+    /// What points get that no rank wrote [default: an error; for NetCDF its fill value]
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub missing: Option<f64>,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The damaged archive is only read. Steps keep their numbers; what is lost reads as never written.
+
+Example:
+  fieldpress repair run.fpa -o saved.fpa"
+)]
+pub struct RepairArgs {
+    /// Damaged archive
+    #[arg(value_name = "ARCHIVE")]
+    pub input: String,
+    /// New archive
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+}
+
+fn step_range(text: &str) -> Result<(u64, u64), String> {
+    let bad = || format!("'{text}' is not of the form A..B");
+    let (a, b) = text.split_once("..").ok_or_else(bad)?;
+    Ok((a.parse().map_err(|_| bad())?, b.parse().map_err(|_| bad())?))
 }
 
 /// Where and with what the model runs.

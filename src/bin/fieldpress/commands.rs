@@ -153,15 +153,18 @@ fn original(name: &str, info: &StreamInfo) -> Result<Field, Failure> {
 }
 
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let stream = source::read_stream(&args.stream)?;
-    let info = inspect(&args.stream, &stream)?;
+    let Some(name) = &args.stream else {
+        return Err(Failure::usage(format!("{} needs its stream to be compared with", args.original)));
+    };
+    let stream = source::read_stream(name)?;
+    let info = inspect(name, &stream)?;
     let original = original(&args.original, &info)?;
     let given = args::options([args.fill_value.as_ref()])?.fill_value;
     let fill_value = given.or(original.fill_value);
     let codec = Codec::new(args.running.options()?)?;
 
     let (mut report, errors, scales) = {
-        let _progress = Progress::start(&format!("verifying {}", args.stream));
+        let _progress = Progress::start(&format!("verifying {name}"));
         let (decoded, report) = decode(&codec, &info, &stream, &Request::default())?;
         let mut scales = Vec::new();
         for &scale in args.scale.iter().filter(|scale| **scale != Scale::Full) {
@@ -212,7 +215,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         lines.push(("holds", if holds { "yes" } else { "NO" }.into()));
         report::print_lines(&lines)?;
     }
-    if holds { Ok(()) } else { Err(Failure::bound(format!("{}: the bound {} does not hold", args.stream, info.bound))) }
+    if holds { Ok(()) } else { Err(Failure::bound(format!("{name}: the bound {} does not hold", info.bound))) }
 }
 
 fn scale_json((factor, nrmse, largest): &(usize, f64, f64)) -> Value {

@@ -1,9 +1,11 @@
 //! The command-line tool: files in, files out, over the library's public API.
 
+mod archive;
 mod args;
 mod commands;
 mod failure;
 mod measure;
+mod netcdf_out;
 mod npy;
 mod picture;
 mod progress;
@@ -32,8 +34,12 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compress(args) => commands::compress(args),
         Command::Decompress(args) => commands::decompress(args),
+        Command::Info(args) if archive::is_archive(&args.input) => archive::info(&args.input, args.json),
         Command::Info(args) => commands::info(args),
+        Command::Verify(args) if args.stream.is_none() => archive::check(args),
         Command::Verify(args) => commands::verify(args),
         Command::Plot(args) => commands::plot(args),
+        Command::Extract(args) => archive::extract(args),
+        Command::Repair(args) => archive::mend(args),
     }
 }

@@ -43,7 +43,11 @@ fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
 
 /// Writes a field, raw or as NumPy by the name's ending.
 pub fn write_field(path: &Path, field: &Field) -> Result<(), Failure> {
-    let is_npy = path.extension().is_some_and(|extension| extension == "npy");
+    write_as(path, field, path.extension().is_some_and(|extension| extension == "npy"))
+}
+
+/// Writes a field as NumPy, or raw.
+pub fn write_as(path: &Path, field: &Field, is_npy: bool) -> Result<(), Failure> {
     write(path, |writer| {
         if is_npy {
             writer.write_all(&npy::header(field.dtype(), field.shape.dims()))?;

@@ -1,0 +1,559 @@
+//! Committing a window: lengths become offsets, data goes out, and the index that makes it count is written last.
+
+use super::budget::Global;
+use super::communicator::{Communicator, SharedFile};
+use super::definitions::{Definitions, EmbeddedModel};
+use super::index::{Body, Chunk, Context, Head, VariableIndex};
+use super::layout::{ArchiveId, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align};
+use super::options::{Mode, WriterOptions};
+use super::overlap::overlapping;
+use super::places;
+use super::reader::Reader;
+use super::signal;
+use super::writer::{Observer, Phase, agree, enter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::Region;
+use crate::model::Source;
+use crate::stream;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A put that was compressed.
+#[derive(Debug)]
+pub(super) struct Coded {
+    pub(super) variable: usize,
+    pub(super) region: Region,
+    /// Of the window.
+    pub(super) first: u64,
+    pub(super) steps: u64,
+    pub(super) depth: u32,
+    pub(super) squared_error: f64,
+    pub(super) input_bytes: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The archive's files as one rank sees them.
+pub(super) struct Output {
+    path: PathBuf,
+    /// Whether the archive still has its temporary name.
+    temporary: bool,
+    replace: bool,
+    id: ArchiveId,
+    /// The archive, where this rank writes the index: on rank 0.
+    file: Option<File>,
+    /// The newest commit's head, on rank 0.
+    head: Option<Head>,
+    /// The last commit's number, and the steps committed.
+    sequence: u64,
+    steps: u64,
+    /// Where the next commit's data begins, in the archive.
+    tail: u64,
+    /// Where the definitions in force are, and their digest.
+    definitions: Option<(u64, u64)>,
+    data: DataFile,
+}
+
+/// The file that takes this rank's data: the archive, or one of those beside it.
+struct DataFile {
+    /// The ranks that write it; `None` where those are all.
+    comm: Option<Box<dyn Communicator>>,
+    shared: Box<dyn SharedFile>,
+    /// On the first of its ranks.
+    file: Option<File>,
+    /// 0 for the archive.
+    number: u32,
+    /// Where the next data begins in a file beside the archive.
+    tail: u64,
+    /// Names of all files beside the archive, on rank 0.
+    names: Vec<String>,
+}
+
+fn io(path: &Path, error: impl Into<Error>) -> Error {
+    error.into().context(path.display())
+}
+
+/// A number that no other archive has, as far as a clock, a process number and an address can tell.
+fn new_id(path: &Path) -> ArchiveId {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let local = 0u8;
+    let seed = format!("{:?} {} {:p} {}", now, std::process::id(), &raw const local, path.display());
+    Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
+}
+
+/// What rank 0 found or made, told to all.
+#[derive(Default)]
+struct Opened {
+    temporary: bool,
+    id: ArchiveId,
+    sequence: u64,
+    steps: u64,
+    tail: u64,
+    definitions: Option<(u64, Vec<u8>)>,
+}
+
+impl Opened {
+    fn write(&self) -> Vec<u8> {
+        let mut out = stream::Writer::default();
+        out.u8(u8::from(self.temporary));
+        out.bytes.extend_from_slice(&self.id);
+        [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
+        let (place, bytes) = self.definitions.as_ref().map_or((0, &[][..]), |(place, bytes)| (*place, bytes));
+        out.u64(place);
+        out.bytes.extend_from_slice(bytes);
+        out.bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let mut reader = stream::Reader::new(bytes);
+        let temporary = reader.u8()? != 0;
+        let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
+        let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+        let rest = reader.bytes(reader.remaining())?;
+        let definitions = (place > 0).then(|| (place, rest.to_vec()));
+        Ok(Self { temporary, id, sequence, steps, tail, definitions })
+    }
+}
+
+impl Output {
+    /// Opens the files; collective.
+    pub(super) fn open(comm: &dyn Communicator, path: &Path, options: &WriterOptions) -> Result<(Self, Definitions)> {
+        let mut file = None;
+        let mut head = None;
+        let mut failure = None;
+        let mut bytes = Vec::new();
+        if comm.rank() == 0 {
+            match open_first(path, options) {
+                Ok((opened, own, newest)) => {
+                    (file, head) = (Some(own), newest);
+                    bytes = opened.write();
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        agree(comm, &[], failure.as_ref())?;
+        comm.broadcast(0, &mut bytes)?;
+        let opened = Opened::read(&bytes)?;
+        let definitions = match &opened.definitions {
+            None => Definitions::default(),
+            Some((_, bytes)) => Definitions::read(bytes)?,
+        };
+        let name = if opened.temporary { places::temporary(path) } else { path.to_owned() };
+        let data = DataFile::open(comm, path, &name, opened.id, opened.sequence, options)?;
+        let output = Self {
+            path: path.to_owned(),
+            temporary: opened.temporary,
+            replace: options.mode == Mode::Replace,
+            id: opened.id,
+            file,
+            head,
+            sequence: opened.sequence,
+            steps: opened.steps,
+            tail: opened.tail,
+            definitions: opened.definitions.map(|(place, _)| (place, definitions.digest())),
+            data,
+        };
+        Ok((output, definitions))
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Writes and commits a window's chunks; collective. Returns the bytes of index and definitions, on rank 0.
+    ///
+    /// # Errors
+    /// On all ranks alike; nothing is committed then.
+    #[allow(clippy::too_many_arguments)] // what a commit is made of
+    pub(super) fn commit(
+        &mut self,
+        comm: &dyn Communicator,
+        options: &WriterOptions,
+        definitions: &mut Definitions,
+        times: Vec<f64>,
+        coded: Vec<Coded>,
+        measured: Vec<Option<(Global, f64)>>,
+        observer: &mut Observer,
+    ) -> Result<u64> {
+        let _blocked = signal::Blocked::new();
+        let window = self.steps..self.steps + times.len() as u64;
+        let span = tracing::info_span!("archive.place", rank = comm.rank()).entered();
+        let length: u64 = coded.iter().map(|chunk| chunk.bytes.len() as u64).sum();
+        let group = self.data.comm.as_deref().unwrap_or(comm);
+        let start = if self.data.number == 0 { self.tail } else { self.data.tail };
+        let offset = start + group.sum_before(length)?;
+        let mut ends = [offset + length];
+        group.all_max(&mut ends)?;
+        let [data_end] = ends;
+
+        let mut rows = stream::Writer::default();
+        let mut at = offset;
+        let mut context = Context::default();
+        for chunk in &coded {
+            let steps = window.start + chunk.first..window.start + chunk.first + chunk.steps;
+            rows.varint(chunk.variable as u64);
+            let row = Chunk {
+                rank: comm.rank() as u64,
+                steps,
+                region: chunk.region.clone(),
+                bytes: chunk.bytes.len() as u64,
+                depth: chunk.depth,
+                file: self.data.number,
+                offset: at,
+                crc: crc32fast::hash(&chunk.bytes),
+            };
+            row.write(&mut rows, &window, &mut context);
+            at += row.bytes;
+        }
+        let gathered = comm.gather(&rows.bytes)?;
+        drop(span);
+
+        // Everything that can be refused is refused before a byte is written.
+        let prepared = gathered.map(|rows| {
+            let index_start = if self.data.number == 0 { data_end } else { self.tail };
+            self.prepare(options, definitions, &times, &rows, &measured, index_start)
+        });
+        let mut failure = match &prepared {
+            Some(Err(error)) => Some(error.clone()),
+            _ => None,
+        };
+        let index_end = prepared.as_ref().and_then(|prepared| prepared.as_ref().ok()).map(|prepared| prepared.end);
+        if failure.is_none() {
+            failure = self.reserve(start, data_end, index_end).err();
+        }
+        let agreed = agree(comm, &[], failure.as_ref());
+        if let Err(error) = agreed {
+            self.drop_tail();
+            return Err(error);
+        }
+        let prepared = prepared.transpose()?;
+
+        enter(observer, Phase::Data);
+        let mut data = Vec::with_capacity(length as usize);
+        coded.iter().for_each(|chunk| data.extend_from_slice(&chunk.bytes));
+        drop(coded);
+        let written = {
+            let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = length).entered();
+            let written = self.data.shared.write_at_all(offset, &data);
+            // Also where writing failed here: it is collective.
+            let covered = comm.rank() == 0 && self.data.number == 0;
+            let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
+            written.and(synced).map_err(|error| io(&self.name(), error))
+        };
+        if let Err(error) = agree(comm, &[], written.err().as_ref()) {
+            self.drop_tail();
+            return Err(error);
+        }
+
+        let span = tracing::info_span!("archive.index", rank = comm.rank()).entered();
+        let mut failure = None;
+        let mut words = [0; 3];
+        let mut bytes = 0;
+        if let Some(prepared) = &prepared {
+            match self.write_index(prepared, options, observer) {
+                Ok(()) => {
+                    let (place, digest) = prepared.definitions;
+                    words = [align(prepared.end), place, digest];
+                    bytes = prepared.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+                }
+                Err(error) => failure = Some(io(&self.name(), error)),
+            }
+        }
+        drop(span);
+        if let Err(error) = agree(comm, &[], failure.as_ref()) {
+            self.drop_tail();
+            return Err(error);
+        }
+        comm.all_max(&mut words)?;
+        self.tail = words[0];
+        self.definitions = Some((words[1], words[2]));
+        self.data.tail = align(data_end);
+        self.sequence += 1;
+        self.steps = window.end;
+        self.temporary = false;
+        if let Some(prepared) = prepared {
+            self.head = Some(prepared.head);
+            definitions.model = prepared.model;
+        }
+        Ok(bytes)
+    }
+
+    fn name(&self) -> PathBuf {
+        if self.temporary { places::temporary(&self.path) } else { self.path.clone() }
+    }
+
+    /// The records of a commit, from the rows of all ranks; on rank 0.
+    fn prepare(
+        &self,
+        options: &WriterOptions,
+        definitions: &Definitions,
+        times: &[f64],
+        rows: &[Vec<u8>],
+        measured: &[Option<(Global, f64)>],
+        index_start: u64,
+    ) -> Result<Prepared> {
+        let window = self.steps..self.steps + times.len() as u64;
+        let sequence = self.sequence + 1;
+        let mut at = align(index_start);
+        let mut writes = Vec::new();
+        let mut add = |kind, head: &[u8], body: &[u8], at: &mut u64| {
+            let place = *at;
+            let record = RecordHeader::record(kind, self.id, sequence, place, head, body);
+            *at = align(place + record.len() as u64);
+            writes.push((place, record));
+            place
+        };
+
+        let mut definitions = definitions.clone();
+        let new_model = options.embed_model && definitions.model.is_none();
+        if new_model {
+            let source = options.codec.model.clone().map_or(Source::Builtin, Source::Folder);
+            let package = source.load()?;
+            let record = add(RecordKind::Model, &[], &package.to_bytes(), &mut at);
+            let name = package.manifest().name.clone();
+            definitions.model = Some(EmbeddedModel { name, hash: *package.hash(), record });
+        }
+        let digest = definitions.digest();
+        let place = match self.definitions {
+            Some((place, known)) if known == digest && !new_model => place,
+            _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
+        };
+
+        let chunks = parse_rows(rows, &window, &definitions)?;
+        let mut variables = Vec::new();
+        for (variable, (mut chunks, measured)) in chunks.into_iter().zip(measured).enumerate() {
+            let (false, Some((global, squared_error))) = (chunks.is_empty(), measured) else { continue };
+            chunks.sort_by(|a, b| (a.steps.start, a.rank, a.offset).cmp(&(b.steps.start, b.rank, b.offset)));
+            if let Some((a, b)) = overlapping(&chunks) {
+                let describe = |chunk: &Chunk| {
+                    format!("rank {} (start {:?}, count {:?})", chunk.rank, chunk.region.start, chunk.region.count)
+                };
+                return Err(Error::invalid(format!(
+                    "variable {}: the boxes of {} and {} overlap at step {}; put each point once, without halo cells",
+                    definitions.variables[variable].name,
+                    describe(&chunks[a]),
+                    describe(&chunks[b]),
+                    chunks[a].steps.start.max(chunks[b].steps.start)
+                )));
+            }
+            variables.push(VariableIndex {
+                variable,
+                bound: global.bound,
+                range: global.range,
+                squared_error: *squared_error,
+                points: global.points as u64,
+                chunks,
+            });
+        }
+        let steps = times.len() as u64;
+        let head = match &self.head {
+            None => Head::first(sequence, at, steps),
+            Some(head) => head.next(sequence, at, steps),
+        };
+        let files = self.data.names.clone();
+        let body = Body { times: times.to_vec(), definitions: place, files, variables };
+        let record = at;
+        add(RecordKind::Steps, &head.write(), &body.write(window.start), &mut at);
+        let end = writes.last().map_or(record, |(place, bytes)| place + bytes.len() as u64);
+        Ok(Prepared { writes, record, end, head, definitions: (place, digest), model: definitions.model })
+    }
+
+    /// Makes sure that there is room for what will be written, as far as the operating system can say.
+    fn reserve(&self, start: u64, data_end: u64, index_end: Option<u64>) -> Result<()> {
+        let name = self.name();
+        let end = index_end.unwrap_or(data_end).max(data_end);
+        places::check_file_size_limit(end).map_err(|error| io(&name, error))?;
+        let place = |file: &File, from, end| places::reserve(file, from, end).map_err(|error| io(&name, error));
+        if let (Some(file), Some(end)) = (&self.file, index_end) {
+            place(file, self.tail, end)?;
+        }
+        match (&self.data.file, self.data.number) {
+            (Some(file), 1..) => place(file, start, data_end),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives back what an attempt took on disk.
+    fn drop_tail(&self) {
+        // What remains is dropped when the archive is opened again; that it cannot be now changes nothing.
+        if let Some(file) = &self.file {
+            let _ = file.set_len(self.tail);
+        }
+        if let (Some(file), 1..) = (&self.data.file, self.data.number) {
+            let _ = file.set_len(self.data.tail);
+        }
+    }
+
+    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name.
+    fn write_index(&self, prepared: &Prepared, options: &WriterOptions, observer: &mut Observer) -> Result<()> {
+        let file = self.file.as_ref().ok_or_else(|| Error::internal("rank 0 has no file"))?;
+        let sync = || if options.sync { file.sync_data() } else { Ok(()) };
+        enter(observer, Phase::Index);
+        for (place, bytes) in &prepared.writes {
+            file.write_all_at(bytes, *place)?;
+        }
+        sync()?;
+        enter(observer, Phase::Commit);
+        let slot = Slot { sequence: self.sequence + 1, offset: prepared.record };
+        file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
+        sync()?;
+        if self.temporary {
+            take_name(&places::temporary(&self.path), &self.path, self.replace)?;
+            if options.sync {
+                places::sync_folder(&self.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the files; collective. An archive without a commit is removed.
+    pub(super) fn close(self, comm: &dyn Communicator) -> Result<()> {
+        let empty = self.temporary;
+        let mut failure = self.data.shared.close().err();
+        if let Some(group) = self.data.comm {
+            let freed = group.free();
+            failure = failure.or(freed.err());
+        }
+        if comm.rank() == 0 && empty {
+            // That nothing was written is no reason to fail.
+            let _ = fs::remove_file(places::temporary(&self.path));
+        }
+        agree(comm, &[], failure.as_ref())
+    }
+}
+
+/// What rank 0 is about to write.
+struct Prepared {
+    writes: Vec<(u64, Vec<u8>)>,
+    /// The newest record, and where it ends.
+    record: u64,
+    end: u64,
+    head: Head,
+    definitions: (u64, u64),
+    model: Option<EmbeddedModel>,
+}
+
+/// All ranks' chunks, by variable.
+fn parse_rows(rows: &[Vec<u8>], window: &std::ops::Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<Chunk>>> {
+    let mut chunks: Vec<Vec<Chunk>> = vec![Vec::new(); definitions.variables.len()];
+    for rows in rows {
+        let mut reader = stream::Reader::new(rows);
+        let mut context = Context::default();
+        while reader.remaining() > 0 {
+            let variable = reader.varint()? as usize;
+            let info = definitions.variables.get(variable).ok_or_else(|| Error::internal("a row of no variable"))?;
+            chunks[variable].push(Chunk::read(&mut reader, window, &info.shape, &mut context)?);
+        }
+    }
+    Ok(chunks)
+}
+
+/// Gives a file its name; where `replace` is not allowed, never one that is taken.
+fn take_name(from: &Path, to: &Path, replace: bool) -> Result<()> {
+    if replace {
+        return Ok(fs::rename(from, to)?);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            other => return other.map_err(|error| std::io::Error::from(error).into()),
+        }
+    }
+    if to.exists() {
+        return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
+    }
+    Ok(fs::rename(from, to)?)
+}
+
+/// Rank 0's part of opening: the file, and what is in it.
+fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+    let exists = path.try_exists().map_err(|error| io(path, error))?;
+    if exists && options.mode == Mode::Append {
+        return open_to_append(path, options);
+    }
+    if exists && options.mode == Mode::Create {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!("{} exists; use mode=append to add steps, or mode=replace", path.display()),
+        ));
+    }
+    if options.keep.is_some_and(|keep| keep > 0) {
+        return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
+    }
+    let name = places::temporary(path);
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).create(true).truncate(true).open(&name).map_err(|error| io(&name, error))?;
+    let id = new_id(path);
+    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| io(&name, error))?;
+    let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
+    Ok((opened, file, None))
+}
+
+fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+    let reader = Reader::open(path)?;
+    if reader.newest_is_damaged() {
+        return Err(Error::corrupt(format!(
+            "{}: the newest commit is damaged, and appending would overwrite it; run fieldpress repair first",
+            path.display()
+        )));
+    }
+    let newest = reader.newest()?;
+    let tail = align(newest.end().ok_or_else(|| Error::corrupt("the newest record ends beyond any file"))?);
+    let sequence = newest.sequence;
+    let keep = options.keep.unwrap_or(reader.steps());
+    let head = match keep {
+        0 => None,
+        keep => Some(reader.head_ending_at(keep)?),
+    };
+    let definitions = reader.definitions_record(keep.min(reader.steps()))?;
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
+    file.set_len(tail).map_err(|error| io(path, error))?;
+    let opened =
+        Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
+    Ok((opened, file, head))
+}
+
+impl DataFile {
+    fn open(
+        comm: &dyn Communicator,
+        path: &Path,
+        archive: &Path,
+        id: ArchiveId,
+        sequence: u64,
+        options: &WriterOptions,
+    ) -> Result<Self> {
+        if options.ranks_per_file == 0 {
+            let opened = comm.open(archive, options);
+            agree(comm, &[], opened.as_ref().err())?;
+            return Ok(Self { comm: None, shared: opened?, file: None, number: 0, tail: 0, names: Vec::new() });
+        }
+        let color = comm.rank() / options.ranks_per_file;
+        let group = comm.split(color)?;
+        let folder = places::parts(path);
+        let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
+        let own = folder.join(name(color));
+        let mut file = Ok(None);
+        if group.rank() == 0 {
+            // Every group's first rank may be the one that makes the folder.
+            let made = fs::create_dir_all(&folder);
+            let mut open = OpenOptions::new();
+            file = made
+                .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
+                .map(Some)
+                .map_err(|error| io(&own, error));
+        }
+        agree(comm, &[], file.as_ref().err())?;
+        let opened = group.open(&own, options);
+        agree(comm, &[], opened.as_ref().err())?;
+        let groups = comm.size().div_ceil(options.ranks_per_file);
+        let names = if comm.rank() == 0 { (0..groups).map(name).collect() } else { Vec::new() };
+        Ok(Self { comm: Some(group), shared: opened?, file: file?, number: color as u32 + 1, tail: 0, names })
+    }
+}

@@ -1,0 +1,42 @@
+//! The archive: the output of all ranks of a job, many fields and many steps, in one file.
+//!
+//! In: boxes of fields, from any number of ranks through a [`Communicator`]. Out: one file whose committed steps read back
+//! whole whatever happened after, by any number of ranks, or none. `docs/archive.md` describes it to the byte.
+//!
+//! ```text
+//! put ─ keep until the window is full                          writer
+//!   ranges and error budgets of the global field               budget
+//!   each rank compresses its boxes by itself                   codec
+//!   lengths become offsets, data goes out                      commit, communicator
+//!   entries are gathered, checked for overlap and committed    overlap, index, layout
+//! read ─ superblock, slots, records ─ chunks that a box touches   reader, verify, repair
+//! ```
+//!
+//! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names the
+//! record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
+
+mod budget;
+mod buffer;
+mod chain;
+mod commit;
+mod communicator;
+mod definitions;
+mod index;
+mod layout;
+mod options;
+mod overlap;
+mod places;
+mod reader;
+mod repair;
+mod signal;
+mod verify;
+mod writer;
+
+pub use communicator::{Communicator, Serial, SharedFile};
+pub use definitions::{Attribute, Definitions, VariableInfo};
+pub use index::Chunk;
+pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};
+pub use reader::{CommitInfo, Reader, Selection};
+pub use repair::{Loss, Repaired, repair};
+pub use verify::{Damage, Verified, verify};
+pub use writer::{Phase, StepReport, VariableId, Writer};

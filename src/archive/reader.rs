@@ -1,0 +1,695 @@
+//! Reading: what an archive holds, and boxes of its variables at some of its steps, decoding only what a box touches.
+
+use super::chain::{self, Link};
+use super::definitions::{Definitions, VariableInfo};
+use super::index::{Body, Chunk, Entry, Head, VariableIndex};
+use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
+use super::places;
+use crate::bound::Bound;
+use crate::codec::{Codec, Request, inspect};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{DType, Element, FieldViewMut, Region, Shape, ValuesMut};
+use crate::model::{Package, register};
+use crate::options::Options;
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Indices of commits kept in memory.
+const KEPT: usize = 8;
+/// Last steps of windows kept in memory, for the windows that follow them.
+const LINKS: usize = 64;
+
+/// What to read of a variable.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The steps, in order.
+    pub steps: Range<u64>,
+    /// A box of the domain; `None`: all of it.
+    pub region: Option<Region>,
+    /// What points get that no rank put; `None`: such points are an error.
+    pub missing: Option<f64>,
+}
+
+impl Selection {
+    /// The whole domain at one step.
+    pub fn step(step: u64) -> Self {
+        Self { steps: step..step.saturating_add(1), region: None, missing: None }
+    }
+
+    /// The shape of what is read: the box, after an axis of steps where there are several.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where there are no steps, the box is not inside the domain, or axes do not suffice.
+    pub fn output_shape(&self, variable: &VariableInfo) -> Result<Shape> {
+        let region = self.region(variable)?;
+        let steps = self.steps.end.saturating_sub(self.steps.start);
+        match steps {
+            0 => Err(Error::invalid("no steps are selected")),
+            1 => Shape::new(&region.count),
+            _ => {
+                let steps = usize::try_from(steps).map_err(|_| Error::invalid("too many steps are selected"))?;
+                Shape::new(&std::iter::once(steps).chain(region.count).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn region(&self, variable: &VariableInfo) -> Result<Region> {
+        let region = self.region.clone().unwrap_or_else(|| Region::whole(&variable.shape));
+        region.check(&variable.shape).map_err(|error| error.context(format!("variable {}", variable.name)))?;
+        Ok(region)
+    }
+}
+
+/// What one commit holds of one variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommitInfo {
+    /// The steps committed together.
+    pub steps: Range<u64>,
+    /// The bound on the global field that was asked for.
+    pub bound: Bound,
+    /// Largest minus smallest value of the global field.
+    pub range: f64,
+    /// Root mean square error over the range, as achieved on all ranks together; 0 for a range of 0.
+    pub nrmse: f64,
+    /// Chunks, and the bytes of their streams.
+    pub chunks: u64,
+    /// Bytes of their streams.
+    pub stream_bytes: u64,
+    /// Bytes of the values that they hold.
+    pub input_bytes: u64,
+}
+
+/// An archive opened for reading. Usable from several threads.
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    file_bytes: u64,
+    id: ArchiveId,
+    newest: RecordHeader,
+    newest_is_damaged: bool,
+    /// All commits, oldest first.
+    entries: Vec<Entry>,
+    definitions: Definitions,
+    bodies: Mutex<Vec<(u64, Arc<Body>)>>,
+    /// By variable, file and offset of the window's chunk.
+    links: Mutex<HashMap<(usize, u32, u64), Arc<Link>>>,
+    parts: Mutex<HashMap<String, Arc<File>>>,
+    codec: Codec,
+}
+
+impl Reader {
+    /// Opens an archive.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` for a file that is not a sound archive, or holds no committed step; `Unsupported`.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// As [`Reader::open`], with options for decoding.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; `Runtime`.
+    pub fn open_with(path: &Path, options: Options) -> Result<Self> {
+        Self::open_file(path, options).map_err(|error| error.context(path.display()))
+    }
+
+    fn open_file(path: &Path, options: Options) -> Result<Self> {
+        let file = File::open(path)?;
+        let file_bytes = file.metadata()?.len();
+        let superblock = read_at(&file, 0, (SUPERBLOCK_BYTES as u64).min(file_bytes))?;
+        let Superblock { id } = Superblock::read(&superblock)?;
+        let mut slots: Vec<Slot> = SLOTS.iter().filter_map(|&place| Slot::read(&superblock, place, &id)).collect();
+        slots.sort_by_key(|slot| std::cmp::Reverse(slot.sequence));
+        let mut found = Err(Error::corrupt("the archive holds no committed step"));
+        let mut newest_is_damaged = false;
+        for slot in slots {
+            found = newest_commit(&file, file_bytes, &id, &slot);
+            if found.is_ok() {
+                break;
+            }
+            newest_is_damaged = true;
+        }
+        let (newest, head) = found?;
+        let entries = all_entries(&file, file_bytes, &id, head)?;
+        let codec = Codec::new(options)?;
+        let mut reader = Self {
+            path: path.to_owned(),
+            file,
+            file_bytes,
+            id,
+            newest,
+            newest_is_damaged,
+            entries,
+            definitions: Definitions::default(),
+            bodies: Mutex::default(),
+            links: Mutex::default(),
+            parts: Mutex::default(),
+            codec,
+        };
+        reader.definitions = Definitions::read(&reader.definitions_record(reader.steps())?.1)?;
+        reader.use_embedded_model()?;
+        Ok(reader)
+    }
+
+    /// Makes a model that the archive carries available to the codec, where it is not installed.
+    fn use_embedded_model(&self) -> Result<()> {
+        let Some(model) = &self.definitions.model else { return Ok(()) };
+        let installed = [
+            Package::builtin_hash(),
+            self.codec.options().model.as_deref().and_then(|folder| Package::folder_hash(folder).ok()),
+        ];
+        if installed.contains(&Some(model.hash)) {
+            return Ok(());
+        }
+        let header = self.header(model.record, RecordKind::Model)?;
+        let package = Package::from_bytes(&self.section(&header, HEADER_BYTES as u64, header.body)?)?;
+        if *package.hash() != model.hash {
+            return Err(Error::new(
+                ErrorKind::Model,
+                format!("the embedded model {} is not the one named", model.name),
+            ));
+        }
+        register(package);
+        Ok(())
+    }
+
+    /// Variables and attributes.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// The variable of a number.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn variable(&self, number: usize) -> Result<&VariableInfo> {
+        let count = self.definitions.variables.len();
+        self.definitions
+            .variables
+            .get(number)
+            .ok_or_else(|| Error::invalid(format!("there is no variable number {number}; there are {count}")))
+    }
+
+    /// How many steps are committed.
+    pub fn steps(&self) -> u64 {
+        self.entries.last().map_or(0, Entry::end)
+    }
+
+    /// What the writer said that a step is, usually the simulated time; NaN for a step that [`super::repair()`] could not save.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a step that is not there; `Corrupt`.
+    pub fn time(&self, step: u64) -> Result<f64> {
+        let entry = self.entry(step)?;
+        let index = (step - entry.first_step) as usize;
+        Ok(self.body(&entry)?.times[index])
+    }
+
+    /// The steps of each commit, in order.
+    pub fn commits(&self) -> Vec<Range<u64>> {
+        self.entries.iter().map(|entry| entry.first_step..entry.end()).collect()
+    }
+
+    /// The chunks of a variable that hold a step, in the order of their ranks.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `Corrupt`.
+    pub fn chunks(&self, variable: usize, step: u64) -> Result<Vec<Chunk>> {
+        self.variable(variable)?;
+        let body = self.body(&self.entry(step)?)?;
+        let chunks = index_of(&body, variable).map_or(&[][..], |index| &index.chunks);
+        Ok(chunks.iter().filter(|chunk| chunk.steps.contains(&step)).cloned().collect())
+    }
+
+    /// What the commit that holds a step holds of a variable; `None` where that is nothing.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `Corrupt`.
+    pub fn commit_info(&self, variable: usize, step: u64) -> Result<Option<CommitInfo>> {
+        let size = self.variable(variable)?.dtype.size() as u64;
+        let entry = self.entry(step)?;
+        let body = self.body(&entry)?;
+        Ok(index_of(&body, variable).map(|index| {
+            let rms = if index.points == 0 { 0.0 } else { (index.squared_error / index.points as f64).sqrt() };
+            let points = |chunk: &Chunk| {
+                let points: usize = chunk.region.count.iter().product();
+                (chunk.steps.end - chunk.steps.start) * points as u64
+            };
+            CommitInfo {
+                steps: entry.first_step..entry.end(),
+                bound: index.bound,
+                range: index.range,
+                nrmse: if index.range > 0.0 { rms / index.range } else { 0.0 },
+                chunks: index.chunks.len() as u64,
+                stream_bytes: index.chunks.iter().map(|chunk| chunk.bytes).sum(),
+                input_bytes: index.chunks.iter().map(points).sum::<u64>() * size,
+            }
+        }))
+    }
+
+    /// The stream of a chunk, its checksum tested.
+    ///
+    /// # Errors
+    /// `Corrupt` that names the chunk; `Io`.
+    pub fn stream(&self, chunk: &Chunk) -> Result<Vec<u8>> {
+        let body = self.body(&self.entry(chunk.steps.start)?)?;
+        self.chunk_bytes(&body, chunk)
+    }
+
+    /// Reads a part of a variable into `out`, whose shape must be [`Selection::output_shape`], or that after an axis of size 1
+    /// for a single step. Reads and decodes only the chunks that it touches.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a selection or output that does not fit, or points that no rank put; `Corrupt`, `Io`, `Model`,
+    /// `Runtime`. `out` is unspecified after an error.
+    pub fn read(&self, variable: usize, selection: &Selection, out: &mut FieldViewMut<'_>) -> Result<()> {
+        let info = self.variable(variable)?;
+        let region = selection.region(info)?;
+        let shape = selection.output_shape(info)?;
+        let dims = out.shape.dims().to_vec();
+        let with_axis: Vec<usize> = std::iter::once(1).chain(region.count.iter().copied()).collect();
+        let has_axis = selection.steps.end - selection.steps.start > 1 || dims == with_axis;
+        if dims != shape.dims() && dims != with_axis {
+            return Err(Error::invalid(format!("the output has shape {}, but {shape} is wanted", out.shape)));
+        }
+        if out.dtype() != info.dtype {
+            let (given, wanted) = (out.dtype().name(), info.dtype.name());
+            return Err(Error::invalid(format!("the output has type {given}; variable {} has {wanted}", info.name)));
+        }
+        if selection.steps.end > self.steps() {
+            return Err(Error::invalid(format!(
+                "steps {} to {} are wanted; the archive has {}",
+                selection.steps.start,
+                selection.steps.end - 1,
+                self.steps()
+            )));
+        }
+        let axis = usize::from(has_axis);
+        let target = Target {
+            strides: out.strides[axis..axis + region.count.len()].to_vec(),
+            step_stride: if has_axis { out.strides[0] } else { 0 },
+            region,
+            steps: selection.steps.clone(),
+        };
+        match &mut out.values {
+            ValuesMut::F32(values) => self.read_into(variable, selection.missing, &target, values),
+            ValuesMut::F64(values) => self.read_into(variable, selection.missing, &target, values),
+        }
+    }
+
+    fn read_into<T: Element>(
+        &self,
+        variable: usize,
+        missing: Option<f64>,
+        target: &Target,
+        out: &mut [T],
+    ) -> Result<()> {
+        if let Some(missing) = missing {
+            target.fill(out, T::from_f64(missing));
+        }
+        let mut step = target.steps.start;
+        while step < target.steps.end {
+            let entry = self.entry(step)?;
+            let body = self.body(&entry)?;
+            let steps = step..target.steps.end.min(entry.end());
+            let chunks = index_of(&body, variable).map_or(&[][..], |index| &index.chunks);
+            let touched: Vec<Piece<'_>> =
+                chunks.iter().filter_map(|chunk| Piece::of(chunk, &target.region, &steps)).collect();
+            if missing.is_none() {
+                let wanted = (steps.end - steps.start) as u128 * target.region.count.iter().product::<usize>() as u128;
+                let there: u128 = touched.iter().map(Piece::points).sum();
+                if there < wanted {
+                    return Err(Error::invalid(format!(
+                        "variable {}: {} of {wanted} points at steps {} to {} were never put; say what missing points get",
+                        self.variable(variable)?.name,
+                        wanted - there,
+                        steps.start,
+                        steps.end - 1
+                    )));
+                }
+            }
+            for piece in &touched {
+                let bytes = self.chunk_bytes(&body, piece.chunk)?;
+                self.decode(variable, piece, &bytes, target, out)
+                    .map_err(|error| error.context(describe(piece.chunk)))?;
+            }
+            step = steps.end;
+        }
+        Ok(())
+    }
+
+    /// Decodes a piece of a chunk to where it belongs.
+    fn decode<T: Element>(
+        &self,
+        variable: usize,
+        piece: &Piece<'_>,
+        bytes: &[u8],
+        target: &Target,
+        out: &mut [T],
+    ) -> Result<()> {
+        let chunk = piece.chunk;
+        check_stream(bytes, chunk, self.variable(variable)?.dtype)?;
+        let windowed = chunk.steps.end - chunk.steps.start > 1;
+        let inside = piece.region.start.iter().zip(&chunk.region.start).map(|(a, b)| a - b);
+        let steps = (piece.steps.end - piece.steps.start) as usize;
+        let mut request = Region { start: inside.collect(), count: piece.region.count.clone() };
+        let mut strides = target.strides.clone();
+        if windowed {
+            request.start.insert(0, (piece.steps.start - chunk.steps.start) as usize);
+            request.count.insert(0, steps);
+            strides.insert(0, target.step_stride);
+        }
+        let offset = target.offset(&piece.region.start, piece.steps.start);
+        let mut view = FieldViewMut::strided(&mut out[offset..], &request.count, &strides)?;
+        let request = Request { region: Some(request), ..Default::default() };
+        if chunk.depth == 0 {
+            self.codec.decompress(bytes, &request, &mut view)?;
+        } else {
+            let link = self.link_before(variable, chunk)?;
+            let dims = chain::frame_dims(&chunk.region.count);
+            self.codec.decompress_after(bytes, &request, &link.before(&dims)?, &mut view)?;
+        }
+        Ok(())
+    }
+
+    /// The last step of the window that a chunk follows.
+    fn link_before(&self, variable: usize, chunk: &Chunk) -> Result<Arc<Link>> {
+        // Back to one that is known, or that follows none; then forward.
+        let mut waiting = Vec::new();
+        let mut link: Option<Arc<Link>> = None;
+        let mut after = chunk.clone();
+        while after.depth > 0 && link.is_none() {
+            let lost = || Error::corrupt(format!("{}: the window before it is not there", describe(&after)));
+            let step = after.steps.start.checked_sub(1).ok_or_else(lost)?;
+            let body = self.body(&self.entry(step)?)?;
+            let chunks = index_of(&body, variable).map_or(&[][..], |index| &index.chunks);
+            let precedes = |before: &&Chunk| {
+                before.steps.end == after.steps.start
+                    && before.region == after.region
+                    && before.depth.checked_add(1) == Some(after.depth)
+            };
+            let before = chunks.iter().find(precedes).ok_or_else(lost)?.clone();
+            let key = (variable, before.file, before.offset);
+            link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+            if link.is_none() {
+                waiting.push((body, before.clone()));
+            }
+            after = before;
+        }
+        let dtype = self.variable(variable)?.dtype;
+        for (body, chunk) in waiting.into_iter().rev() {
+            let bytes = self.chunk_bytes(&body, &chunk)?;
+            check_stream(&bytes, &chunk, dtype)?;
+            let steps = (chunk.steps.end - chunk.steps.start) as usize;
+            let frame = Link::decode(&self.codec, &bytes, dtype, steps, &chunk.region.count, link.as_deref())
+                .map_err(|error| error.context(describe(&chunk)))?;
+            let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, flips: 0.0, frame });
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            if links.len() >= LINKS {
+                links.clear();
+            }
+            links.insert((variable, chunk.file, chunk.offset), Arc::clone(&new));
+            link = Some(new);
+        }
+        link.ok_or_else(|| Error::internal("a chunk that follows none was to be followed"))
+    }
+
+    fn entry(&self, step: u64) -> Result<Entry> {
+        let after = self.entries.partition_point(|entry| entry.first_step <= step);
+        let entry = after.checked_sub(1).map(|index| self.entries[index]);
+        entry.filter(|entry| step < entry.end()).ok_or_else(|| {
+            Error::invalid(format!("there is no step {step}; the archive has {}, counted from 0", self.steps()))
+        })
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(super) fn id(&self) -> ArchiveId {
+        self.id
+    }
+
+    pub(super) fn newest(&self) -> Result<RecordHeader> {
+        Ok(self.newest)
+    }
+
+    /// Whether the superblock names a newer commit, whose record cannot be read.
+    pub fn newest_is_damaged(&self) -> bool {
+        self.newest_is_damaged
+    }
+
+    /// The head of the commit that ends with step `steps` − 1.
+    pub(super) fn head_ending_at(&self, steps: u64) -> Result<Head> {
+        let entry = self.entries.iter().find(|entry| entry.end() == steps).ok_or_else(|| {
+            let ends: Vec<u64> = self.entries.iter().map(Entry::end).collect();
+            let before = ends.iter().rev().find(|&&end| end < steps);
+            Error::invalid(format!(
+                "keep={steps} does not lie between two commits of the archive's {} steps; the nearest that does is {}",
+                self.steps(),
+                before.copied().unwrap_or(0)
+            ))
+        })?;
+        read_head(&self.file, self.file_bytes, &self.id, entry).map(|(_, head)| head)
+    }
+
+    /// Place and bytes of the definitions in force after `steps` steps.
+    pub(super) fn definitions_record(&self, steps: u64) -> Result<(u64, Vec<u8>)> {
+        let entry = self.entry(steps.saturating_sub(1))?;
+        let header = self.header(entry.offset, RecordKind::Steps)?;
+        let body = self.section(&header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
+        let place = Body::definitions_of(&body, &entry)?;
+        let header = self.header(place, RecordKind::Definitions)?;
+        Ok((place, self.section(&header, HEADER_BYTES as u64, header.body)?))
+    }
+
+    fn header(&self, place: u64, kind: RecordKind) -> Result<RecordHeader> {
+        read_header(&self.file, self.file_bytes, &self.id, place, kind)
+    }
+
+    fn section(&self, header: &RecordHeader, from: u64, extent: super::layout::Extent) -> Result<Vec<u8>> {
+        read_section(&self.file, header, from, extent)
+    }
+
+    /// The index of a commit.
+    pub(super) fn body(&self, entry: &Entry) -> Result<Arc<Body>> {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = bodies.iter().position(|(sequence, _)| *sequence == entry.sequence) {
+            let found = bodies.remove(at);
+            let body = Arc::clone(&found.1);
+            bodies.push(found);
+            return Ok(body);
+        }
+        let header = self.header(entry.offset, RecordKind::Steps)?;
+        let bytes = self.section(&header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
+        let body = Arc::new(Body::read(&bytes, entry, &self.definitions)?);
+        if bodies.len() >= KEPT {
+            bodies.remove(0);
+        }
+        bodies.push((entry.sequence, Arc::clone(&body)));
+        Ok(body)
+    }
+
+    /// The bytes of a chunk of a commit.
+    pub(super) fn chunk_bytes(&self, body: &Body, chunk: &Chunk) -> Result<Vec<u8>> {
+        let read = || {
+            let bytes = match chunk.file.checked_sub(1) {
+                None => read_whole(&self.file, chunk.offset, chunk.bytes, self.file_bytes),
+                Some(k) => {
+                    let file = self.part(&body.files[k as usize])?;
+                    let length = file.metadata()?.len();
+                    read_whole(&file, chunk.offset, chunk.bytes, length)
+                }
+            }?;
+            if !cfg!(fuzzing) && crc32fast::hash(&bytes) != chunk.crc {
+                return Err(Error::corrupt("its checksum does not match: the archive is damaged"));
+            }
+            Ok(bytes)
+        };
+        read().map_err(|error| error.context(describe(chunk)))
+    }
+
+    /// A data file beside the archive.
+    fn part(&self, name: &str) -> Result<Arc<File>> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = parts.get(name) {
+            return Ok(Arc::clone(file));
+        }
+        let path = places::parts(&self.path).join(name);
+        let file = Arc::new(File::open(&path).map_err(|error| Error::from(error).context(path.display()))?);
+        parts.insert(name.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+fn index_of(body: &Body, variable: usize) -> Option<&VariableIndex> {
+    body.variables.iter().find(|index| index.variable == variable)
+}
+
+/// A chunk, for messages.
+pub(super) fn describe(chunk: &Chunk) -> String {
+    let Chunk { rank, region, steps, .. } = chunk;
+    let last = steps.end - 1;
+    format!(
+        "the chunk of rank {rank}, start {:?}, count {:?}, steps {} to {last}",
+        region.start, region.count, steps.start
+    )
+}
+
+/// Whether a stream holds what its chunk says.
+pub(super) fn check_stream(bytes: &[u8], chunk: &Chunk, dtype: DType) -> Result<()> {
+    let info = inspect(bytes)?;
+    let steps = (chunk.steps.end - chunk.steps.start) as usize;
+    let dims = (steps > 1).then_some(steps).into_iter().chain(chunk.region.count.iter().copied());
+    if info.dtype != dtype || !info.shape.dims().iter().copied().eq(dims) {
+        return Err(Error::corrupt(format!(
+            "the stream holds {} {}, which is not what the index says",
+            info.shape,
+            info.dtype.name()
+        )));
+    }
+    Ok(())
+}
+
+/// Where what is read goes.
+struct Target {
+    region: Region,
+    steps: Range<u64>,
+    strides: Vec<usize>,
+    step_stride: usize,
+}
+
+impl Target {
+    /// The place of a point of the domain at a step.
+    fn offset(&self, at: &[usize], step: u64) -> usize {
+        let inside =
+            at.iter().zip(&self.region.start).zip(&self.strides).map(|((at, start), stride)| (at - start) * stride);
+        inside.sum::<usize>() + (step - self.steps.start) as usize * self.step_stride
+    }
+
+    fn fill<T: Element>(&self, out: &mut [T], value: T) {
+        let dims = &self.region.count;
+        for step in self.steps.clone() {
+            let mut index = vec![0; dims.len()];
+            loop {
+                let at: Vec<usize> = index.iter().zip(&self.region.start).map(|(i, start)| i + start).collect();
+                out[self.offset(&at, step)] = value;
+                let Some(axis) = (0..dims.len()).rev().find(|&axis| index[axis] + 1 < dims[axis]) else { break };
+                index[axis] += 1;
+                index[axis + 1..].fill(0);
+            }
+        }
+    }
+}
+
+/// The part of a chunk that is wanted, in the domain's indices.
+struct Piece<'a> {
+    chunk: &'a Chunk,
+    region: Region,
+    steps: Range<u64>,
+}
+
+impl<'a> Piece<'a> {
+    /// `None` where they do not meet.
+    fn of(chunk: &'a Chunk, wanted: &Region, steps: &Range<u64>) -> Option<Self> {
+        let steps = chunk.steps.start.max(steps.start)..chunk.steps.end.min(steps.end);
+        let mut region = Region { start: Vec::new(), count: Vec::new() };
+        for axis in 0..wanted.start.len() {
+            let start = wanted.start[axis].max(chunk.region.start[axis]);
+            let end =
+                (wanted.start[axis] + wanted.count[axis]).min(chunk.region.start[axis] + chunk.region.count[axis]);
+            region.start.push(start);
+            region.count.push(end.checked_sub(start).filter(|&count| count > 0)?);
+        }
+        (steps.start < steps.end).then_some(Self { chunk, region, steps })
+    }
+
+    fn points(&self) -> u128 {
+        (self.steps.end - self.steps.start) as u128 * self.region.count.iter().product::<usize>() as u128
+    }
+}
+
+fn read_at(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+    let mut out = vec![0; usize::try_from(bytes).map_err(|_| Error::corrupt("a length does not fit memory"))?];
+    file.read_exact_at(&mut out, offset)?;
+    Ok(out)
+}
+
+/// As [`read_at`], after a check that the file is that long.
+pub(super) fn read_whole(file: &File, offset: u64, bytes: u64, file_bytes: u64) -> Result<Vec<u8>> {
+    if offset.checked_add(bytes).is_none_or(|end| end > file_bytes) {
+        return Err(Error::corrupt(format!(
+            "{bytes} bytes at {offset} lie beyond the file's end at {file_bytes}: the archive is cut short"
+        )));
+    }
+    read_at(file, offset, bytes)
+}
+
+pub(super) fn read_header(
+    file: &File,
+    file_bytes: u64,
+    id: &ArchiveId,
+    place: u64,
+    kind: RecordKind,
+) -> Result<RecordHeader> {
+    let bytes = read_whole(file, place, HEADER_BYTES as u64, file_bytes)?;
+    let header = RecordHeader::read(&bytes, place, file_bytes)?;
+    if header.id != *id || header.kind != kind {
+        return Err(Error::corrupt(format!("the record at byte {place} is not the one that is expected there")));
+    }
+    Ok(header)
+}
+
+/// A record's head or body, its checksum tested.
+pub(super) fn read_section(
+    file: &File,
+    header: &RecordHeader,
+    from: u64,
+    extent: super::layout::Extent,
+) -> Result<Vec<u8>> {
+    let bytes = read_at(file, header.offset + from, extent.bytes)?;
+    if !extent.holds(&bytes) {
+        return Err(Error::corrupt(format!("the record at byte {} is damaged", header.offset)));
+    }
+    Ok(bytes)
+}
+
+fn read_head(file: &File, file_bytes: u64, id: &ArchiveId, entry: &Entry) -> Result<(RecordHeader, Head)> {
+    let header = read_header(file, file_bytes, id, entry.offset, RecordKind::Steps)?;
+    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
+    if head.own != *entry {
+        return Err(Error::corrupt(format!("the record at byte {} is not the one that others name", entry.offset)));
+    }
+    Ok((header, head))
+}
+
+/// The commit that a slot names; its index must be sound, too.
+fn newest_commit(file: &File, file_bytes: u64, id: &ArchiveId, slot: &Slot) -> Result<(RecordHeader, Head)> {
+    let header = read_header(file, file_bytes, id, slot.offset, RecordKind::Steps)?;
+    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
+    if head.own.offset != slot.offset || head.own.sequence != slot.sequence || header.sequence != slot.sequence {
+        return Err(Error::corrupt("the newest record is not the one that the superblock names"));
+    }
+    read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
+    Ok((header, head))
+}
+
+/// All commits up to the newest, whose head is given, oldest first.
+fn all_entries(file: &File, file_bytes: u64, id: &ArchiveId, newest: Head) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut head = newest;
+    loop {
+        entries.push(head.own);
+        entries.extend(head.recent.iter().rev());
+        let Some(back) = head.back else { break };
+        // Sequences fall from head to head, so this ends.
+        head = read_head(file, file_bytes, id, &back)?.1;
+    }
+    entries.reverse();
+    Ok(entries)
+}

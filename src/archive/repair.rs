@@ -1,0 +1,299 @@
+//! Saving what can be saved of a damaged archive into a new one. The damaged file is only read.
+
+use super::chain;
+use super::definitions::Definitions;
+use super::index::{Body, Chunk, Entry, Head};
+use super::layout::{
+    ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align,
+};
+use super::places;
+use super::reader::{check_stream, describe, read_section, read_whole};
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File, OpenOptions};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Bytes that are searched for records at a time.
+const SCAN: usize = 1 << 20;
+
+/// What could not be saved.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// The steps that it concerns.
+    pub steps: Range<u64>,
+    /// The variable; `None`: all of them.
+    pub variable: Option<String>,
+    /// Why, and where.
+    pub error: Error,
+}
+
+/// What was saved, and what was not.
+#[derive(Clone, Debug, Default)]
+pub struct Repaired {
+    /// Steps of the new archive; numbers are those of the old one.
+    pub steps: u64,
+    /// Chunks that were saved.
+    pub chunks: u64,
+    /// What was lost. Its points read as ones that were never put.
+    pub losses: Vec<Loss>,
+}
+
+/// Writes what is sound of the archive `from` to `to`, which must not exist. Needs neither superblock nor slots: records are
+/// searched for. Data files beside the archive become part of the new one.
+///
+/// # Errors
+/// `Io`; `Corrupt` where there is nothing to save.
+pub fn repair(from: &Path, to: &Path) -> Result<Repaired> {
+    if to.try_exists()? {
+        return Err(Error::invalid(format!("{} exists; nothing is overwritten", to.display())));
+    }
+    let source = Damaged::open(from).map_err(|error| error.context(from.display()))?;
+    let name = places::temporary(to);
+    let written = source.save(&name);
+    let done = written.and_then(|repaired| {
+        fs::rename(&name, to)?;
+        places::sync_folder(to)?;
+        Ok(repaired)
+    });
+    if done.is_err() {
+        // The error says more than what this one could add.
+        let _ = fs::remove_file(&name);
+    }
+    done.map_err(|error| error.context(to.display()))
+}
+
+/// A damaged archive, and the records found in it.
+struct Damaged<'a> {
+    path: &'a Path,
+    file: File,
+    bytes: u64,
+    id: ArchiveId,
+    records: BTreeMap<u64, RecordHeader>,
+}
+
+impl<'a> Damaged<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        let mut records = BTreeMap::new();
+        let mut at = 0;
+        while at < bytes {
+            let piece = read_whole(&file, at, (SCAN as u64).min(bytes - at), bytes)?;
+            for place in (0..piece.len()).step_by(ALIGN as usize) {
+                let offset = at + place as u64;
+                let header = &piece[place..piece.len().min(place + HEADER_BYTES)];
+                if let Ok(header) = RecordHeader::read(header, offset, bytes) {
+                    records.insert(offset, header);
+                }
+            }
+            at += SCAN as u64;
+        }
+        // A field may hold an archive's bytes; the archive itself has the most records.
+        let mut counts: HashMap<ArchiveId, usize> = HashMap::new();
+        records.values().for_each(|header| *counts.entry(header.id).or_default() += 1);
+        let superblock = read_whole(&file, 0, (SUPERBLOCK_BYTES as u64).min(bytes), bytes)?;
+        let id = match Superblock::read(&superblock) {
+            Ok(superblock) => superblock.id,
+            Err(_) => counts
+                .into_iter()
+                .max_by_key(|&(_, count)| count)
+                .map(|(id, _)| id)
+                .ok_or_else(|| Error::corrupt("no record of an archive is left in it"))?,
+        };
+        records.retain(|_, header| header.id == id);
+        Ok(Self { path, file, bytes, id, records })
+    }
+
+    fn body(&self, header: &RecordHeader) -> Result<Vec<u8>> {
+        read_section(&self.file, header, HEADER_BYTES as u64 + header.head.bytes, header.body)
+    }
+
+    /// The commits that make up the archive's newest state, oldest first: from the newest back, whichever ends where the one
+    /// after it begins. Commits that a restart dropped are left out, since they end later.
+    fn commits(&self) -> Vec<(RecordHeader, Entry)> {
+        let heads = self.records.values().filter(|header| header.kind == RecordKind::Steps).filter_map(|header| {
+            let head = Head::read(&read_section(&self.file, header, HEADER_BYTES as u64, header.head).ok()?).ok()?;
+            Some((*header, head.own))
+        });
+        let mut heads: Vec<(RecordHeader, Entry)> = heads.collect();
+        heads.sort_by_key(|(header, _)| std::cmp::Reverse(header.sequence));
+        let mut commits: Vec<(RecordHeader, Entry)> = Vec::new();
+        for (header, entry) in heads {
+            if commits.last().is_none_or(|(_, after)| entry.end() <= after.first_step) {
+                commits.push((header, entry));
+            }
+        }
+        commits.reverse();
+        commits
+    }
+
+    /// The newest definitions that can be read; numbers of variables never change.
+    fn definitions(&self) -> Result<Definitions> {
+        let mut found: Vec<&RecordHeader> =
+            self.records.values().filter(|header| header.kind == RecordKind::Definitions).collect();
+        found.sort_by_key(|header| std::cmp::Reverse(header.sequence));
+        let mut all = found.iter().filter_map(|header| Definitions::read(&self.body(header).ok()?).ok());
+        all.next().ok_or_else(|| Error::corrupt("the definitions of its variables are lost"))
+    }
+
+    fn save(&self, to: &Path) -> Result<Repaired> {
+        let commits = self.commits();
+        if commits.is_empty() {
+            return Err(Error::corrupt("no committed step is left in it"));
+        }
+        let mut definitions = self.definitions()?;
+        let mut target = Target::create(to, self.id)?;
+        if let Some(model) = &mut definitions.model {
+            let body = self.records.get(&model.record).map(|header| self.body(header));
+            match body {
+                Some(Ok(bytes)) => model.record = target.record(RecordKind::Model, &[], &bytes)?,
+                _ => definitions.model = None,
+            }
+        }
+        let place = target.record(RecordKind::Definitions, &[], &definitions.write())?;
+        let mut repaired = Repaired::default();
+        // Of each box the last window that was saved: where it ends, and how many it follows.
+        let mut saved_ends = HashMap::new();
+        for (header, entry) in &commits {
+            let next = target.steps();
+            if entry.first_step > next {
+                repaired.losses.push(Loss {
+                    steps: next..entry.first_step,
+                    variable: None,
+                    error: Error::corrupt("the record of these steps is lost"),
+                });
+                target.commit(Body::empty(entry.first_step - next, place))?;
+            }
+            let body = self.body(header).and_then(|bytes| Body::read(&bytes, entry, &definitions));
+            let mut body = match body {
+                Ok(body) => body,
+                Err(error) => {
+                    repaired.losses.push(Loss { steps: entry.first_step..entry.end(), variable: None, error });
+                    target.commit(Body::empty(entry.steps, place))?;
+                    continue;
+                }
+            };
+            let files = std::mem::take(&mut body.files);
+            for index in &mut body.variables {
+                let info = &definitions.variables[index.variable];
+                let mut saved = Vec::new();
+                for mut chunk in std::mem::take(&mut index.chunks) {
+                    let box_key = chain::key(index.variable, &chunk.region);
+                    let follows = |&(end, depth): &(u64, u32)| {
+                        end == chunk.steps.start && depth.checked_add(1) == Some(chunk.depth)
+                    };
+                    let bytes = if chunk.depth == 0 || saved_ends.get(&box_key).is_some_and(follows) {
+                        self.chunk(&chunk, &files)
+                    } else {
+                        Err(Error::corrupt(format!("{} follows a window that is lost", describe(&chunk))))
+                    };
+                    let bytes = bytes.and_then(|bytes| {
+                        check_stream(&bytes, &chunk, info.dtype).map_err(|error| error.context(describe(&chunk)))?;
+                        Ok(bytes)
+                    });
+                    match bytes {
+                        Ok(bytes) => {
+                            saved_ends.insert(box_key, (chunk.steps.end, chunk.depth));
+                            (chunk.file, chunk.offset) = (0, target.append(&bytes)?);
+                            repaired.chunks += 1;
+                            saved.push(chunk);
+                        }
+                        Err(error) => repaired.losses.push(Loss {
+                            steps: chunk.steps.clone(),
+                            variable: Some(info.name.clone()),
+                            error,
+                        }),
+                    }
+                }
+                index.chunks = saved;
+            }
+            body.definitions = place;
+            target.commit(body)?;
+        }
+        repaired.steps = target.steps();
+        target.finish()?;
+        Ok(repaired)
+    }
+
+    fn chunk(&self, chunk: &Chunk, files: &[String]) -> Result<Vec<u8>> {
+        let read = || {
+            let bytes = match chunk.file.checked_sub(1) {
+                None => read_whole(&self.file, chunk.offset, chunk.bytes, self.bytes)?,
+                Some(k) => {
+                    let file = File::open(places::parts(self.path).join(&files[k as usize]))?;
+                    read_whole(&file, chunk.offset, chunk.bytes, file.metadata()?.len())?
+                }
+            };
+            if crc32fast::hash(&bytes) != chunk.crc {
+                return Err(Error::corrupt("its checksum does not match"));
+            }
+            Ok(bytes)
+        };
+        read().map_err(|error| error.context(describe(chunk)))
+    }
+}
+
+impl Body {
+    /// Steps of which nothing is left.
+    fn empty(steps: u64, definitions: u64) -> Self {
+        Self { times: vec![f64::NAN; steps as usize], definitions, files: Vec::new(), variables: Vec::new() }
+    }
+}
+
+/// The new archive.
+struct Target {
+    file: File,
+    id: ArchiveId,
+    at: u64,
+    head: Option<Head>,
+}
+
+impl Target {
+    fn create(path: &Path, id: ArchiveId) -> Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all_at(&Superblock { id }.write(), 0)?;
+        Ok(Self { file, id, at: SUPERBLOCK_BYTES as u64, head: None })
+    }
+
+    fn steps(&self) -> u64 {
+        self.head.as_ref().map_or(0, |head| head.own.end())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+        let place = self.at;
+        self.file.write_all_at(bytes, place)?;
+        self.at += bytes.len() as u64;
+        Ok(place)
+    }
+
+    fn record(&mut self, kind: RecordKind, head: &[u8], body: &[u8]) -> Result<u64> {
+        let place = align(self.at);
+        let sequence = self.head.as_ref().map_or(0, |head| head.own.sequence) + 1;
+        self.file.write_all_at(&RecordHeader::record(kind, self.id, sequence, place, head, body), place)?;
+        self.at = align(place + (HEADER_BYTES + head.len() + body.len()) as u64);
+        Ok(place)
+    }
+
+    fn commit(&mut self, body: Body) -> Result<()> {
+        let (place, steps) = (align(self.at), body.times.len() as u64);
+        let head = match &self.head {
+            None => Head::first(1, place, steps),
+            Some(head) => head.next(head.own.sequence + 1, place, steps),
+        };
+        self.record(RecordKind::Steps, &head.write(), &body.write(head.own.first_step))?;
+        self.head = Some(head);
+        Ok(())
+    }
+
+    /// Names the newest commit.
+    fn finish(self) -> Result<()> {
+        self.file.sync_data()?;
+        if let Some(head) = self.head {
+            let slot = Slot { sequence: head.own.sequence, offset: head.own.offset };
+            self.file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
+        }
+        Ok(self.file.sync_all()?)
+    }
+}

@@ -1,0 +1,87 @@
+//! Checking every byte that an archive's readers would meet.
+
+use super::index::Chunk;
+use super::reader::{Reader, Selection, check_stream, describe};
+use crate::error::{Error, Result};
+use crate::field::{DType, FieldViewMut};
+use std::ops::Range;
+
+/// Something in an archive that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    /// The steps that it concerns.
+    pub steps: Range<u64>,
+    /// The variable; `None`: all of them.
+    pub variable: Option<String>,
+    /// What is wrong, and where.
+    pub error: Error,
+}
+
+/// What was checked, and found.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Steps of the archive.
+    pub steps: u64,
+    /// Chunks that were checked.
+    pub chunks: u64,
+    /// Bytes of their streams.
+    pub stream_bytes: u64,
+    /// What cannot be read.
+    pub damage: Vec<Damage>,
+}
+
+/// Checks the index and every chunk's checksum and header; with `decode` also decodes every chunk.
+///
+/// # Errors
+/// Only where nothing can be checked at all; damage is in the result.
+pub fn verify(reader: &Reader, decode: bool) -> Result<Verified> {
+    let mut verified = Verified { steps: reader.steps(), ..Default::default() };
+    if reader.newest_is_damaged() {
+        verified.damage.push(Damage {
+            steps: reader.steps()..reader.steps() + 1,
+            variable: None,
+            error: Error::corrupt("a newer commit, which the superblock names, cannot be read"),
+        });
+    }
+    for entry in reader.entries() {
+        let steps = entry.first_step..entry.end();
+        let body = match reader.body(entry) {
+            Ok(body) => body,
+            Err(error) => {
+                verified.damage.push(Damage { steps, variable: None, error });
+                continue;
+            }
+        };
+        for index in &body.variables {
+            let info = reader.variable(index.variable)?;
+            for chunk in &index.chunks {
+                verified.chunks += 1;
+                verified.stream_bytes += chunk.bytes;
+                let checked = reader.chunk_bytes(&body, chunk).and_then(|bytes| {
+                    check_stream(&bytes, chunk, info.dtype).map_err(|error| error.context(describe(chunk)))?;
+                    if decode { decode_chunk(reader, index.variable, chunk, info.dtype) } else { Ok(()) }
+                });
+                if let Err(error) = checked {
+                    let (steps, variable) = (chunk.steps.clone(), Some(info.name.clone()));
+                    verified.damage.push(Damage { steps, variable, error });
+                }
+            }
+        }
+    }
+    Ok(verified)
+}
+
+fn decode_chunk(reader: &Reader, variable: usize, chunk: &Chunk, dtype: DType) -> Result<()> {
+    let selection = Selection { steps: chunk.steps.clone(), region: Some(chunk.region.clone()), missing: None };
+    let shape = selection.output_shape(reader.variable(variable)?)?;
+    match dtype {
+        DType::F32 => {
+            let mut out = vec![0f32; shape.len()];
+            reader.read(variable, &selection, &mut FieldViewMut::new(&mut out, shape.dims())?)
+        }
+        DType::F64 => {
+            let mut out = vec![0f64; shape.len()];
+            reader.read(variable, &selection, &mut FieldViewMut::new(&mut out, shape.dims())?)
+        }
+    }
+}

@@ -1,0 +1,720 @@
+//! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
+
+use super::budget::{Global, allot, survey};
+use super::buffer::Buffer;
+use super::chain::{self, Chains, Link};
+use super::commit::{Coded, Output};
+use super::communicator::Communicator;
+use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
+use super::options::WriterOptions;
+use crate::bound::Bound;
+use crate::codec::{Codec, error_curve, inspect};
+use crate::error::{Error, ErrorKind, Result};
+use crate::field::{FieldStats, FieldView, MAX_DIMS, Region};
+use crate::options::Options;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+/// A variable of a [`Writer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariableId(pub(super) usize);
+
+impl VariableId {
+    /// Its number: its place in the order of definitions.
+    pub fn number(self) -> usize {
+        self.0
+    }
+
+    /// The variable of a number.
+    pub fn from_number(number: usize) -> Self {
+        Self(number)
+    }
+}
+
+/// What a writer is about to do; see [`Writer::on_phase`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Take a box.
+    Put,
+    /// Compress this rank's boxes.
+    Compress,
+    /// Write data, together.
+    Data,
+    /// Write a commit's index, on rank 0.
+    Index,
+    /// Name the index in the superblock, on rank 0: the commit.
+    Commit,
+    /// Close the file, together.
+    Close,
+}
+
+/// What ending a step did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// Steps that were committed: none while a window fills.
+    pub steps: u64,
+    /// This rank's chunks, the bytes of their fields and of their streams.
+    pub chunks: u64,
+    /// Bytes of this rank's values.
+    pub input_bytes: u64,
+    /// Bytes of this rank's streams.
+    pub stream_bytes: u64,
+    /// Bytes of the commit's index, definitions among them; on rank 0.
+    pub index_bytes: u64,
+    /// Seconds that this rank worked alone: copies, statistics and compression.
+    pub local_seconds: f64,
+    /// Seconds of waiting for the slowest rank, to end its step and to have compressed.
+    pub wait_seconds: f64,
+    /// Seconds of everything else: reductions, offsets, writing, the index.
+    pub collective_seconds: f64,
+}
+
+impl StepReport {
+    fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.chunks += other.chunks;
+        self.input_bytes += other.input_bytes;
+        self.stream_bytes += other.stream_bytes;
+        self.index_bytes += other.index_bytes;
+        self.local_seconds += other.local_seconds;
+        self.wait_seconds += other.wait_seconds;
+        self.collective_seconds += other.collective_seconds;
+    }
+}
+
+/// A box of a variable over some steps of the window.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) variable: usize,
+    pub(super) region: Region,
+    pub(super) bound: Bound,
+    /// Of the window.
+    first: usize,
+    steps: usize,
+    values: Buffer,
+    pub(super) stats: Statistics,
+}
+
+/// What is known of a put's valid values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Statistics {
+    pub(super) valid: usize,
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+impl Pending {
+    fn points(&self) -> usize {
+        self.region.count.iter().product()
+    }
+
+    fn dims(&self) -> Vec<usize> {
+        let steps = (self.steps > 1).then_some(self.steps);
+        steps.into_iter().chain(self.region.count.iter().copied()).collect()
+    }
+
+    /// The axes that are frames, rows and columns, where the default is not meant.
+    fn axes(&self, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
+        chain::axes(self.steps, self.region.count.len(), given)
+    }
+
+    /// Estimated sums of squared errors at quantiser steps in the field's units.
+    pub(super) fn error_curve(&self, codec: &Codec, steps: &[f64]) -> Result<Vec<f64>> {
+        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
+    }
+
+    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
+    fn compress(
+        &self,
+        codec: &Codec,
+        bound: Bound,
+        range: Option<f64>,
+        first_step: u64,
+        chains: &Chains,
+        keyframe: usize,
+    ) -> Result<(Coded, Option<Link>)> {
+        let field = self.values.view(&self.dims())?;
+        let given = codec.options().axes;
+        let options = Options { range, axes: self.axes(given), ..codec.options().clone() };
+        let count = &self.region.count;
+        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
+        let key = chain::key(self.variable, &self.region);
+        let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
+        let link = chains.get(&key).filter(|_| in_time).filter(begins);
+        let dims = chain::frame_dims(count);
+        let before = link.map(|link| link.before(&dims)).transpose()?;
+        let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
+        let info = inspect(&bytes)?;
+        // Streams without segments, such as constant ones, follow none.
+        let link = link.filter(|_| info.follows);
+        let depth = link.map_or(0, |link| link.depth + 1);
+        let next = if in_time && (depth as usize) + 1 < keyframe {
+            let frame = Link::decode(codec, &bytes, field.dtype(), self.steps, count, link)?;
+            let end = first_step + (self.first + self.steps) as u64;
+            Some(Link { end, depth, flips: report.flips, frame })
+        } else {
+            None
+        };
+        let rms = report.nrmse * info.range;
+        let coded = Coded {
+            variable: self.variable,
+            region: self.region.clone(),
+            first: self.first as u64,
+            steps: self.steps as u64,
+            depth,
+            squared_error: rms * rms * self.stats.valid as f64,
+            input_bytes: field.byte_len() as u64,
+            bytes,
+        };
+        Ok((coded, next))
+    }
+}
+
+/// The calls that all ranks make together; what they check that they have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    EndStep = 1,
+    Flush = 2,
+    Close = 3,
+}
+
+/// A writer of an archive, one of those of all ranks.
+///
+/// `open`, `end_step`, `flush` and `close` are collective. `define`, `begin_step` and `put` are not, but what they were told
+/// is compared when the step ends. An error on one rank becomes, at the next collective call, the same error on all, naming
+/// the rank; that step is dropped, or the window where it could not be committed; what was committed before stays, and
+/// writing may go on.
+pub struct Writer {
+    comm: Box<dyn Communicator>,
+    options: WriterOptions,
+    codec: Codec,
+    /// `None` once it is closed.
+    output: Option<Output>,
+    committed: u64,
+    definitions: Definitions,
+    /// The step in progress: what the caller said it is.
+    step: Option<f64>,
+    times: Vec<f64>,
+    pending: Vec<Pending>,
+    chains: Chains,
+    failure: Option<Error>,
+    /// Seconds spent in `put` since the last commit.
+    put_seconds: f64,
+    observer: Observer,
+}
+
+/// Told of every phase.
+pub(super) type Observer = Option<Box<dyn FnMut(Phase)>>;
+
+pub(super) fn enter(observer: &mut Observer, phase: Phase) {
+    if let Some(observer) = observer {
+        observer(phase);
+    }
+}
+
+impl Writer {
+    /// Creates an archive, or opens it for appending; collective.
+    ///
+    /// # Errors
+    /// On all ranks alike. `Io` where the file cannot be created or, without [`super::Mode::Replace`], exists;
+    /// `InvalidArgument` for options that are not the same on all ranks; `Corrupt` for an archive that cannot be appended to.
+    pub fn open(comm: Box<dyn Communicator>, path: &Path, options: WriterOptions) -> Result<Self> {
+        let span = tracing::info_span!("archive.open", rank = comm.rank());
+        let _entered = span.enter();
+        let codec = Self::checked(&options).and_then(|()| Codec::new(options.codec.clone()));
+        let mut digest = crc32fast::Hasher::new();
+        let common = WriterOptions { codec: Default::default(), ..options.clone() };
+        digest.update(format!("{common:?} {}", path.display()).as_bytes());
+        let options_digest = u64::from(digest.finalize());
+        let opened = agree(&*comm, &[("options", options_digest)], codec.as_ref().err())
+            .and_then(|()| Output::open(&*comm, path, &options));
+        let (output, definitions) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // All ranks have this error, so all free.
+                let _ = comm.free();
+                return Err(error);
+            }
+        };
+        Ok(Self {
+            comm,
+            codec: codec?,
+            committed: output.steps(),
+            output: Some(output),
+            definitions,
+            step: None,
+            times: Vec::new(),
+            pending: Vec::new(),
+            chains: Chains::new(),
+            failure: None,
+            put_seconds: 0.0,
+            observer: None,
+            options,
+        })
+    }
+
+    fn checked(options: &WriterOptions) -> Result<()> {
+        for (name, value) in [("window", options.window), ("keyframe", options.keyframe)] {
+            if value == 0 {
+                return Err(Error::invalid(format!("{name}=0: expected at least 1")));
+            }
+        }
+        Ok(())
+    }
+
+    /// In place of [`Writer::open`] on a rank that has found an error before: all ranks get it.
+    pub fn refuse_to_open(comm: Box<dyn Communicator>, error: Error) -> Error {
+        let agreed = agree(&*comm, &[("options", 0)], Some(&error));
+        agreed.err().unwrap_or(error)
+    }
+
+    /// Defines a variable; the same on all ranks. A variable of an archive that is appended to keeps its number; its shape and
+    /// type must be what they were, its attributes are replaced.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is not valid or defined already, for more axes than a window of steps leaves room
+    /// for, or during a step.
+    pub fn define(&mut self, variable: VariableInfo) -> Result<VariableId> {
+        self.outside_step("variables are defined")?;
+        check_name(&variable.name)?;
+        if self.options.window > 1 && variable.shape.ndim() == MAX_DIMS {
+            return Err(Error::invalid(format!(
+                "variable {}: {MAX_DIMS} axes leave none for a window of {} steps; use window=1",
+                variable.name, self.options.window
+            )));
+        }
+        if let Some(number) = self.definitions.variables.iter().position(|known| known.name == variable.name) {
+            let known = &mut self.definitions.variables[number];
+            if known.shape != variable.shape || known.dtype != variable.dtype {
+                return Err(Error::invalid(format!(
+                    "variable {} is defined already, as {} {}; not {} {}",
+                    variable.name,
+                    known.shape,
+                    known.dtype.name(),
+                    variable.shape,
+                    variable.dtype.name()
+                )));
+            }
+            known.attributes = variable.attributes;
+            return Ok(VariableId(number));
+        }
+        self.definitions.variables.push(variable);
+        Ok(VariableId(self.definitions.variables.len() - 1))
+    }
+
+    /// Sets an attribute, of a variable or of the archive; the same on all ranks.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that is not valid, a variable that is not defined, or during a step.
+    pub fn set_attribute(&mut self, variable: Option<VariableId>, name: &str, value: Attribute) -> Result<()> {
+        self.outside_step("attributes are set")?;
+        check_name(name)?;
+        let attributes = match variable {
+            None => &mut self.definitions.attributes,
+            Some(variable) => &mut self.variable_mut(variable)?.attributes,
+        };
+        match attributes.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => attributes.push((name.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    fn outside_step(&self, what: &str) -> Result<()> {
+        match self.step {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid(format!("{what} before a step begins, not during one"))),
+        }
+    }
+
+    fn variable_mut(&mut self, variable: VariableId) -> Result<&mut VariableInfo> {
+        let count = self.definitions.variables.len();
+        self.definitions.variables.get_mut(variable.0).ok_or_else(|| {
+            Error::invalid(format!("variable number {} is not defined; {count} variables are", variable.0))
+        })
+    }
+
+    /// The variables and attributes defined so far.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Steps that are committed.
+    pub fn committed_steps(&self) -> u64 {
+        self.committed
+    }
+
+    /// Calls `observer` at the beginning of each phase of this rank's work, for progress displays and for tests of faults.
+    pub fn on_phase(&mut self, observer: impl FnMut(Phase) + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// Begins a step; `time` says which, usually the simulated time. The same on all ranks.
+    ///
+    /// # Errors
+    /// `InvalidArgument` during a step.
+    pub fn begin_step(&mut self, time: f64) -> Result<()> {
+        self.outside_step("a step begins")?;
+        self.step = Some(time);
+        Ok(())
+    }
+
+    /// Gives this rank's values in a box of a variable. They are copied: the caller's memory is free afterwards. A rank may
+    /// put any number of boxes of a variable in a step, also none; boxes must not overlap, on any rank.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a variable that is not defined, a box outside its domain, values of another shape or type, or
+    /// outside a step. All ranks get the error when the step ends.
+    pub fn put(&mut self, variable: VariableId, start: &[usize], field: &FieldView<'_>, bound: Bound) -> Result<()> {
+        enter(&mut self.observer, Phase::Put);
+        let begin = Instant::now();
+        let taken = self.take(variable, start, field, bound);
+        self.put_seconds += begin.elapsed().as_secs_f64();
+        taken.map_err(|error| self.refuse(error))
+    }
+
+    /// Notes an error of this rank, which all ranks get when the step ends: what a caller found before it could put.
+    pub fn refuse(&mut self, error: Error) -> Error {
+        self.failure.get_or_insert_with(|| error.clone());
+        error
+    }
+
+    fn take(&mut self, variable: VariableId, start: &[usize], field: &FieldView<'_>, bound: Bound) -> Result<()> {
+        if self.step.is_none() {
+            return Err(Error::invalid("values are put during a step; begin one first"));
+        }
+        let info = self.variable_mut(variable)?.clone();
+        if field.dtype() != info.dtype {
+            return Err(Error::invalid(format!(
+                "variable {} has type {}; the values put have {}",
+                info.name,
+                info.dtype.name(),
+                field.dtype().name()
+            )));
+        }
+        let region = Region { start: start.to_vec(), count: field.shape().dims().to_vec() };
+        region.check(&info.shape).map_err(|error| error.context(format!("variable {}", info.name)))?;
+        let now = self.times.len();
+        let found = FieldStats::of(field, self.options.codec.fill_value);
+        let stats = Statistics { valid: found.valid, min: found.min, max: found.max };
+        // Goes on with a box of the step before.
+        let goes_on = |put: &&mut Pending| {
+            put.first + put.steps == now && put.variable == variable.0 && put.bound == bound && put.region == region
+        };
+        if now > 0
+            && let Some(put) = self.pending.iter_mut().find(goes_on)
+        {
+            put.values.push(field);
+            put.steps += 1;
+            put.stats.extend(&stats);
+            return Ok(());
+        }
+        let mut values = Buffer::new(info.dtype);
+        values.push(field);
+        self.pending.push(Pending { variable: variable.0, region, bound, first: now, steps: 1, values, stats });
+        Ok(())
+    }
+
+    /// Ends the step; collective. Where the window is full, it is committed: when this returns, its steps are in the file, and
+    /// a crash does not lose them.
+    ///
+    /// # Errors
+    /// On all ranks alike, naming the rank and the cause: what `put` said on any rank, ranks that were told different things,
+    /// boxes that overlap, values that cannot be compressed, a file that cannot be written.
+    pub fn end_step(&mut self) -> Result<StepReport> {
+        let span = tracing::info_span!("archive.end_step", rank = self.comm.rank(), step = self.next_step());
+        let _entered = span.enter();
+        let begin = Instant::now();
+        let time = self.step.take();
+        if time.is_none() && self.failure.is_none() {
+            self.failure = Some(Error::invalid("a step ends that was not begun"));
+        }
+        if let Err(error) = self.meet(Call::EndStep, time.unwrap_or(0.0)) {
+            self.drop_step();
+            return Err(error);
+        }
+        self.times.extend(time);
+        let mut report = StepReport { wait_seconds: begin.elapsed().as_secs_f64(), ..Default::default() };
+        if self.times.len() >= self.options.window {
+            report.add(&self.commit_window()?);
+        }
+        Ok(report)
+    }
+
+    /// Commits the steps of a window that is not full yet; collective.
+    ///
+    /// # Errors
+    /// As [`Writer::end_step`]; during a step.
+    pub fn flush(&mut self) -> Result<StepReport> {
+        if self.step.is_some() && self.failure.is_none() {
+            self.failure = Some(Error::invalid("a step is in progress; end it first"));
+        }
+        self.meet(Call::Flush, 0.0)?;
+        if self.times.is_empty() { Ok(StepReport::default()) } else { self.commit_window() }
+    }
+
+    /// Commits what is not committed yet, and closes the archive; collective. An archive without any step is removed.
+    ///
+    /// # Errors
+    /// As [`Writer::end_step`]. The archive is closed in any case.
+    pub fn close(mut self) -> Result<StepReport> {
+        let mut done = Ok(StepReport::default());
+        if self.step.is_some() && self.failure.is_none() {
+            self.failure = Some(Error::invalid("the archive is closed during a step, which is dropped"));
+        }
+        match self.meet(Call::Close, 0.0) {
+            Err(error) => done = Err(error),
+            Ok(()) if !self.times.is_empty() => done = self.commit_window(),
+            Ok(()) => {}
+        }
+        let closed = self.shut();
+        let freed = self.comm.free();
+        let report = done?;
+        closed.and(freed)?;
+        Ok(report)
+    }
+
+    /// Closes the files, if they are open; collective.
+    fn shut(&mut self) -> Result<()> {
+        let Some(output) = self.output.take() else { return Ok(()) };
+        enter(&mut self.observer, Phase::Close);
+        output.close(&*self.comm)
+    }
+
+    fn next_step(&self) -> u64 {
+        self.committed + self.times.len() as u64
+    }
+
+    /// The beginning of a collective call: whether all ranks are well, and were told the same.
+    fn meet(&mut self, call: Call, time: f64) -> Result<()> {
+        if self.output.is_none() {
+            return Err(Error::invalid("the archive was closed when another rank closed it"));
+        }
+        let facts = [
+            ("the call made (end_step, flush or close)", call as u64),
+            ("definitions", self.definitions.digest()),
+            ("the number of steps", self.next_step()),
+            ("the step's time", time.to_bits()),
+        ];
+        let (last_call, agreed) = agree_on(&*self.comm, &facts, self.failure.take().as_ref());
+        if agreed.is_err() && last_call == Call::Close as u64 {
+            // A rank that closes comes to no other call: all close with it.
+            let _ = self.shut();
+        }
+        agreed
+    }
+
+    /// Forgets what was put since the last step that ended.
+    fn drop_step(&mut self) {
+        self.step = None;
+        let now = self.times.len();
+        for put in &mut self.pending {
+            if put.first + put.steps > now {
+                put.steps = now.saturating_sub(put.first);
+                let len = put.steps * put.points();
+                put.values.truncate(len);
+            }
+        }
+        self.pending.retain(|put| put.steps > 0);
+    }
+
+    fn commit_window(&mut self) -> Result<StepReport> {
+        let pending = std::mem::take(&mut self.pending);
+        let times = std::mem::take(&mut self.times);
+        let begin = Instant::now();
+        let mut clock = Clock::default();
+        let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
+        let (globals, agreed) = survey(&*self.comm, &names, &pending)?;
+        agree(&*self.comm, &[], agreed.err().as_ref())?;
+
+        enter(&mut self.observer, Phase::Compress);
+        let chains = std::mem::take(&mut self.chains);
+        let (coded, squared_errors, chains) = self.compress(&pending, &globals, &chains, &mut clock)?;
+        drop(pending);
+        let mut report = StepReport {
+            steps: times.len() as u64,
+            chunks: coded.len() as u64,
+            input_bytes: coded.iter().map(|chunk| chunk.input_bytes).sum(),
+            stream_bytes: coded.iter().map(|chunk| chunk.bytes.len() as u64).sum(),
+            ..Default::default()
+        };
+        let measured = globals.iter().zip(squared_errors).map(|(global, error)| global.map(|g| (g, error))).collect();
+        let observer = &mut self.observer;
+        let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
+        report.index_bytes =
+            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
+        self.committed = output.steps();
+        // Only what is committed is followed: after an error all boxes begin anew.
+        self.chains = chains;
+        report.local_seconds = clock.local + std::mem::take(&mut self.put_seconds);
+        report.wait_seconds = clock.wait;
+        report.collective_seconds = begin.elapsed().as_secs_f64() - clock.local - clock.wait;
+        tracing::info!(
+            local = report.local_seconds,
+            wait = report.wait_seconds,
+            collective = report.collective_seconds,
+            "committed"
+        );
+        Ok(report)
+    }
+
+    /// This rank's streams, and every variable's squared error over all ranks. Where the sum of errors is above a budget, which
+    /// the shares should exclude, all ranks try once more with less.
+    fn compress(
+        &self,
+        pending: &[Pending],
+        globals: &[Option<Global>],
+        chains: &Chains,
+        clock: &mut Clock,
+    ) -> Result<(Vec<Coded>, Vec<f64>, Chains)> {
+        let comm = &*self.comm;
+        let (mut bounds, failure) = allot(comm, &self.codec, globals, pending, &mut clock.local)?;
+        agree(comm, &[], failure.err().as_ref())?;
+        for attempt in 0..2 {
+            let coded = clock.work(|| {
+                let _span = tracing::info_span!("archive.compress", rank = comm.rank()).entered();
+                let one = |(put, &bound): (&Pending, &Bound)| {
+                    let range = globals[put.variable].map(|global| global.range).filter(|&range| range > 0.0);
+                    let name = &self.definitions.variables[put.variable].name;
+                    let range = self.options.codec.range.or(range);
+                    put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
+                        .map_err(|error| error.context(format!("variable {name}")))
+                };
+                // A panic on one rank must not leave the others waiting.
+                catch_unwind(AssertUnwindSafe(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()))
+                    .unwrap_or_else(|_| Err(Error::internal("compression panicked")))
+            });
+            let waiting = Instant::now();
+            let met = {
+                let _span = tracing::info_span!("archive.wait", rank = comm.rank()).entered();
+                agree(comm, &[], coded.as_ref().err())
+            };
+            clock.wait += waiting.elapsed().as_secs_f64();
+            met?;
+            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
+            let mut squared = vec![0.0; globals.len()];
+            coded.iter().for_each(|chunk| squared[chunk.variable] += chunk.squared_error);
+            comm.all_sum(&mut squared)?;
+            // The same on all ranks up to the last bit of a sum, and so decided by all together.
+            let mut over: Vec<u64> = globals
+                .iter()
+                .zip(&squared)
+                .map(|(global, &sum)| {
+                    let budget = global.as_ref().and_then(Global::budget);
+                    u64::from(budget.is_some_and(|budget| sum > budget))
+                })
+                .collect();
+            comm.all_max(&mut over)?;
+            if over.iter().all(|&over| over == 0) {
+                let next = links
+                    .into_iter()
+                    .zip(pending)
+                    .filter_map(|(link, put)| Some((chain::key(put.variable, &put.region), link?)));
+                return Ok((coded, squared, next.collect()));
+            }
+            if attempt > 0 {
+                break;
+            }
+            for (bound, put) in bounds.iter_mut().zip(pending) {
+                if let (1, Bound::Nrmse(epsilon)) = (over[put.variable], &mut *bound) {
+                    let budget = globals[put.variable].as_ref().and_then(Global::budget).unwrap_or(1.0);
+                    *epsilon *= 0.99 * (budget / squared[put.variable]).sqrt();
+                }
+            }
+        }
+        Err(Error::internal("the global error bound does not hold after compression"))
+    }
+}
+
+impl Statistics {
+    fn extend(&mut self, other: &Self) {
+        if other.valid > 0 {
+            let fresh = self.valid == 0;
+            self.min = if fresh { other.min } else { self.min.min(other.min) };
+            self.max = if fresh { other.max } else { self.max.max(other.max) };
+            self.valid += other.valid;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Clock {
+    local: f64,
+    wait: f64,
+}
+
+impl Clock {
+    fn work<O>(&mut self, work: impl FnOnce() -> O) -> O {
+        let begin = Instant::now();
+        let out = work();
+        self.local += begin.elapsed().as_secs_f64();
+        out
+    }
+}
+
+/// Facts that one agreement compares, at most.
+const FACTS: usize = 4;
+
+/// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
+/// Collective.
+pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Result<()> {
+    agree_on(comm, facts, error).1
+}
+
+/// As [`agree`], with the largest first fact of all ranks.
+fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> (u64, Result<()>) {
+    // Always as many words, so that ranks in different calls meet here too.
+    let mut words = [0u64; 1 + 2 * FACTS];
+    words[0] = if error.is_some() { (comm.size() - comm.rank()) as u64 } else { 0 };
+    for (k, (_, fact)) in facts.iter().enumerate() {
+        (words[1 + 2 * k], words[2 + 2 * k]) = (*fact, !*fact);
+    }
+    let met = comm.all_max(&mut words);
+    (words[1], met.and_then(|()| judge(comm, facts, error, &words)))
+}
+
+/// What the reduced words of an agreement say.
+fn judge(
+    comm: &dyn Communicator,
+    facts: &[(&str, u64)],
+    error: Option<&Error>,
+    words: &[u64; 1 + 2 * FACTS],
+) -> Result<()> {
+    let (rank, size) = (comm.rank(), comm.size());
+    if words[0] > 0 {
+        let root = size - words[0] as usize;
+        let own = error.map(|error| (error.kind(), error.message()));
+        return Err(broadcast_error(comm, root, own)?);
+    }
+    if (0..FACTS).all(|k| words[1 + 2 * k] == !words[2 + 2 * k] || words[1 + 2 * k] == 0 && words[2 + 2 * k] == 0) {
+        return Ok(());
+    }
+    // Some rank has other facts than rank 0: which, and what?
+    let mut first: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.to_le_bytes()).collect();
+    comm.broadcast(0, &mut first)?;
+    let differs = facts.iter().zip(first.chunks(8)).find(|((_, fact), first)| fact.to_le_bytes() != **first);
+    let mut lowest = [if differs.is_some() { (size - rank) as u64 } else { 0 }];
+    comm.all_max(&mut lowest)?;
+    let message = differs
+        .map(|((what, _), _)| format!("{what} differs from what rank 0 was told; all ranks must be told the same"));
+    let own = message.as_deref().map(|message| (ErrorKind::InvalidArgument, message));
+    Err(broadcast_error(comm, size - lowest[0] as usize, own)?)
+}
+
+/// The error of rank `root` on all ranks.
+fn broadcast_error(comm: &dyn Communicator, root: usize, own: Option<(ErrorKind, &str)>) -> Result<Error> {
+    let mut bytes = Vec::new();
+    if let Some((kind, message)) = own.filter(|_| comm.rank() == root) {
+        bytes.push(kind as u8);
+        bytes.extend_from_slice(message.as_bytes());
+    }
+    comm.broadcast(root, &mut bytes)?;
+    let (&code, text) =
+        bytes.split_first().ok_or_else(|| Error::internal("an error was agreed on that no rank has"))?;
+    let kind = ErrorKind::from_code(code.into()).unwrap_or(ErrorKind::Internal);
+    let text = String::from_utf8_lossy(text);
+    // One process alone need not be told which one.
+    let message = if comm.size() == 1 { text.into_owned() } else { format!("rank {root}: {text}") };
+    Ok(Error::new(kind, message))
+}

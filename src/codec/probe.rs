@@ -1,0 +1,132 @@
+//! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget among fields that
+//! are coded apart.
+
+use super::choose::plain;
+use super::decoder::Shared;
+use super::encoder::{Frames, Source};
+use super::forecast::Forecast;
+use super::{Codec, Tools};
+use crate::bound::Bound;
+use crate::error::Result;
+use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
+use crate::options::Effort;
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+use crate::window::Cut;
+
+/// Segments that stand for the field, and the share of their windows that is looked at.
+const PROBES: usize = 8;
+const THIN: usize = 4;
+/// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
+const FINE: f64 = 1.0 / 12.0;
+
+/// Estimated sums of squared errors over the field's valid points, in the field's units, for each of `steps`, which rise, in
+/// the field's units.
+pub(crate) fn error_curve(
+    field: &FieldView<'_>,
+    codec: &Codec,
+    axes: Option<[usize; 3]>,
+    steps: &[f64],
+) -> Result<Vec<f64>> {
+    match field.values {
+        Values::F32(values) => curve(field, values, codec, axes, steps),
+        Values::F64(values) => curve(field, values, codec, axes, steps),
+    }
+}
+
+fn curve<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    codec: &Codec,
+    axes: Option<[usize; 3]>,
+    steps: &[f64],
+) -> Result<Vec<f64>> {
+    let stats = FieldStats::of(field, codec.options.fill_value);
+    let (Some(normalisation), Some(specials), None) = (Normalisation::of(&stats), &stats.specials, stats.uniform)
+    else {
+        return Ok(vec![0.0; steps.len()]);
+    };
+    let shared = Shared {
+        normalisation: &normalisation,
+        specials,
+        bound: Bound::Abs(1.0),
+        range: stats.range(),
+        package: None,
+        reference: None,
+        memo: None,
+    };
+    let cut = Cut::new(field.shape(), axes)?;
+    let tools = Tools { options: &codec.options, package: None, pool: &codec.pool };
+    let finest = steps.first().copied().unwrap_or(1.0);
+    let sums = if f32_suffices(stats.range(), finest) {
+        sampled::<T, f32>(field, values, &cut, &shared, steps, &tools)?
+    } else {
+        sampled::<T, f64>(field, values, &cut, &shared, steps, &tools)?
+    };
+    // No error is larger than that of the mean, and none shrinks as the step grows.
+    let mut most = 0.0f64;
+    Ok(sums
+        .into_iter()
+        .map(|per_value| {
+            most = most.max(per_value * stats.valid as f64);
+            most
+        })
+        .collect())
+}
+
+/// Mean squared errors of some segments, in the field's units, forecast from their spectra.
+fn sampled<T: Element, R: Kernel>(
+    field: &FieldView<'_>,
+    values: &[T],
+    cut: &Cut,
+    shared: &Shared<'_>,
+    steps: &[f64],
+    tools: &Tools<'_>,
+) -> Result<Vec<f64>> {
+    let count = cut.segments.len();
+    let wanted = PROBES.min(count);
+    let scale = shared.normalisation.scale();
+    let middle = steps[steps.len() / 2] / scale;
+    let parts = tools.map(0..wanted, |k| {
+        let segment = &cut.segments[(k + 1) * count / wanted - 1];
+        let along = cut.strides(&field.strides);
+        let source = Source { values, segment, placement: segment.place(&field.strides, along, 0) };
+        let load = |first: usize, count: usize, frames: &mut Frames<R>| {
+            frames.load(&source, shared, first, count);
+            Ok(())
+        };
+        let points = segment.count * segment.h * segment.w;
+        let (layout, method) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast, false));
+        let forecast = Forecast::of(segment.count, &layout, &method, middle, THIN, None, load)?;
+        let error = |step: &f64| match &forecast {
+            Some(forecast) => forecast.total(step / scale) * scale * scale,
+            None => step * step * FINE * points as f64,
+        };
+        Ok((steps.iter().map(error).collect::<Vec<f64>>(), points))
+    })?;
+    let points: usize = parts.iter().map(|(_, points)| points).sum();
+    Ok((0..steps.len()).map(|k| parts.iter().map(|(errors, _)| errors[k]).sum::<f64>() / points as f64).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn curves_rise_and_end_at_the_variance() {
+        let values: Vec<f64> = (0..32 * 32 * 8)
+            .map(|i| 3.0 * ((i % 32) as f64 * 0.3).sin() * ((i / 32 % 32) as f64 * 0.2).cos() + (i / 1024) as f64)
+            .collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+        let codec = Codec::new(Options { threads: Some(1), ..Default::default() }).unwrap();
+        let field = FieldView::new(&values, &[8, 32, 32]).unwrap();
+        let steps = [1e-3, 1e-2, 0.1, 1.0, 1e6];
+        let curve = error_curve(&field, &codec, None, &steps).unwrap();
+        assert!(curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
+        assert!(curve[0] <= values.len() as f64 * 1e-6, "{curve:?}");
+        // The wavelet is only nearly orthonormal, least so on frames as small as these.
+        assert!((curve[4] / variance - 1.0).abs() < 0.25, "{curve:?} {variance}");
+    }
+}

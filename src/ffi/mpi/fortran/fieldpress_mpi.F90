@@ -1,0 +1,468 @@
+!> fieldpress archives for Fortran 2008, written by all ranks of an MPI job and read by any number of processes.
+!>
+!>   use mpi_f08
+!>   use fieldpress
+!>   use fieldpress_mpi
+!>   type(fieldpress_archive) :: archive
+!>   integer :: h
+!>   call archive%open(MPI_COMM_WORLD, 'run.fpa', 'mode=append')      ! or an integer communicator
+!>   call archive%define('h', [nx, ny], fieldpress_f64, h)
+!>   call archive%begin_step(time)
+!>   call archive%put(h, [first_x, first_y], height(1:mx, 1:my), fieldpress_nrmse(1e-4_real64))
+!>   call archive%end_step()
+!>   call archive%close()
+!>
+!> Sizes and indices have Fortran's order, first index fastest, and count from 1; steps count from 0. Every call takes stat= and
+!> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
+module fieldpress_mpi
+  use, intrinsic :: iso_c_binding
+  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
+  use mpi_f08, only: MPI_Comm
+  use fieldpress, only: fieldpress_bound, fieldpress_max_dims, fieldpress_ok, fieldpress_f32, fieldpress_f64
+  implicit none
+  private
+
+  public :: fieldpress_archive, fieldpress_reader, fieldpress_step_report
+
+  !> In place of a variable's number: the archive itself.
+  integer, parameter, public :: fieldpress_archive_itself = -1
+
+  type, bind(c) :: c_field
+    type(c_ptr) :: data
+    integer(c_int32_t) :: dtype
+    integer(c_int32_t) :: ndim
+    integer(c_size_t) :: dims(fieldpress_max_dims)
+    integer(c_size_t) :: strides(fieldpress_max_dims)
+  end type
+
+  !> What ending a step did; fieldpress_archive.h says what each member is.
+  type, bind(c) :: fieldpress_step_report
+    integer(c_size_t) :: size
+    integer(c_int64_t) :: steps, chunks, input_bytes, stream_bytes, index_bytes
+    real(c_double) :: local_seconds, wait_seconds, collective_seconds
+  end type
+
+  !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks.
+  type :: fieldpress_archive
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  contains
+    procedure, private :: open_integer, open_f08
+    !> call archive%open(comm, path [, options] [, stat] [, errmsg]); comm is an integer or a type(MPI_Comm).
+    generic :: open => open_integer, open_f08
+    !> call archive%define(name, shape, dtype, variable [, stat] [, errmsg])
+    procedure :: define => archive_define
+    !> call archive%set_text(name, value [, variable] [, stat] [, errmsg])
+    procedure :: set_text => archive_set_text
+    procedure :: begin_step => archive_begin_step
+    procedure, private :: put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
+    !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are copied.
+    generic :: put => put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
+    !> call archive%end_step([report] [, stat] [, errmsg])
+    procedure :: end_step => archive_end_step
+    procedure :: flush => archive_flush
+    !> call archive%committed_steps(steps [, stat] [, errmsg])
+    procedure :: committed_steps => archive_committed_steps
+    procedure :: close => archive_close
+  end type
+
+  !> An archive opened for reading; needs no communicator. Finalised where it goes out of scope.
+  type :: fieldpress_reader
+    private
+    type(c_ptr) :: handle = c_null_ptr
+  contains
+    !> call reader%open(path [, options] [, stat] [, errmsg])
+    procedure :: open => reader_open
+    !> call reader%counts(variables, steps [, stat] [, errmsg])
+    procedure :: counts => reader_counts
+    !> call reader%find(name, variable [, stat] [, errmsg])
+    procedure :: find => reader_find
+    !> call reader%time(step, time [, stat] [, errmsg])
+    procedure :: time => reader_time
+    procedure, private :: read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
+    !> call reader%read(variable, step, start, field [, stat] [, errmsg]); the box has the shape of field.
+    generic :: read => read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
+    procedure :: close => reader_close
+    final :: reader_finalise
+  end type
+
+  interface
+    function c_open(comm, path, options, archive) bind(c, name='fieldpress_archive_open_fortran') result(status)
+      import
+      integer(c_int), value :: comm
+      character(kind=c_char), intent(in) :: path(*), options(*)
+      type(c_ptr), intent(out) :: archive
+      integer(c_int32_t) :: status
+    end function
+    function c_define(archive, name, dtype, ndim, dims, variable) bind(c, name='fieldpress_archive_define') result(status)
+      import
+      type(c_ptr), value :: archive
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int32_t), value :: dtype, ndim
+      integer(c_size_t), intent(in) :: dims(*)
+      integer(c_int32_t), intent(out) :: variable
+      integer(c_int32_t) :: status
+    end function
+    function c_set_text(archive, variable, name, value) bind(c, name='fieldpress_archive_set_text') result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*), value(*)
+      integer(c_int32_t) :: status
+    end function
+    function c_begin_step(archive, time) bind(c, name='fieldpress_archive_begin_step') result(status)
+      import
+      type(c_ptr), value :: archive
+      real(c_double), value :: time
+      integer(c_int32_t) :: status
+    end function
+    function c_put(archive, variable, start, field, kind, value) bind(c, name='fieldpress_archive_put') result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int32_t), value :: variable, kind
+      integer(c_size_t), intent(in) :: start(*)
+      type(c_field), intent(in) :: field
+      real(c_double), value :: value
+      integer(c_int32_t) :: status
+    end function
+    function c_end_step(archive, report) bind(c, name='fieldpress_archive_end_step') result(status)
+      import
+      type(c_ptr), value :: archive, report
+      integer(c_int32_t) :: status
+    end function
+    function c_flush(archive, report) bind(c, name='fieldpress_archive_flush') result(status)
+      import
+      type(c_ptr), value :: archive, report
+      integer(c_int32_t) :: status
+    end function
+    function c_committed_steps(archive, steps) bind(c, name='fieldpress_archive_committed_steps') result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int64_t), intent(out) :: steps
+      integer(c_int32_t) :: status
+    end function
+    function c_close(archive) bind(c, name='fieldpress_archive_close') result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_open(path, options, reader) bind(c, name='fieldpress_reader_open') result(status)
+      import
+      character(kind=c_char), intent(in) :: path(*), options(*)
+      type(c_ptr), intent(out) :: reader
+      integer(c_int32_t) :: status
+    end function
+    subroutine c_reader_close(reader) bind(c, name='fieldpress_reader_close')
+      import
+      type(c_ptr), value :: reader
+    end subroutine
+    function c_reader_counts(reader, variables, steps) bind(c, name='fieldpress_reader_counts') result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), intent(out) :: variables
+      integer(c_int64_t), intent(out) :: steps
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_find(reader, name, variable) bind(c, name='fieldpress_reader_find') result(status)
+      import
+      type(c_ptr), value :: reader
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int32_t), intent(out) :: variable
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_time(reader, step, time) bind(c, name='fieldpress_reader_time') result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int64_t), value :: step
+      real(c_double), intent(out) :: time
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_read(reader, variable, first, steps, start, count, missing, output) &
+        bind(c, name='fieldpress_reader_read') result(status)
+      import
+      type(c_ptr), value :: reader, missing
+      integer(c_int32_t), value :: variable
+      integer(c_int64_t), value :: first, steps
+      integer(c_size_t), intent(in) :: start(*), count(*)
+      type(c_field), intent(in) :: output
+      integer(c_int32_t) :: status
+    end function
+    function c_last_error() bind(c, name='fieldpress_last_error') result(text)
+      import
+      type(c_ptr) :: text
+    end function
+    function c_strlen(text) bind(c, name='strlen') result(length)
+      import
+      type(c_ptr), value :: text
+      integer(c_size_t) :: length
+    end function
+  end interface
+
+contains
+
+  !> Passes a status on, or stops the program where the caller does not take one.
+  subroutine settle(status, stat, errmsg)
+    integer(c_int32_t), intent(in) :: status
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    if (present(stat)) stat = status
+    if (status == fieldpress_ok) return
+    if (present(errmsg)) errmsg = message()
+    if (.not. present(stat)) then
+      write (error_unit, '(2a)') 'fieldpress: ', message()
+      error stop 1
+    end if
+  end subroutine
+
+  function message() result(text)
+    character(:), allocatable :: text
+    character(kind=c_char), pointer :: characters(:)
+    type(c_ptr) :: address
+    integer :: i
+    address = c_last_error()
+    call c_f_pointer(address, characters, [c_strlen(address)])
+    allocate (character(size(characters)) :: text)
+    do i = 1, size(characters)
+      text(i:i) = characters(i)
+    end do
+  end function
+
+  function reversed(values) result(other)
+    integer, intent(in) :: values(:)
+    integer(c_size_t) :: other(size(values))
+    other = values(size(values):1:-1)
+  end function
+
+  function text_or_nothing(text) result(given)
+    character(*), optional, intent(in) :: text
+    character(:), allocatable :: given
+    given = c_null_char
+    if (present(text)) given = trim(text)//c_null_char
+  end function
+
+  function field_of(address, dtype, extents) result(field)
+    type(c_ptr), intent(in) :: address
+    integer, intent(in) :: dtype, extents(:)
+    type(c_field) :: field
+    field = c_field(address, dtype, size(extents), 0, 0)
+    field%dims(:size(extents)) = reversed(extents)
+  end function
+
+  subroutine open_integer(self, comm, path, options, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    integer, intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call settle(c_open(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine open_f08(self, comm, path, options, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    type(MPI_Comm), intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%open_integer(comm%mpi_val, path, options, stat, errmsg)
+  end subroutine
+
+  subroutine archive_define(self, name, extents, dtype, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name
+    integer, intent(in) :: extents(:), dtype
+    integer, intent(out) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int32_t) :: status, number
+    number = -1
+    status = c_define(self%handle, trim(name)//c_null_char, int(dtype, c_int32_t), size(extents), reversed(extents), number)
+    variable = number
+    call settle(status, stat, errmsg)
+  end subroutine
+
+  subroutine archive_set_text(self, name, value, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name, value
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int32_t) :: number
+    number = fieldpress_archive_itself
+    if (present(variable)) number = variable
+    call settle(c_set_text(self%handle, number, trim(name)//c_null_char, trim(value)//c_null_char), stat, errmsg)
+  end subroutine
+
+  subroutine archive_begin_step(self, time, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    real(real64), intent(in) :: time
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call settle(c_begin_step(self%handle, time), stat, errmsg)
+  end subroutine
+
+  subroutine archive_end_step(self, report, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    type(fieldpress_step_report), optional, target, intent(inout) :: report
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    type(c_ptr) :: address
+    address = c_null_ptr
+    if (present(report)) then
+      report%size = c_sizeof(report)
+      address = c_loc(report)
+    end if
+    call settle(c_end_step(self%handle, address), stat, errmsg)
+  end subroutine
+
+  subroutine archive_flush(self, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call settle(c_flush(self%handle, c_null_ptr), stat, errmsg)
+  end subroutine
+
+  subroutine archive_committed_steps(self, steps, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    integer, intent(out) :: steps
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int64_t) :: count
+    integer(c_int32_t) :: status
+    count = 0
+    status = c_committed_steps(self%handle, count)
+    steps = int(count)
+    call settle(status, stat, errmsg)
+  end subroutine
+
+  subroutine archive_close(self, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    type(c_ptr) :: handle
+    handle = self%handle
+    self%handle = c_null_ptr
+    call settle(c_close(handle), stat, errmsg)
+  end subroutine
+
+  subroutine reader_open(self, path, options, stat, errmsg)
+    class(fieldpress_reader), intent(inout) :: self
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%close()
+    call settle(c_reader_open(trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine reader_counts(self, variables, steps, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(out) :: variables, steps
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int32_t) :: status, found
+    integer(c_int64_t) :: count
+    found = 0
+    count = 0
+    status = c_reader_counts(self%handle, found, count)
+    variables = found
+    steps = int(count)
+    call settle(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_find(self, name, variable, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    character(*), intent(in) :: name
+    integer, intent(out) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int32_t) :: status, number
+    number = -1
+    status = c_reader_find(self%handle, trim(name)//c_null_char, number)
+    variable = number
+    call settle(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_time(self, step, time, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: step
+    real(real64), intent(out) :: time
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    time = 0
+    call settle(c_reader_time(self%handle, int(step, c_int64_t), time), stat, errmsg)
+  end subroutine
+
+  subroutine reader_close(self)
+    class(fieldpress_reader), intent(inout) :: self
+    call c_reader_close(self%handle)
+    self%handle = c_null_ptr
+  end subroutine
+
+  subroutine reader_finalise(self)
+    type(fieldpress_reader), intent(inout) :: self
+    call self%close()
+  end subroutine
+
+  subroutine put_any(self, variable, start, field, bound, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    integer, intent(in) :: variable, start(:)
+    type(c_field), intent(in) :: field
+    type(fieldpress_bound), intent(in) :: bound
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call settle(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
+      stat, errmsg)
+  end subroutine
+
+  subroutine read_any(self, variable, step, start, field, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: variable, step, start(:)
+    type(c_field), intent(in) :: field
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call settle(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
+      reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
+  end subroutine
+
+#define KIND real32
+#define DTYPE fieldpress_f32
+#define PUT put_r32_1
+#define READ read_r32_1
+#define RANKS :
+#include "specifics.inc"
+#define PUT put_r32_2
+#define READ read_r32_2
+#define RANKS :, :
+#include "specifics.inc"
+#define PUT put_r32_3
+#define READ read_r32_3
+#define RANKS :, :, :
+#include "specifics.inc"
+#define PUT put_r32_4
+#define READ read_r32_4
+#define RANKS :, :, :, :
+#include "specifics.inc"
+#undef KIND
+#undef DTYPE
+#define KIND real64
+#define DTYPE fieldpress_f64
+#define PUT put_r64_1
+#define READ read_r64_1
+#define RANKS :
+#include "specifics.inc"
+#define PUT put_r64_2
+#define READ read_r64_2
+#define RANKS :, :
+#include "specifics.inc"
+#define PUT put_r64_3
+#define READ read_r64_3
+#define RANKS :, :, :
+#include "specifics.inc"
+#define PUT put_r64_4
+#define READ read_r64_4
+#define RANKS :, :, :, :
+#include "specifics.inc"
+
+end module

@@ -1,0 +1,458 @@
+//! The MPI calls, each with its return code checked, on slices of Rust. All of this crate's `unsafe` that is not the C ABI's
+//! is here. The collectives of the `mpi` crate drop return codes, and it has no MPI-IO.
+
+use fieldpress::{Error, ErrorKind, Result};
+use mpi::ffi;
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::path::Path;
+
+/// Bytes that one call of MPI moves at most; its counts are `int`.
+const PIECE: usize = 1 << 30;
+/// Bytes that one rank gathers at most; places in the buffer are `int`, too.
+const MOST_GATHERED: u64 = c_int::MAX as u64;
+
+fn text_of(code: c_int) -> String {
+    // MPI_MAX_ERROR_STRING is 512 or less everywhere.
+    let mut text = [0 as c_char; 1024];
+    let mut length = 0;
+    // SAFETY: `text` is longer than any message, and `length` is a local.
+    unsafe { ffi::MPI_Error_string(code, text.as_mut_ptr(), &mut length) };
+    let bytes = text.iter().take(length.max(0) as usize).map(|&byte| byte as u8).collect::<Vec<u8>>();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn check(kind: ErrorKind, call: &str, code: c_int) -> Result<()> {
+    // MPI_SUCCESS is 0 by the standard.
+    if code == 0 { Ok(()) } else { Err(Error::new(kind, format!("{call}: {}", text_of(code)))) }
+}
+
+fn collective(call: &str, code: c_int) -> Result<()> {
+    check(ErrorKind::Runtime, call, code)
+}
+
+fn file(call: &str, code: c_int) -> Result<()> {
+    check(ErrorKind::Io, call, code)
+}
+
+/// A communicator of our own, whose errors are returned.
+#[derive(Debug)]
+pub(crate) struct Comm {
+    raw: ffi::MPI_Comm,
+    pub(crate) rank: usize,
+    pub(crate) size: usize,
+}
+
+/// Whether MPI runs: initialised and not finalised.
+pub(crate) fn is_running() -> bool {
+    let (mut initialised, mut finalised) = (0, 0);
+    // SAFETY: both may be called at any time; the arguments are locals.
+    unsafe {
+        ffi::MPI_Initialized(&mut initialised);
+        ffi::MPI_Finalized(&mut finalised);
+    }
+    initialised != 0 && finalised == 0
+}
+
+/// # Errors
+/// `InvalidArgument` where MPI does not run.
+pub(crate) fn check_running() -> Result<()> {
+    if !is_running() {
+        return Err(Error::invalid("MPI does not run: call MPI_Init first, and open archives before MPI_Finalize"));
+    }
+    Ok(())
+}
+
+/// Checks a communicator from C.
+pub(crate) fn check_comm(raw: ffi::MPI_Comm) -> Result<()> {
+    check_running()?;
+    // SAFETY: a constant of MPI.
+    if raw == unsafe { ffi::RSMPI_COMM_NULL } {
+        return Err(Error::invalid("the communicator is MPI_COMM_NULL"));
+    }
+    let mut between = 0;
+    // SAFETY: MPI runs, and the handle is not null; that it is a communicator is the caller's promise.
+    collective("MPI_Comm_test_inter", unsafe { ffi::MPI_Comm_test_inter(raw, &mut between) })?;
+    if between != 0 {
+        return Err(Error::invalid("the communicator is an intercommunicator; give one of the ranks that write"));
+    }
+    Ok(())
+}
+
+impl Comm {
+    /// A duplicate; collective.
+    pub(crate) fn duplicate(raw: ffi::MPI_Comm) -> Result<Self> {
+        let mut new = MaybeUninit::uninit();
+        // SAFETY: `raw` was checked; MPI stores a handle where it succeeds.
+        let new = unsafe {
+            collective("MPI_Comm_dup", ffi::MPI_Comm_dup(raw, new.as_mut_ptr()))?;
+            new.assume_init()
+        };
+        Self::own(new)
+    }
+
+    /// The ranks of the same colour; collective.
+    pub(crate) fn split(&self, color: usize) -> Result<Self> {
+        let color = c_int::try_from(color).map_err(|_| Error::invalid("too many groups of ranks"))?;
+        let mut new = MaybeUninit::uninit();
+        // SAFETY: our own communicator; MPI stores a handle where it succeeds.
+        let new = unsafe {
+            collective("MPI_Comm_split", ffi::MPI_Comm_split(self.raw, color, self.rank as c_int, new.as_mut_ptr()))?;
+            new.assume_init()
+        };
+        Self::own(new)
+    }
+
+    fn own(raw: ffi::MPI_Comm) -> Result<Self> {
+        let (mut rank, mut size) = (0, 0);
+        // SAFETY: a communicator of ours; the arguments are locals.
+        unsafe {
+            collective("MPI_Comm_set_errhandler", ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN))?;
+            collective("MPI_Comm_rank", ffi::MPI_Comm_rank(raw, &mut rank))?;
+            collective("MPI_Comm_size", ffi::MPI_Comm_size(raw, &mut size))?;
+        }
+        Ok(Self { raw, rank: rank as usize, size: size as usize })
+    }
+
+    /// Gives the communicator back; collective.
+    pub(crate) fn free(mut self) -> Result<()> {
+        if !is_running() {
+            return Ok(());
+        }
+        // SAFETY: a communicator of ours, which nobody uses afterwards.
+        collective("MPI_Comm_free", unsafe { ffi::MPI_Comm_free(&mut self.raw) })
+    }
+
+    pub(crate) fn all_max(&self, values: &mut [u64]) -> Result<()> {
+        // As signed numbers in the same order: MPICH 4.0 compares unsigned ones as if they were signed.
+        const SIGN: u64 = 1 << 63;
+        let sent: Vec<i64> = values.iter().map(|&value| (value ^ SIGN) as i64).collect();
+        let mut largest = vec![0i64; sent.len()];
+        // SAFETY: both have as many elements as are said, of the type that is said.
+        collective("MPI_Allreduce", unsafe {
+            ffi::MPI_Allreduce(
+                address(&sent),
+                address_mut(&mut largest, &mut 0),
+                count(sent.len())?,
+                ffi::RSMPI_INT64_T,
+                ffi::RSMPI_MAX,
+                self.raw,
+            )
+        })?;
+        values.iter_mut().zip(largest).for_each(|(value, largest)| *value = largest as u64 ^ SIGN);
+        Ok(())
+    }
+
+    pub(crate) fn all_sum(&self, values: &mut [f64]) -> Result<()> {
+        let sent = values.to_vec();
+        // SAFETY: both have as many elements as are said, of the type that is said.
+        collective("MPI_Allreduce", unsafe {
+            ffi::MPI_Allreduce(
+                address(&sent),
+                address_mut(values, &mut 0),
+                count(values.len())?,
+                ffi::RSMPI_DOUBLE,
+                ffi::RSMPI_SUM,
+                self.raw,
+            )
+        })
+    }
+
+    pub(crate) fn sum_before(&self, value: u64) -> Result<u64> {
+        // Rank 0's result is not defined by MPI, so it stays what it is here.
+        let mut sum = 0u64;
+        // SAFETY: one element each, of the type that is said.
+        collective("MPI_Exscan", unsafe {
+            ffi::MPI_Exscan(
+                (&raw const value).cast::<c_void>(),
+                (&raw mut sum).cast::<c_void>(),
+                1,
+                ffi::RSMPI_UINT64_T,
+                ffi::RSMPI_SUM,
+                self.raw,
+            )
+        })?;
+        Ok(if self.rank == 0 { 0 } else { sum })
+    }
+
+    /// As many ranks as share the largest node's memory; collective.
+    pub(crate) fn ranks_per_node(&self) -> Result<usize> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: our own communicator, constants of MPI; MPI stores a handle where it succeeds.
+        let node = unsafe {
+            let (kind, key, info) = (ffi::RSMPI_COMM_TYPE_SHARED, self.rank as c_int, ffi::RSMPI_INFO_NULL);
+            let code = ffi::MPI_Comm_split_type(self.raw, kind, key, info, raw.as_mut_ptr());
+            collective("MPI_Comm_split_type", code)?;
+            Self::own(raw.assume_init())?
+        };
+        let mut most = [node.size as u64];
+        node.free()?;
+        self.all_max(&mut most)?;
+        Ok(most[0] as usize)
+    }
+
+    /// Every rank's bytes at rank 0, one after another, and their lengths; nothing elsewhere. Together at most
+    /// [`MOST_GATHERED`] bytes, which the callers see to.
+    pub(crate) fn gather_flat(&self, bytes: &[u8]) -> Result<Option<(Vec<u8>, Vec<c_int>)>> {
+        let own = count(bytes.len())?;
+        let at_root = self.rank == 0;
+        let mut lengths = vec![0 as c_int; if at_root { self.size } else { 0 }];
+        // SAFETY: one element sent; at the root one received from each rank.
+        collective("MPI_Gather", unsafe {
+            ffi::MPI_Gather(
+                (&raw const own).cast::<c_void>(),
+                1,
+                ffi::RSMPI_INT32_T,
+                address_mut(&mut lengths, &mut 0),
+                1,
+                ffi::RSMPI_INT32_T,
+                0,
+                self.raw,
+            )
+        })?;
+        let mut places = Vec::with_capacity(lengths.len());
+        let mut total = 0 as c_int;
+        for &length in &lengths {
+            places.push(total);
+            total += length;
+        }
+        let mut received = vec![0u8; total as usize];
+        // SAFETY: `own` bytes sent; at the root each rank's length at its place, which add up to the buffer's.
+        collective("MPI_Gatherv", unsafe {
+            ffi::MPI_Gatherv(
+                address(bytes),
+                own,
+                ffi::RSMPI_UINT8_T,
+                address_mut(&mut received, &mut 0),
+                lengths.as_ptr(),
+                places.as_ptr(),
+                ffi::RSMPI_UINT8_T,
+                0,
+                self.raw,
+            )
+        })?;
+        Ok(at_root.then_some((received, lengths)))
+    }
+
+    /// Every rank's bytes at rank 0. More than one message holds is an error on all ranks.
+    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+        let total = self.sum(bytes.len() as u64)?;
+        if total > MOST_GATHERED {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("an index of {total} bytes is more than one message of MPI holds; put larger boxes"),
+            ));
+        }
+        Ok(self.gather_flat(bytes)?.map(|(received, lengths)| {
+            let mut rest = received.as_slice();
+            let mut part = |&length: &c_int| {
+                let (first, others) = rest.split_at(length as usize);
+                rest = others;
+                first.to_vec()
+            };
+            lengths.iter().map(&mut part).collect()
+        }))
+    }
+
+    /// The sum over all ranks.
+    pub(crate) fn sum(&self, value: u64) -> Result<u64> {
+        let mut sum = 0u64;
+        // SAFETY: one element each, of the type that is said.
+        collective("MPI_Allreduce", unsafe {
+            ffi::MPI_Allreduce(
+                (&raw const value).cast::<c_void>(),
+                (&raw mut sum).cast::<c_void>(),
+                1,
+                ffi::RSMPI_UINT64_T,
+                ffi::RSMPI_SUM,
+                self.raw,
+            )
+        })?;
+        Ok(sum)
+    }
+
+    /// Rank `root`'s bytes on all ranks.
+    pub(crate) fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) -> Result<()> {
+        let mut length = bytes.len() as u64;
+        // SAFETY: one element on all ranks.
+        collective("MPI_Bcast", unsafe {
+            ffi::MPI_Bcast((&raw mut length).cast::<c_void>(), 1, ffi::RSMPI_UINT64_T, root as c_int, self.raw)
+        })?;
+        bytes.resize(length as usize, 0);
+        for piece in bytes.chunks_mut(PIECE) {
+            // SAFETY: as many bytes on all ranks, since the length is the root's.
+            collective("MPI_Bcast", unsafe {
+                ffi::MPI_Bcast(
+                    piece.as_mut_ptr().cast::<c_void>(),
+                    count(piece.len())?,
+                    ffi::RSMPI_UINT8_T,
+                    root as c_int,
+                    self.raw,
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The address of what is sent. An empty slice's own is 1 for bytes, which is `MPI_IN_PLACE` for Open MPI.
+fn address<T>(values: &[T]) -> *const c_void {
+    static NOTHING: u64 = 0;
+    if values.is_empty() { (&raw const NOTHING).cast() } else { values.as_ptr().cast() }
+}
+
+/// The address of what is received; see [`address`].
+fn address_mut<T>(values: &mut [T], nothing: &mut u64) -> *mut c_void {
+    if values.is_empty() { (&raw mut *nothing).cast() } else { values.as_mut_ptr().cast() }
+}
+
+fn count(len: usize) -> Result<c_int> {
+    c_int::try_from(len).map_err(|_| Error::internal("more elements than an MPI call counts"))
+}
+
+/// Hints for MPI-IO.
+struct Info(ffi::MPI_Info);
+
+impl Info {
+    fn new(hints: &[(String, String)]) -> Result<Self> {
+        let text =
+            |text: &str| CString::new(text).map_err(|_| Error::invalid(format!("the hint {text:?} holds a zero")));
+        // SAFETY: a constant of MPI.
+        let mut info = Self(unsafe { ffi::RSMPI_INFO_NULL });
+        if hints.is_empty() {
+            return Ok(info);
+        }
+        // SAFETY: MPI stores a handle.
+        file("MPI_Info_create", unsafe { ffi::MPI_Info_create(&mut info.0) })?;
+        for (key, value) in hints {
+            let (key, value) = (text(key)?, text(value)?);
+            // SAFETY: an info of ours, and texts that end in zero.
+            file("MPI_Info_set", unsafe { ffi::MPI_Info_set(info.0, key.as_ptr(), value.as_ptr()) })?;
+        }
+        Ok(info)
+    }
+}
+
+impl Drop for Info {
+    fn drop(&mut self) {
+        // SAFETY: a constant of MPI, or an info of ours that nobody uses afterwards; freeing is local.
+        unsafe {
+            if self.0 != ffi::RSMPI_INFO_NULL {
+                ffi::MPI_Info_free(&mut self.0);
+            }
+        }
+    }
+}
+
+/// A file that all ranks of a communicator have open. The handles of files return errors unless told otherwise.
+#[derive(Debug)]
+pub(crate) struct File {
+    raw: ffi::MPI_File,
+    comm: ffi::MPI_Comm,
+}
+
+impl File {
+    /// Opens a file that exists, for writing; collective.
+    pub(crate) fn open(comm: &Comm, path: &Path, hints: &[(String, String)]) -> Result<Self> {
+        let name = CString::new(path.as_os_str().as_encoded_bytes())
+            .map_err(|_| Error::invalid(format!("the path {} holds a zero", path.display())));
+        let info = Info::new(hints);
+        // Not before all ranks are here with what they need: opening is collective.
+        let mut bad = [u64::from(name.is_err() || info.is_err())];
+        comm.all_max(&mut bad)?;
+        let (name, info) = (name?, info?);
+        if bad[0] > 0 {
+            return Err(Error::invalid("another rank's path or hints are not valid"));
+        }
+        Self::open_on(comm.raw, path, &name, &info)
+    }
+
+    /// Opens a file that exists, for writing by this rank alone; not collective.
+    pub(crate) fn open_alone(path: &Path, hints: &[(String, String)]) -> Result<Self> {
+        let name = CString::new(path.as_os_str().as_encoded_bytes())
+            .map_err(|_| Error::invalid(format!("the path {} holds a zero", path.display())))?;
+        // SAFETY: a constant of MPI.
+        Self::open_on(unsafe { ffi::RSMPI_COMM_SELF }, path, &name, &Info::new(hints)?)
+    }
+
+    fn open_on(comm: ffi::MPI_Comm, path: &Path, name: &CString, info: &Info) -> Result<Self> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: a communicator of ours or this rank alone, texts that end in zero; MPI stores a handle where it succeeds.
+        let raw = unsafe {
+            let mode = (ffi::MPI_MODE_WRONLY) as c_int;
+            file("MPI_File_open", ffi::MPI_File_open(comm, name.as_ptr(), mode, info.0, raw.as_mut_ptr()))
+                .map_err(|error| error.context(path.display()))?;
+            raw.assume_init()
+        };
+        Ok(Self { raw, comm })
+    }
+
+    /// Writes this rank's bytes at an offset; collective. In rounds, as many as the rank with most bytes needs.
+    pub(crate) fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let own = bytes.len().div_ceil(PIECE) as u64;
+        let mut rounds = 0u64;
+        // SAFETY: one element each, of the type that is said.
+        collective("MPI_Allreduce", unsafe {
+            ffi::MPI_Allreduce(
+                (&raw const own).cast::<c_void>(),
+                (&raw mut rounds).cast::<c_void>(),
+                1,
+                ffi::RSMPI_UINT64_T,
+                ffi::RSMPI_MAX,
+                self.comm,
+            )
+        })?;
+        let mut outcome = Ok(());
+        for round in 0..rounds as usize {
+            let piece = bytes.chunks(PIECE).nth(round).unwrap_or(&[]);
+            let at = offset + (round * PIECE) as u64;
+            // SAFETY: a file of ours, and `piece`'s bytes.
+            let written = file("MPI_File_write_at_all", unsafe {
+                ffi::MPI_File_write_at_all(
+                    self.raw,
+                    at as ffi::MPI_Offset,
+                    address(piece),
+                    count(piece.len())?,
+                    ffi::RSMPI_UINT8_T,
+                    ffi::RSMPI_STATUS_IGNORE,
+                )
+            });
+            outcome = outcome.and(written);
+        }
+        outcome
+    }
+
+    /// Writes bytes at an offset; not collective, so that a write that fails keeps nobody waiting.
+    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        for (round, piece) in bytes.chunks(PIECE).enumerate() {
+            let at = offset + (round * PIECE) as u64;
+            // SAFETY: a file of ours, and `piece`'s bytes.
+            file("MPI_File_write_at", unsafe {
+                ffi::MPI_File_write_at(
+                    self.raw,
+                    at as ffi::MPI_Offset,
+                    address(piece),
+                    count(piece.len())?,
+                    ffi::RSMPI_UINT8_T,
+                    ffi::RSMPI_STATUS_IGNORE,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all is on stable storage; collective among those that opened the file together.
+    pub(crate) fn sync(&mut self) -> Result<()> {
+        // SAFETY: a file of ours.
+        file("MPI_File_sync", unsafe { ffi::MPI_File_sync(self.raw) })
+    }
+
+    /// Closes the file; collective among those that opened it together.
+    pub(crate) fn close(mut self) -> Result<()> {
+        if !is_running() {
+            return Err(Error::invalid("the archive is closed after MPI_Finalize"));
+        }
+        // SAFETY: a file of ours, which nobody uses afterwards.
+        file("MPI_File_close", unsafe { ffi::MPI_File_close(&mut self.raw) })
+    }
+}

@@ -1,0 +1,68 @@
+//! The header, and the C ABI over MPI from C, with everything that goes wrong before MPI runs, and on one rank alone.
+
+mod run;
+
+use run::{folder, mpicc, mpirun, watch};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// The static library, beside this test: cargo builds all of the library's crate types for its tests.
+fn library() -> PathBuf {
+    let library = std::env::current_exe().unwrap().with_file_name("libfieldpress_mpi.a");
+    assert!(library.exists(), "{} is missing; run these tests through cargo", library.display());
+    library
+}
+
+#[test]
+fn header_is_current() {
+    let config = cbindgen::Config::from_file(root().join("src/ffi/mpi/cbindgen.toml")).unwrap();
+    let builder = cbindgen::Builder::new().with_config(config).with_src(root().join("src/ffi/mpi/src/calls.rs"));
+    let mut written = Vec::new();
+    builder.generate().unwrap().write(&mut written);
+    let mut generated = String::new();
+    let mut in_safety = false;
+    for line in String::from_utf8(written).unwrap().lines() {
+        in_safety = line.starts_with("//") && (in_safety || line == "// # Safety");
+        if !in_safety {
+            generated.push_str(line);
+            generated.push('\n');
+        }
+    }
+    let generated = generated.replace("//\nfieldpress_status ", "fieldpress_status ");
+    let header = root().join("include/fieldpress_mpi.h");
+    if std::env::var_os("FIELDPRESS_WRITE_HEADER").is_some() {
+        std::fs::write(&header, generated).unwrap();
+        return;
+    }
+    let committed = std::fs::read_to_string(&header).unwrap_or_default();
+    assert!(
+        committed == generated,
+        "include/fieldpress_mpi.h is not what src/ffi/mpi says; write it anew with\n\
+         FIELDPRESS_WRITE_HEADER=1 cargo test -p fieldpress-mpi --test c_abi header_is_current"
+    );
+}
+
+#[test]
+fn life_cycle_and_errors() {
+    let folder = folder("c_abi");
+    let program = folder.join("life_cycle");
+    let mut compiler = Command::new(mpicc());
+    compiler
+        .args(["-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"])
+        .arg(root().join("include"))
+        .arg(root().join("src/ffi/mpi/tests/life_cycle.c"))
+        .arg(library())
+        .args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-Wl,--no-undefined", "-o"])
+        .arg(&program);
+    let (compiled, output, _) = watch(&mut compiler, "compiling");
+    assert!(compiled, "{output}");
+    for ranks in [1, 3] {
+        let path = folder.join(format!("{ranks}.fpa"));
+        let (success, output, _) = watch(mpirun(ranks).arg(&program).arg(&path), "life_cycle");
+        assert!(success && output.is_empty(), "{ranks} ranks: {output}");
+    }
+}

@@ -1,0 +1,250 @@
+//! Archives written under `mpirun`: random decompositions, all types and bounds, any number of ranks; what is in the file is
+//! what the serial codec makes of the same boxes, whatever the number of ranks and whichever MPI.
+
+mod run;
+
+use fieldpress::archive::{Reader, Selection, verify};
+use fieldpress::{Bound, Codec, FieldView, FieldViewMut, Options};
+use proptest::prelude::*;
+use run::scenario::{Put, Scenario, Variable, values};
+use run::{cut, folder, random};
+
+const RANKS: [usize; 4] = [1, 2, 4, 7];
+
+fn codec_options() -> Options {
+    Options { threads: Some(1), fm: fieldpress::FmMode::Off, ..Default::default() }
+}
+
+fn read(reader: &Reader, variable: usize, step: u64) -> Vec<f64> {
+    let info = reader.variable(variable).unwrap();
+    let mut out = vec![0.0; info.shape.len()];
+    match info.dtype {
+        fieldpress::DType::F64 => reader
+            .read(variable, &Selection::step(step), &mut FieldViewMut::new(&mut out, info.shape.dims()).unwrap())
+            .unwrap(),
+        fieldpress::DType::F32 => {
+            let mut narrow = vec![0f32; out.len()];
+            let mut view = FieldViewMut::new(&mut narrow, info.shape.dims()).unwrap();
+            reader.read(variable, &Selection::step(step), &mut view).unwrap();
+            out = narrow.iter().map(|&v| f64::from(v)).collect();
+        }
+    }
+    out
+}
+
+/// A whole variable as it was put, rounded to its type.
+fn original(scenario: &Scenario, variable: usize, step: usize) -> Vec<f64> {
+    let info = &scenario.variables[variable];
+    let exact = values(variable, step, &vec![0; info.dims.len()], &info.dims);
+    if info.double { exact } else { exact.iter().map(|&v| f64::from(v as f32)).collect() }
+}
+
+fn range(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::MIN, f64::max) - values.iter().copied().fold(f64::MAX, f64::min)
+}
+
+/// Checks every bound on the global field, and every chunk against the serial codec.
+fn check(scenario: &Scenario, window: usize) {
+    let reader = Reader::open_with(scenario.path.as_ref(), codec_options()).unwrap();
+    assert_eq!(reader.steps() as usize, scenario.steps);
+    assert!(verify(&reader, false).unwrap().damage.is_empty());
+    for (number, variable) in scenario.variables.iter().enumerate() {
+        let bound: Bound = variable.bound.parse().unwrap();
+        for commit in reader.commits() {
+            let (mut squared, mut points, mut largest) = (0.0, 0, 0.0f64);
+            let (mut low, mut high) = (f64::MAX, f64::MIN);
+            for step in commit.clone() {
+                let (exact, decoded) = (original(scenario, number, step as usize), read(&reader, number, step));
+                for (a, b) in exact.iter().zip(&decoded) {
+                    squared += (a - b).powi(2);
+                    largest = largest.max((a - b).abs());
+                    (low, high) = (low.min(*a), high.max(*a));
+                }
+                points += exact.len();
+            }
+            let (rmse, range) = ((squared / points as f64).sqrt(), high - low);
+            let info = reader.commit_info(number, commit.start).unwrap().unwrap();
+            assert_eq!((info.bound, info.range), (bound, range));
+            match bound {
+                Bound::Abs(e) => assert!(largest <= e),
+                Bound::Rel(e) => assert!(largest <= e * range),
+                Bound::Nrmse(e) => assert!(rmse <= e * range, "{rmse} {}", e * range),
+                Bound::Psnr(db) => assert!(20.0 * (range / rmse).log10() >= db),
+                Bound::BlockL2(_) => {}
+                Bound::Lossless => assert_eq!(largest, 0.0),
+            }
+            // One budget for all ranks has no serial counterpart; everything else has.
+            if matches!(bound, Bound::Nrmse(_) | Bound::Psnr(_)) {
+                assert!((info.nrmse * range - rmse).abs() <= 1e-6 * range);
+                continue;
+            }
+            if window == 1 {
+                let codec = Codec::new(Options { range: Some(range), ..codec_options() }).unwrap();
+                for chunk in reader.chunks(number, commit.start).unwrap() {
+                    let (start, count) = (&chunk.region.start, &chunk.region.count);
+                    let part = values(number, commit.start as usize, start, count);
+                    let narrow: Vec<f32> = part.iter().map(|&v| v as f32).collect();
+                    let view = if variable.double {
+                        FieldView::new(&part, count).unwrap()
+                    } else {
+                        FieldView::new(&narrow, count).unwrap()
+                    };
+                    assert!(reader.stream(&chunk).unwrap() == codec.compress(&view, bound).unwrap().0);
+                }
+            }
+        }
+    }
+}
+
+/// Deals the boxes of a cut out to ranks, leaving some ranks without.
+fn deal(scenario: &mut Scenario, variable: usize, boxes: usize, ranks: usize, seed: &mut u64) {
+    let dims = scenario.variables[variable].dims.clone();
+    let writers = 1 + random(seed) as usize % ranks;
+    for (start, count) in cut(&dims, boxes, seed) {
+        let rank = ranks - 1 - random(seed) as usize % writers;
+        scenario.puts.push(Put { rank, variable, step: None, start, count });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5, max_shrink_iters: 0, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn random_decompositions(seed in 1u64.., ranks in prop::sample::select(&RANKS), window in 1usize..4, groups in 0usize..3, collective: bool) {
+        let mut seed = seed;
+        let folder = folder("round_trip");
+        let mut scenario = Scenario {
+            path: folder.join("a.fpa").display().to_string(),
+            options: format!(
+                "window={window};ranks_per_file={groups};sync=off;write={}",
+                if collective { "collective;hints=cb_nodes:1" } else { "gathered" }
+            ),
+            steps: 1 + random(&mut seed) as usize % 4,
+            read_back: true,
+            ..Default::default()
+        };
+        let bounds = ["abs=1e-3", "rel=1e-3", "nrmse=1e-3", "psnr=55", "block_l2=0.05", "lossless"];
+        for (k, bound) in bounds.iter().enumerate() {
+            let ndim = 1 + random(&mut seed) as usize % 4;
+            let dims = (0..ndim).map(|_| 3 + random(&mut seed) as usize % (40 / ndim)).collect();
+            let double = random(&mut seed) % 2 == 0;
+            scenario.variables.push(Variable { name: format!("v{k}"), dims, double, bound: (*bound).into() });
+            let boxes = 1 + random(&mut seed) as usize % (2 * ranks);
+            deal(&mut scenario, k, boxes, ranks, &mut seed);
+        }
+        let outcome = run::run(ranks, &folder, &scenario);
+        prop_assert!(outcome.success, "{outcome:?}");
+        for name in ["open", "close", "read", "run"] {
+            prop_assert_eq!(outcome.call(name), vec!["ok"; ranks], "{}", &name);
+        }
+        check(&scenario, window);
+    }
+}
+
+/// The same boxes written by 1, 2, 4 and 7 ranks: the same streams, byte by byte.
+#[test]
+fn the_number_of_ranks_changes_no_stream() {
+    let folder = folder("ranks");
+    let boxes = cut(&[20, 24, 18], 7, &mut 99);
+    let mut streams: Vec<Vec<Vec<u8>>> = Vec::new();
+    for ranks in RANKS {
+        let mut scenario = Scenario {
+            path: folder.join(format!("{ranks}.fpa")).display().to_string(),
+            options: "sync=off".into(),
+            steps: 2,
+            read_back: true,
+            ..Default::default()
+        };
+        for (variable, bound) in ["rel=1e-3", "nrmse=1e-3"].into_iter().enumerate() {
+            let name = bound.to_owned();
+            scenario.variables.push(Variable { name, dims: vec![20, 24, 18], double: true, bound: bound.into() });
+            for (k, (start, count)) in boxes.iter().cloned().enumerate() {
+                scenario.puts.push(Put { rank: k % ranks, variable, step: None, start, count });
+            }
+        }
+        let outcome = run::run(ranks, &folder, &scenario);
+        assert!(outcome.success, "{outcome:?}");
+        assert_eq!(outcome.call("read"), vec!["ok"; ranks]);
+        check(&scenario, 1);
+        let reader = Reader::open(scenario.path.as_ref()).unwrap();
+        let mut chunks: Vec<_> = (0..2)
+            .flat_map(|variable| (0..2).map(move |step| (variable, step)))
+            .flat_map(|(variable, step)| {
+                let mut chunks = reader.chunks(variable, step).unwrap();
+                chunks.sort_by(|a, b| a.region.start.cmp(&b.region.start));
+                chunks
+            })
+            .collect::<Vec<_>>();
+        streams.push(chunks.drain(..).map(|chunk| reader.stream(&chunk).unwrap()).collect());
+    }
+    for (other, ranks) in streams[1..].iter().zip(&RANKS[1..]) {
+        let same = streams[0].iter().zip(other).filter(|(a, b)| a == b).count();
+        assert_eq!(same, streams[0].len(), "{ranks} ranks");
+    }
+}
+
+/// One file for all ranks or one for each group: the same streams.
+#[test]
+fn a_restart_with_another_number_of_ranks_goes_on() {
+    let folder = folder("restart");
+    let path = folder.join("a.fpa").display().to_string();
+    for (ranks, first_step, options) in
+        [(4, 0, ""), (7, 3, ";ranks_per_file=3"), (2, 6, ";window=4"), (1, 6, ";keep=6")]
+    {
+        let mut scenario = Scenario {
+            path: path.clone(),
+            options: format!("mode=append{options}"),
+            first_step,
+            steps: 3,
+            read_back: ranks != 1,
+            ..Default::default()
+        };
+        let bound = "abs=1e-3".to_owned();
+        scenario.variables.push(Variable { name: "u".into(), dims: vec![28, 30], double: false, bound });
+        for rank in 0..ranks {
+            let (from, until) = (rank * 28 / ranks, (rank + 1) * 28 / ranks);
+            scenario.puts.push(Put {
+                rank,
+                variable: 0,
+                step: None,
+                start: vec![from, 0],
+                count: vec![until - from, 30],
+            });
+        }
+        let outcome = run::run(ranks, &folder, &scenario);
+        assert!(outcome.success && outcome.call("close").iter().all(|call| call == "ok"), "{outcome:?}");
+    }
+    // 3 + 3 + 3 steps, then a restart that keeps the first 6 and writes 3 others.
+    let reader = Reader::open(path.as_ref()).unwrap();
+    let times: Vec<f64> = (0..reader.steps()).map(|step| reader.time(step).unwrap()).collect();
+    assert_eq!(times, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(reader.chunks(0, 8).unwrap().len(), 1);
+}
+
+/// More than one rank gathers at once: the ranks' data goes out one after another.
+#[test]
+fn much_data_goes_out_in_pieces() {
+    let folder = folder("much");
+    let mut scenario = Scenario {
+        path: folder.join("a.fpa").display().to_string(),
+        options: "sync=off;effort=0".into(),
+        steps: 1,
+        ..Default::default()
+    };
+    let (dims, bound) = (vec![160, 256, 256], "lossless".to_owned());
+    scenario.variables.push(Variable { name: "u".into(), dims, double: true, bound });
+    for rank in 0..2 {
+        scenario.puts.push(Put {
+            rank,
+            variable: 0,
+            step: None,
+            start: vec![80 * rank, 0, 0],
+            count: vec![80, 256, 256],
+        });
+    }
+    let outcome = run::run(2, &folder, &scenario);
+    assert!(outcome.success && outcome.call("close").iter().all(|call| call == "ok"), "{outcome:?}");
+    let reader = Reader::open(scenario.path.as_ref()).unwrap();
+    assert!(reader.commit_info(0, 0).unwrap().unwrap().stream_bytes > 64 << 20, "as much as one rank does not gather");
+    assert!(read(&reader, 0, 0) == original(&scenario, 0, 0));
+    std::fs::remove_file(&scenario.path).unwrap();
+}
