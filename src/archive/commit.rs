@@ -324,7 +324,7 @@ impl Output {
         let mut variables = Vec::new();
         for (variable, (mut chunks, measured)) in chunks.into_iter().zip(measured).enumerate() {
             let (false, Some((global, squared_error))) = (chunks.is_empty(), measured) else { continue };
-            chunks.sort_by_key(|a| (a.steps.start, a.rank, a.offset));
+            chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
             if let Some((a, b)) = overlapping(&chunks) {
                 let describe = |chunk: &Chunk| {
                     format!("rank {} (start {:?}, count {:?})", chunk.rank, chunk.region.start, chunk.region.count)

@@ -126,7 +126,7 @@ pub fn index(arguments: &[String]) {
 fn grid(size: usize) -> [usize; 3] {
     let mut best = [size, 1, 1];
     for a in 1..=size {
-        for b in (1..=size / a).filter(|b| size % (a * b) == 0 && size % a == 0) {
+        for b in (1..=size / a).filter(|b| size.is_multiple_of(a * b)) {
             let c = size / (a * b);
             let spread = |g: &[usize; 3]| g.iter().max().unwrap_or(&1) - g.iter().min().unwrap_or(&1);
             if spread(&[a, b, c]) < spread(&best) {

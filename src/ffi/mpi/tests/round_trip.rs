@@ -39,10 +39,6 @@ fn original(scenario: &Scenario, variable: usize, step: usize) -> Vec<f64> {
     if info.double { exact } else { exact.iter().map(|&v| f64::from(v as f32)).collect() }
 }
 
-fn range(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::MIN, f64::max) - values.iter().copied().fold(f64::MAX, f64::min)
-}
-
 /// Checks every bound on the global field, and every chunk against the serial codec.
 fn check(scenario: &Scenario, window: usize) {
     let reader = Reader::open_with(scenario.path.as_ref(), codec_options()).unwrap();
@@ -126,7 +122,7 @@ proptest! {
         for (k, bound) in bounds.iter().enumerate() {
             let ndim = 1 + random(&mut seed) as usize % 4;
             let dims = (0..ndim).map(|_| 3 + random(&mut seed) as usize % (40 / ndim)).collect();
-            let double = random(&mut seed) % 2 == 0;
+            let double = random(&mut seed).is_multiple_of(2);
             scenario.variables.push(Variable { name: format!("v{k}"), dims, double, bound: (*bound).into() });
             let boxes = 1 + random(&mut seed) as usize % (2 * ranks);
             deal(&mut scenario, k, boxes, ranks, &mut seed);

@@ -30,7 +30,7 @@ pub fn compiler(name: &str) -> String {
 }
 
 pub fn is_open_mpi() -> bool {
-    let shown = Command::new(mpicc()).arg("-show").output().expect(mpicc());
+    let shown = Command::new(mpicc()).arg("-show").output().expect("mpicc runs");
     String::from_utf8_lossy(&shown.stdout).contains("openmpi")
 }
 
