@@ -15,6 +15,8 @@ pub(crate) const POINT_FLIPS: f64 = 4.0;
 pub(crate) struct Errors {
     pub(crate) squared: f64,
     pub(crate) largest: f64,
+    /// The largest error of any segment together with what other devices' floats may add at one of its points.
+    pub(crate) guarded: f64,
     /// The largest ℓ2 norm of a block; only where the bound asks for it.
     pub(crate) block: f64,
     pub(crate) points: usize,
@@ -78,10 +80,16 @@ impl Errors {
         Ok(())
     }
 
+    /// Counts in what other devices' floats may add to the root mean square error of these points, of one segment.
+    pub(crate) fn guard(&mut self, flips: f64) {
+        self.guarded = self.largest + POINT_FLIPS * flips;
+    }
+
     /// Both together.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.squared += other.squared;
         self.largest = self.largest.max(other.largest);
+        self.guarded = self.guarded.max(other.guarded);
         self.block = self.block.max(other.block);
         self.points += other.points;
     }
@@ -91,12 +99,12 @@ impl Errors {
         if self.points == 0 { 0.0 } else { (self.squared / self.points as f64).sqrt() }
     }
 
-    /// Whether `bound` holds, with ranges meaning `range`, and `flips` to spare in root mean square, and [`POINT_FLIPS`]
-    /// times that at each point, for what another device's floats may add.
+    /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `flips` to spare for what
+    /// another device's floats may add, and at each point with what its segment was guarded by.
     pub(crate) fn hold(&self, bound: Bound, range: f64, flips: f64) -> bool {
         match bound {
-            Bound::Abs(epsilon) => self.largest + POINT_FLIPS * flips <= epsilon,
-            Bound::Rel(epsilon) => self.largest + POINT_FLIPS * flips <= epsilon * range,
+            Bound::Abs(epsilon) => self.guarded <= epsilon,
+            Bound::Rel(epsilon) => self.guarded <= epsilon * range,
             Bound::Nrmse(epsilon) => self.rms() + flips <= epsilon * range,
             Bound::Psnr(decibels) => self.rms() + flips <= range * psnr_to_nrmse(decibels),
             Bound::BlockL2(tau) => self.block + POINT_FLIPS * flips * (BLOCK as f64).powf(1.5) <= tau,

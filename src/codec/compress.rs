@@ -1,6 +1,6 @@
 //! Compressing a field: what kind of content it gets, the steps of its segments, and the check of what comes out.
 
-use super::before::{Reference, flips_of_grid};
+use super::before::Reference;
 use super::choose::{Choice, Sample, choose, plain};
 use super::decoder::{Shared, decode};
 use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
@@ -98,7 +98,7 @@ pub(crate) fn compress<T: Element>(
                 name: package.name().to_owned(),
                 hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
             });
-            flips = job.flips_of(&done);
+            flips = done.flips;
             let follows = reference.map(|reference| reference.crc);
             header.content = Content::Segments { normalisation, specials: specials.clone(), double, follows, model };
             best = Some(assemble(&header, &done.sections));
@@ -179,6 +179,8 @@ struct Done {
     sections: Vec<Vec<u8>>,
     errors: Errors,
     uses_model: bool,
+    /// What other devices' floats may add to the root mean square error, in the field's units.
+    flips: f64,
 }
 
 /// How a pass over the segments ended.
@@ -217,7 +219,7 @@ impl<T: Element> Job<'_, T> {
                 }
                 Pass::Impossible => return Ok(None),
             };
-            let flips = self.flips_of(&done);
+            let flips = done.flips;
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
                 return Ok(Some(done));
             }
@@ -234,21 +236,10 @@ impl<T: Element> Job<'_, T> {
         Ok(None)
     }
 
-    /// What other devices' floats may add to the root mean square error of segments whose first steps are `steps`, in working
-    /// units.
-    fn flips(steps: impl Iterator<Item = Step>) -> f64 {
-        // The coarsest grid in use follows the coarsest first step.
-        flips_of_grid(steps.map(fm::grid).fold(0.0, f32::max))
-    }
-
-    /// [`Job::flips`] of a coded field, in its units.
-    fn flips_of(&self, done: &Done) -> f64 {
-        let inherited = self.shared.inherited_flips();
-        if !done.uses_model {
-            return inherited;
-        }
-        let methods = done.sections.iter().filter_map(|s| crate::stream::SegmentBytes::read(s).ok());
-        inherited + Self::flips(methods.map(|(method, _)| method.step)) * self.shared.normalisation.scale()
+    /// What other devices' floats may add to the root mean square error of a field, in its units, some of whose segments are
+    /// coded with these methods.
+    fn flips<'m>(&self, methods: impl Iterator<Item = &'m Method>) -> f64 {
+        methods.map(|method| self.shared.flips(method)).fold(self.shared.inherited_flips(), f64::max)
     }
 
     fn source(&self, index: usize) -> Source<'_, T> {
@@ -270,9 +261,7 @@ impl<T: Element> Job<'_, T> {
         let mut choices: HashMap<usize, Choice> = HashMap::new();
         let chosen = self.tools.map(0..wanted, |k| self.choice::<R>(probes[k], step))?;
         choices.extend(probes.iter().copied().zip(chosen));
-        let with_model = choices.values().filter(|choice| choice.method.uses_model);
-        let flips = Self::flips(with_model.map(|choice| choice.method.step));
-        let flips = flips + self.shared.inherited_flips() / self.shared.normalisation.scale();
+        let flips = self.flips(choices.values().map(|choice| &choice.method)) / self.shared.normalisation.scale();
         let valid = self.valid as f64;
         let budget = budget.map(|budget| ((budget / valid).sqrt() - flips).max(0.0).powi(2) * valid);
         let Some((refined, forecasts)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
@@ -281,7 +270,8 @@ impl<T: Element> Job<'_, T> {
         let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
         step = refined;
         stages.choose += begin.elapsed().as_secs_f64();
-        let mut done = Done { sections: Vec::with_capacity(count), errors: Errors::default(), uses_model: false };
+        let (sections, errors) = (Vec::with_capacity(count), Errors::default());
+        let mut done = Done { sections, errors, uses_model: false, flips: self.shared.inherited_flips() };
         let mut spent = 0.0;
         let mut values_left = self.field.shape().len();
         let mut next = 0;
@@ -322,6 +312,7 @@ impl<T: Element> Job<'_, T> {
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
                 done.uses_model |= piece.choice.method.uses_model;
+                done.flips = done.flips.max(self.shared.flips(&piece.choice.method));
                 done.sections.push(piece.encoded.bytes);
                 stages.add(&piece.encoded.stages);
             }
@@ -464,7 +455,8 @@ impl<T: Element> Job<'_, T> {
             return Ok(None);
         };
         let begin = Instant::now();
-        let errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
+        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
+        errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         Ok(Some(Piece { encoded, errors, choice }))
     }

@@ -1,9 +1,9 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
-use super::before::Reference;
+use super::before::{Reference, flips_of_grid};
 use super::reduced::Reduced;
 use super::report::StageSeconds;
-use super::segment::{SegmentState, Way};
+use super::segment::{Method, SegmentState, Way};
 use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
@@ -60,6 +60,12 @@ impl Shared<'_> {
     /// What other devices' floats may add to the root mean square error through the frame before, in the field's units.
     pub(crate) fn inherited_flips(&self) -> f64 {
         self.reference.map_or(0.0, |reference| reference.flips)
+    }
+
+    /// What other devices' floats may add to the root mean square error of a segment, in the field's units.
+    pub(crate) fn flips(&self, method: &Method) -> f64 {
+        let own = if method.uses_model { flips_of_grid(fm::grid(method.step)) } else { 0.0 };
+        own * self.normalisation.scale() + self.inherited_flips()
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.

@@ -1,7 +1,6 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of its
 //! section.
 
-use super::before::flips_of_grid;
 use super::decoder::{Shared, finish};
 use super::forecast::Forecast;
 use super::rate::{Rate, Window};
@@ -189,9 +188,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
                 original(source.values, segment, &source.at(first), count, &mut exact);
                 finish(output, &frames.classes, shared, &mut values);
                 // Room for what another device's floats may add (see Errors::hold).
-                let flips = if method.uses_model { flips_of_grid(fm::grid(method.step)) } else { 0.0 };
-                let flips = flips * shared.normalisation.scale() + shared.inherited_flips();
-                let allowed = epsilon - POINT_FLIPS * flips;
+                let allowed = epsilon - POINT_FLIPS * shared.flips(method);
                 let classes = &frames.classes;
                 corrected |=
                     pointwise.encode(&mut corrections, &exact, &mut values, classes, count, epsilon, allowed)?;

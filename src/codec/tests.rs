@@ -60,6 +60,22 @@ fn bounds_hold_on_a_device_whose_floats_differ() {
     }
 }
 
+/// The margin for other devices' floats is asked of the segments that use the model, and of no others.
+#[test]
+fn segments_without_the_model_may_use_a_pointwise_bound_up() {
+    // The second segment has two frames, too few for the model.
+    let dims = [130, 24, 32];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let codec = Codec::new(options(1)).unwrap();
+    for bound in [Bound::Abs(0.02), Bound::Rel(1e-3)] {
+        let (bytes, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
+        assert!(report.fm_share > 0.5 && report.fm_share < 1.0, "{bound}: {}", report.fm_share);
+        assert_eq!(report.sections.lossless, 0, "{bound}");
+        let largest = values.iter().zip(decode(&codec, &bytes, &dims)).map(|(a, b)| f64::from((a - b).abs()));
+        assert!((largest.fold(0.0, f64::max) - report.max_abs_error).abs() < 1e-6, "{bound}");
+    }
+}
+
 #[test]
 fn streams_that_use_the_model_do_not_depend_on_threads() {
     let dims = [9, 64, 64];
