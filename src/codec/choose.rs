@@ -28,6 +28,9 @@ pub(crate) struct Choice {
 const SAMPLE_FRAMES: usize = 33;
 /// A sample of at least this many values is always taken (or the segment, where that is smaller).
 const SAMPLE_VALUES: usize = 1 << 17;
+/// A sample on which the model is tried has frames of at least this many points (or the tile's, where that is smaller): on smaller
+/// ones it sees too much of the padding, and the adaptive coder has learnt too little to tell.
+const MODEL_AREA: usize = 128 * 128;
 /// The share of a segment that a sample takes at normal effort.
 const SAMPLE_SHARE: usize = 8;
 /// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
@@ -39,6 +42,8 @@ const HOPELESS: f64 = 1.25;
 const ERROR_NEAR: f64 = 1.06;
 /// The same where each trial runs the model.
 const ERROR_NEAR_MODEL: f64 = 1.3;
+/// The length of hierarchical windows that is tried first.
+const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
 
@@ -56,16 +61,24 @@ impl<R: Kernel> Sample<R> {
     pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
         let segment = source.segment;
         let total = segment.count * segment.h * segment.w;
-        let limit = match effort {
-            Effort::Fast => total.min(SAMPLE_VALUES),
-            Effort::Normal => (total / SAMPLE_SHARE).max(SAMPLE_VALUES),
-            Effort::High => total,
-        };
-        let count = match effort {
-            Effort::High => segment.count,
-            _ => segment.count.min(SAMPLE_FRAMES),
-        };
-        let area = (limit / count).max(1024).min(segment.h * segment.w);
+        if effort == Effort::High {
+            return Self::piece(source, shared, segment.count, segment.h * segment.w);
+        }
+        let count = segment.count.min(SAMPLE_FRAMES);
+        let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
+        Self::piece(source, shared, count, (limit / count).max(1024))
+    }
+
+    /// A larger one, where [`Sample::take`]'s is too small for the model.
+    fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &Shared<'_>) -> Option<Self> {
+        let enough = self.layout.len() >= MODEL_AREA.min(source.segment.h * source.segment.w);
+        (!enough).then(|| Self::piece(source, shared, self.count, MODEL_AREA))
+    }
+
+    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
+    fn piece<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, count: usize, area: usize) -> Self {
+        let segment = source.segment;
+        let area = area.min(segment.h * segment.w);
         // The same shape as the tile, smaller.
         let shrink = (area as f64 / (segment.h * segment.w) as f64).sqrt();
         let side = |n: usize| ((n as f64 * shrink).round() as usize).clamp(n.min(32), n);
@@ -127,24 +140,22 @@ pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> Method {
     }
 }
 
-/// The method of a segment, at about the step that it will be coded with.
+/// The method of a segment, at about the step that it will be coded with; for efforts above the lowest, which tries nothing.
 ///
 /// # Errors
 /// What the model says.
-pub(crate) fn choose<R: Kernel>(
-    sample: &Sample<R>,
-    count: usize,
+pub(crate) fn choose<T: Element, R: Kernel>(
+    source: &Source<'_, T>,
     step: f64,
     tools: &Tools<'_>,
     shared: &Shared<'_>,
 ) -> Result<Choice> {
+    let sample = &Sample::<R>::take(source, shared, tools.options.effort);
+    let count = source.segment.count;
     let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort, sample.before.is_some()) };
-    if tools.options.effort == Effort::Fast {
-        return Ok(Choice { method: base, gain: 0, model_error: 1.0 });
-    }
     let exact = tools.options.effort == Effort::High;
     let mut search = Search { sample, step, error: None, power: ERROR_POWER, exact, best: None };
-    let (layout, grid) = (&sample.layout, fm::grid(base.step));
+    let grid = fm::grid(base.step);
     // Blocks are corrected with no room for another device's floats.
     let package = shared.package.filter(|_| tools.options.fm != FmMode::Off && !shared.block_bound());
     // Windows of single frames would cut the blocks of the block bound.
@@ -174,20 +185,20 @@ pub(crate) fn choose<R: Kernel>(
     };
     // The longest may be longer than the segment, which is then one window.
     let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
-    let (mut best_length, mut best_error) = (8, 0.0);
+    let mut best_length = USUAL_LENGTH;
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
         let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
         // The usual length first; the others where it comes near what was found before.
-        lengths.sort_by_key(|&n| (n != 8, n));
+        lengths.sort_by_key(|&n| (n != USUAL_LENGTH, n));
         for &window in &lengths {
             if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
                 break;
             }
-            if let Some(Outcome { bits, error }) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
+            if let Some(Outcome { bits, .. }) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
                 && bits < least
             {
-                (least, best_length, best_error) = (bits, window, error);
+                (least, best_length) = (bits, window);
             }
         }
         if tools.options.fm == FmMode::On && package.is_some() {
@@ -195,24 +206,47 @@ pub(crate) fn choose<R: Kernel>(
             search.best = None;
         }
         if let Some(package) = package.filter(|p| p.has_interpolator()) {
-            let interpolator = fm::interpolator(package, layout.h, layout.w, grid, None);
+            let wider = match tools.options.fm {
+                FmMode::Auto => sample.wider(source, shared),
+                _ => None,
+            };
+            let sample = wider.as_ref().unwrap_or(sample);
+            let interpolator = fm::interpolator(package, sample.layout.h, sample.layout.w, grid, None);
             let model = match tools.options.fm {
                 FmMode::On => ModelUse::Always(&*interpolator),
                 _ => ModelUse::Auto(&*interpolator),
             };
-            let with = search.consider(hierarchical(best_length, true), model, 0)?;
-            if let (Some(Outcome { error, .. }), Some((_, Choice { method, model_error, .. }))) =
-                (with, &mut search.best)
-                && method.uses_model
-                && best_error > 0.0
-            {
-                *model_error = (error / best_error).clamp(0.5, 1.5);
-            }
-            if tools.options.effort == Effort::High {
-                for &window in lengths.iter().filter(|&&n| n != best_length) {
-                    search.consider(hierarchical(window, true), model, 0)?;
+            let mut again = Search { sample, step, error: None, power: search.power, exact, best: None };
+            let plain = match (&search.best, &wider) {
+                (Some((bits, choice)), Some(_)) => {
+                    let known = again.consider(choice.method.clone(), ModelUse::Off, 0)?;
+                    known.map_or(1.0, |known| bits / known.bits)
+                }
+                (best, _) => {
+                    (again.error, again.best) = (search.error, best.clone());
+                    1.0
+                }
+            };
+            let windows = match tools.options.effort {
+                Effort::High => lengths,
+                _ if best_length == USUAL_LENGTH || wider.is_none() => vec![best_length],
+                _ => vec![best_length, USUAL_LENGTH],
+            };
+            for window in windows {
+                let with = again.consider(hierarchical(window, true), model, 0)?;
+                if let (Some(Outcome { error, .. }), Some((_, Choice { method, model_error, .. }))) =
+                    (with, &mut again.best)
+                    && method.uses_model
+                    && method.window == window
+                {
+                    let trial = Method { mixing: false, ..hierarchical(window, false) };
+                    if let Some((_, without)) = sample.try_out(&trial, step, ModelUse::Off)?.filter(|(_, e)| *e > 0.0) {
+                        *model_error = (error / without).clamp(0.5, 1.5);
+                    }
                 }
             }
+            // In bits of the smaller sample, for what is still to be tried.
+            search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
         }
     }
     if let Some(package) = package.filter(|p| p.has_latents()) {

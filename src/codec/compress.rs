@@ -1,7 +1,7 @@
 //! Compressing a field: what kind of content it gets, the steps of its segments, and the check of what comes out.
 
 use super::before::Reference;
-use super::choose::{Choice, Sample, choose, plain};
+use super::choose::{Choice, choose, plain};
 use super::decoder::{Shared, decode};
 use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
 use super::forecast::{Forecast, step_for};
@@ -417,8 +417,7 @@ impl<T: Element> Job<'_, T> {
             let method = Method { step: Step::at_most(step), ..method };
             return Ok(Choice { method, gain: 0, model_error: 1.0 });
         }
-        let sample = Sample::<R>::take(&source, &self.shared, self.tools.options.effort);
-        let mut choice = choose(&sample, source.segment.count, step, self.tools, &self.shared)?;
+        let mut choice = choose::<T, R>(&source, step, self.tools, &self.shared)?;
         choice.method.follows = follows;
         Ok(choice)
     }
