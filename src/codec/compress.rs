@@ -4,7 +4,7 @@ use super::before::Reference;
 use super::choose::{Choice, choose, plain};
 use super::decoder::{Shared, decode};
 use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
-use super::forecast::{Forecast, step_for};
+use super::forecast::{self, Forecast, step_for};
 use super::rate::STEP_POWER;
 use super::report::StageSeconds;
 use super::segment::{Method, Way};
@@ -34,6 +34,8 @@ pub(crate) struct Compressed {
 const BATCH: usize = 16;
 /// Segments whose samples set the first step.
 const PROBES: usize = 8;
+/// The share of the budget that segments before the last window are kept to, at least.
+const LEAST_CAUTION: f64 = 0.3;
 /// Passes over the field until its bound holds.
 const PASSES: usize = 4;
 /// The step over the half-width of a pointwise bound.
@@ -214,7 +216,7 @@ impl<T: Element> Job<'_, T> {
             let done = match self.pass::<R>(budget, caution, stages)? {
                 Pass::Done(done) => done,
                 Pass::Overspent(times) => {
-                    caution *= 0.95 / times.max(1.0);
+                    caution *= (0.97 / times).min(0.9);
                     continue;
                 }
                 Pass::Impossible => return Ok(None),
@@ -303,10 +305,13 @@ impl<T: Element> Job<'_, T> {
                 self.piece::<R>(k, choice, &Goal { step, budget })
             })?;
             for (k, piece) in (next..end).zip(pieces) {
-                let Some(piece) = piece else {
+                let piece = match piece {
+                    Ok(piece) => piece,
                     // With little left for the last window, finer steps before it help; else nothing will.
-                    let starved = last && budget.is_some() && caution > 0.6;
-                    return Ok(if starved { overspent(spent) } else { Pass::Impossible });
+                    Err(times) if last && budget.is_some() && times.is_finite() && caution > LEAST_CAUTION => {
+                        return Ok(Pass::Overspent(times));
+                    }
+                    Err(_) => return Ok(Pass::Impossible),
                 };
                 spent += piece.encoded.squared_error;
                 values_left -= self.size(k);
@@ -327,7 +332,7 @@ impl<T: Element> Job<'_, T> {
         Ok(Pass::Done(done))
     }
 
-    /// The step at which a few windows of the probes come out at the budget, coded without prediction.
+    /// The step at which the probes' first windows come out at the budget, coded without prediction.
     fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
         let Some(budget) = budget else {
             let scale = self.shared.normalisation.scale();
@@ -339,7 +344,7 @@ impl<T: Element> Job<'_, T> {
             (k, Choice { method, gain: 0, model_error: 1.0 })
         });
         let choices = choices.collect();
-        Ok(self.forecasts::<R>(probes, &choices, start, usize::MAX)?.map(|forecasts| {
+        Ok(self.forecasts::<R>(probes, &choices, start, forecast::ONE)?.map(|forecasts| {
             step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), self.share(probes, budget), start)
         }))
     }
@@ -443,21 +448,27 @@ impl<T: Element> Job<'_, T> {
         })
     }
 
-    /// Encodes and checks one segment.
-    fn piece<R: Kernel>(&self, index: usize, choice: Choice, goal: &Goal<'_>) -> Result<Option<Piece>> {
+    /// Encodes and checks one segment; see [`encode`] for the number in its place.
+    fn piece<R: Kernel>(
+        &self,
+        index: usize,
+        choice: Choice,
+        goal: &Goal<'_>,
+    ) -> Result<std::result::Result<Piece, f64>> {
         let source = self.source(index);
         let memo = fm::Memo::default();
         let encoded = self.with_model(&source, &choice, &memo, |model| {
             encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)
         })?;
-        let Some(mut encoded) = encoded else {
-            return Ok(None);
+        let mut encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(times) => return Ok(Err(times)),
         };
         let begin = Instant::now();
         let mut errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
-        Ok(Some(Piece { encoded, errors, choice }))
+        Ok(Ok(Piece { encoded, errors, choice }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.

@@ -115,7 +115,8 @@ impl<R: Kernel> Frames<R> {
     }
 }
 
-/// Encodes a segment. `None` where the goal cannot be met in the working precision.
+/// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was foreseen had been spent
+/// of the budget by then; infinite where no step in the working precision will do.
 ///
 /// # Errors
 /// What the model says.
@@ -126,7 +127,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     goal: &Goal<'_>,
     model: ModelUse<'_>,
     gain: usize,
-) -> Result<Option<Encoded>> {
+) -> Result<std::result::Result<Encoded, f64>> {
     let segment = source.segment;
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
@@ -167,7 +168,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         prepared = state.prepare(&frames.frames, count, prepared);
         let window = Window { frames: &frames, prepared: &prepared, count, index: i };
         let Some(mut trial) = rate.code(&mut state, window, spare)? else {
-            return Ok(None);
+            return Ok(Err(rate.spent_of_foreseen()));
         };
         out.stages.transform += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
@@ -202,7 +203,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
                 let classes = frames.masked.then_some(frames.classes.as_slice());
                 let tau = shared.block_target::<T>(tau);
                 if tau <= 0.0 {
-                    return Ok(None);
+                    return Ok(Err(f64::INFINITY));
                 }
                 let dims = [count, h, w];
                 let stats = block::encode(&mut corrections, &exact, &mut decoded, classes, dims, tau)?;
@@ -222,7 +223,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
     };
     out.bytes = parts.write(method);
-    Ok(Some(out))
+    Ok(Ok(out))
 }
 
 /// An empty byte string would mean that there are no corrections.

@@ -13,6 +13,9 @@ use crate::residual::layout::Layout;
 use crate::residual::spectrum::Spectrum;
 use crate::residual::wavelet::forward;
 
+/// How thinly windows are looked at where the first alone is.
+pub(crate) const ONE: usize = usize::MAX;
+
 /// A window's squared error as a function of the step.
 #[derive(Clone, Debug)]
 enum Curve {
@@ -84,7 +87,7 @@ impl Forecast {
         let mut known = None;
         for (index, &count) in windows.iter().enumerate() {
             // The first is predicted from little or nothing and speaks for no other.
-            if index > 0 && (index - 1) % thin != 0 {
+            if index > 0 && (thin == ONE || (index - 1) % thin != 0) {
                 let (curve, _) = out.of[index - 1];
                 out.of.push((curve, count as f64 / method.window as f64));
                 first += count;

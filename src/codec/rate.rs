@@ -17,9 +17,11 @@ const STRAY: f64 = 1.06;
 const STRAY_FINER: f64 = 1.25;
 /// Trials for the last window's step, until one meets the budget.
 const TRIALS: usize = 12;
-/// Trials after which one that meets the budget, though not closely, is taken; fewer where each needs the model.
+/// Trials after which one that meets the budget, though not closely, is taken; fewer where each needs the model, or time
+/// matters most.
 const TRIALS_ENOUGH: usize = 4;
 const TRIALS_ENOUGH_MODEL: usize = 1;
+const TRIALS_ENOUGH_FAST: usize = 2;
 /// The share of the budget that may then be left unused.
 const SLACK_ENOUGH: f64 = 0.03;
 /// Estimates before each trial.
@@ -61,6 +63,15 @@ pub(crate) struct Rate<'a> {
 impl<'a> Rate<'a> {
     pub(crate) fn new(goal: &'a Goal<'a>) -> Self {
         Self { goal, spent: 0.0, foreseen: 0.0, near: 0.0 }
+    }
+
+    /// How many times what was foreseen has been spent; infinite where there is no budget, and 1 before the first window.
+    pub(crate) fn spent_of_foreseen(&self) -> f64 {
+        match &self.goal.budget {
+            None => f64::INFINITY,
+            Some(_) if self.spent > 0.0 && self.foreseen > 0.0 => self.spent / self.foreseen,
+            Some(_) => 1.0,
+        }
     }
 
     /// Codes the next window; `None` where its budget cannot be met. `coded` lends its buffers.
@@ -165,7 +176,12 @@ fn solve<R: Kernel>(
     let mut low: Option<(f64, f64)> = None;
     let mut high: Option<(f64, f64)> = None;
     let target = (budget * (1.0 - SLACK / 3.0)).ln();
-    let trials_enough = if state.method.uses_model { TRIALS_ENOUGH_MODEL } else { TRIALS_ENOUGH };
+    let trials_enough = match (state.method.uses_model, state.method.mixing) {
+        (true, _) => TRIALS_ENOUGH_MODEL,
+        (false, true) => TRIALS_ENOUGH,
+        // The lowest effort's.
+        (false, false) => TRIALS_ENOUGH_FAST,
+    };
     let mut log_step = start.ln();
     let spectrum = match window.prepared {
         Prepared::Transform(analysed) => Some(Spectrum::of(analysed.residual())),

@@ -1,0 +1,175 @@
+//! What the neighbourhood of an index says: the magnitudes around it in its band, in resembling planes, and in other bands of its
+//! plane, as classes of sums. Eight indices at a time, so that the sums vectorise.
+
+use super::layout::{BLOCK, Band};
+
+/// Levels of quantised sums of magnitudes.
+pub(super) const SUMS: usize = 24;
+/// Sums of magnitudes that are told apart.
+const LARGEST_SUM: usize = 4095;
+
+/// Classes of sums of magnitudes: exact up to 3, then two classes an octave.
+static CLASS: [u8; LARGEST_SUM + 1] = {
+    let mut table = [0; LARGEST_SUM + 1];
+    let mut sum = 0;
+    while sum <= LARGEST_SUM {
+        let log = if sum < 4 { 0 } else { sum.ilog2() };
+        table[sum] = if sum < 4 { sum as u8 } else { (2 * log + (sum >> (log - 1) & 1) as u32) as u8 };
+        sum += 1;
+    }
+    table
+};
+
+#[inline(always)]
+fn class(sum: u32) -> usize {
+    usize::from(CLASS[(sum as usize).min(LARGEST_SUM)])
+}
+
+/// What the neighbourhood of an index says.
+pub(super) struct Neighbours {
+    /// Classes of sums: in the band, in the resembling planes, in the parent band, in sibling bands, of all.
+    pub(super) inside: usize,
+    pub(super) near: usize,
+    pub(super) far: usize,
+    pub(super) parent: usize,
+    pub(super) sibling: usize,
+    pub(super) all: usize,
+    pub(super) pattern: usize,
+}
+
+/// Where the neighbourhood is read from: magnitudes of resembling planes, and other bands of the plane itself.
+pub(super) struct Views<'a> {
+    pub(super) near: Option<&'a [u8]>,
+    pub(super) far: Option<&'a [u8]>,
+    pub(super) parent: Option<&'a Band>,
+    pub(super) siblings: &'a [Band],
+}
+
+/// What the neighbourhoods of a strip of [`BLOCK`] indices have in common: all but the indices to the left, which are known one
+/// by one.
+pub(super) struct Strip {
+    /// 4 × the magnitude above, and 2 × those beside that.
+    north: [u16; BLOCK],
+    /// 3 × the magnitude two above.
+    north2: [u16; BLOCK],
+    near: [u16; BLOCK],
+    far: [u16; BLOCK],
+    parent: [u16; BLOCK],
+    sibling: [u16; BLOCK],
+    /// The pattern of what is above and in the near plane.
+    pattern: [u16; BLOCK],
+}
+
+/// The `N` magnitudes from `at` on.
+#[inline(always)]
+fn row<const N: usize>(plane: &[u8], at: usize) -> [u16; N] {
+    let mut out = [0; N];
+    for (out, &byte) in out.iter_mut().zip(&plane[at..at + N]) {
+        *out = u16::from(byte);
+    }
+    out
+}
+
+/// 4 × the magnitude at each place, and those at its four sides.
+#[inline(always)]
+fn cross(plane: &[u8], at: usize, stride: usize) -> [u16; BLOCK] {
+    let (above, below) = (row::<BLOCK>(plane, at - stride), row::<BLOCK>(plane, at + stride));
+    let (left, own, right) = (row::<BLOCK>(plane, at - 1), row::<BLOCK>(plane, at), row::<BLOCK>(plane, at + 1));
+    let mut out = [0; BLOCK];
+    for k in 0..BLOCK {
+        out[k] = 4 * own[k] + left[k] + right[k] + above[k] + below[k];
+    }
+    out
+}
+
+impl Strip {
+    #[inline(always)]
+    pub(super) fn new<const MIXING: bool>(
+        own: &[u8],
+        views: &Views<'_>,
+        band: &Band,
+        at: usize,
+        y: usize,
+        x: usize,
+    ) -> Self {
+        let s = band.mag_stride;
+        let none = [0; BLOCK];
+        let (north_west, north) = (row::<BLOCK>(own, at - s - 1), row::<BLOCK>(own, at - s));
+        let (north_east, north2) = (row::<BLOCK>(own, at - s + 1), row::<BLOCK>(own, at - 2 * s));
+        let mut strip =
+            Self { north: none, north2: none, near: none, far: none, parent: none, sibling: none, pattern: none };
+        for k in 0..BLOCK {
+            strip.north[k] = 4 * north[k] + 2 * (north_west[k] + north_east[k]);
+            strip.north2[k] = 3 * north2[k];
+        }
+        if let Some(plane) = views.near {
+            strip.near = cross(plane, at, s);
+        }
+        if !MIXING {
+            return strip;
+        }
+        let mut centre = none;
+        if let Some(plane) = views.near {
+            centre = row::<BLOCK>(plane, at);
+        }
+        if let Some(plane) = views.far {
+            strip.far = cross(plane, at, s);
+        }
+        if let Some(p) = views.parent {
+            let line = p.mags + (y / 2).min(p.h - 1) * p.mag_stride;
+            let last = p.w - 1;
+            // Two neighbours have one parent.
+            for k in 0..BLOCK / 2 {
+                let at = line + (x / 2 + k).min(last);
+                let m = |i: usize| u16::from(own[i]);
+                let sum = 4 * m(at) + m(at - 1) + m(at + 1) + m(at - p.mag_stride) + m(at + p.mag_stride);
+                strip.parent[2 * k] = sum;
+                strip.parent[2 * k + 1] = sum;
+            }
+        }
+        for b in views.siblings {
+            if y < b.h {
+                let values = row::<BLOCK>(own, b.mags + y * b.mag_stride + x);
+                for (k, (sum, value)) in strip.sibling.iter_mut().zip(values).enumerate() {
+                    *sum += if x + k < b.w { value } else { 0 };
+                }
+            }
+        }
+        for k in 0..BLOCK {
+            let above = (north[k].min(2) * 3 + north_west[k].min(2)) * 3 + north_east[k].min(2);
+            strip.pattern[k] = above * 3 + centre[k].min(2);
+        }
+        strip
+    }
+
+    /// The neighbourhood of index `k` of the strip, with the magnitudes of the two indices to its left.
+    #[inline(always)]
+    pub(super) fn neighbours<const MIXING: bool>(&self, k: usize, west: u32, west2: u32) -> Neighbours {
+        let inside = 4 * west + u32::from(self.north[k]) + ((3 * west2 + u32::from(self.north2[k])) >> 1);
+        let near = u32::from(self.near[k]);
+        if !MIXING {
+            // One counter a bit sees no more than this.
+            return Neighbours {
+                inside: class(inside).min(SUMS - 1),
+                near: class(near).min(SUMS - 1),
+                all: class((inside + near) >> 1).min(31),
+                far: 0,
+                parent: 0,
+                sibling: 0,
+                pattern: 0,
+            };
+        }
+        let (far, above) = (u32::from(self.far[k]), u32::from(self.parent[k]));
+        let sibling = u32::from(self.sibling[k]);
+        let all = 2 * inside + 2 * near + far + above + 4 * sibling;
+        Neighbours {
+            inside: class(inside).min(SUMS - 1),
+            near: class(near).min(SUMS - 1),
+            far: class(far),
+            parent: class(above),
+            sibling: class(sibling),
+            all: class(all >> 2).min(31),
+            pattern: (west.min(2) * 81) as usize + usize::from(self.pattern[k]),
+        }
+    }
+}
