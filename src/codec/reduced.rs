@@ -36,8 +36,11 @@ impl<'a> Reduced<'a> {
             self.average(&decoded.frames, out);
             return;
         }
-        // Each split scales what is smooth by two along the frame.
-        let scale = R::from_f64(1.0 / (1 << self.low) as f64);
+        // Each split of rows or columns scales what is smooth by the root of two; a single one is not split.
+        let splits = (0..self.low).flat_map(|level| [self.layout.h, self.layout.w].map(|n| low_size(n, level) > 1));
+        let splits = splits.filter(|&split| split).count();
+        let odd = if splits % 2 == 1 { std::f64::consts::FRAC_1_SQRT_2 } else { 1.0 };
+        let scale = R::from_f64(odd / (1 << (splits / 2)) as f64);
         let (mut plane, mut scratch) = (vec![R::default(); n], Vec::new());
         let mut planes = vec![R::default(); count * n];
         for (from, to) in decoded.planes.chunks_exact(self.layout.len()).zip(planes.chunks_exact_mut(n)) {
@@ -136,7 +139,7 @@ fn taps<R: Kernel>(n: usize, factor: usize) -> Vec<[(usize, R); 4]> {
             std::array::from_fn(|k| {
                 let at = match (block + k).checked_sub(1) {
                     None => 1,
-                    Some(at) if at >= count => 2 * count - 1 - at,
+                    Some(at) if at >= count => (2 * count - 1).saturating_sub(at),
                     Some(at) => at,
                 };
                 (at.min(count - 1), R::from_f64(weights[k]))
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn corners_are_near_averages_over_blocks() {
         let mut scratch = Vec::new();
-        for (h, w) in [(64, 96), (45, 70), (33, 63)] {
+        for (h, w) in [(64, 96), (45, 70), (33, 63), (1, 120), (90, 1)] {
             let layout = Layout::new(h, w);
             let frame: Vec<f64> =
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
@@ -169,7 +172,8 @@ mod tests {
                 reduced.average(&frame, &mut wanted);
                 for (i, (a, b)) in found.iter().zip(&wanted).enumerate() {
                     // At the far edges a sample stands for points that it does not lie among.
-                    let edge = i / reduced.w + 3 > reduced.h || i % reduced.w + 3 > reduced.w;
+                    let edge = |at: usize, n: usize| n > 1 && at + 3 > n;
+                    let edge = edge(i / reduced.w, reduced.h) || edge(i % reduced.w, reduced.w);
                     let most = if edge { 0.1 } else { 0.02 };
                     assert!((a - b).abs() < most, "{h}x{w} at 1/{}, place {i}: {a}, average {b}", 1 << low);
                 }
