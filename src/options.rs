@@ -152,18 +152,27 @@ impl FromStr for Device {
     }
 }
 
+/// Calls `set` with every key and value of an option string, `"key=value;key=value"`.
+///
+/// # Errors
+/// `InvalidArgument` for a part of another form, and what `set` says.
+pub(crate) fn for_each_pair(text: &str, mut set: impl FnMut(&str, &str) -> Result<()>) -> Result<()> {
+    for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| Error::invalid(format!("option '{part}' is not of the form key=value")))?;
+        set(key.trim(), value.trim())?;
+    }
+    Ok(())
+}
+
 impl FromStr for Options {
     type Err = Error;
 
     /// `"model=…;device=auto;threads=1;effort=1"`; an empty string gives the defaults.
     fn from_str(text: &str) -> Result<Self> {
         let mut options = Self::default();
-        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("option '{part}' is not of the form key=value")))?;
-            options.set(key.trim(), value.trim())?;
-        }
+        for_each_pair(text, |key, value| options.set(key, value))?;
         Ok(options)
     }
 }

@@ -1,7 +1,7 @@
 //! Options of a [`Writer`](super::Writer), and their text form, which the C ABI takes.
 
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::options::{Options, for_each_pair};
 use std::str::FromStr;
 
 /// What happens where the archive exists.
@@ -150,12 +150,7 @@ impl FromStr for WriterOptions {
     /// `"mode=append;window=8;effort=1"`; an empty string gives the defaults.
     fn from_str(text: &str) -> Result<Self> {
         let mut options = Self::default();
-        for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| Error::invalid(format!("option '{part}' is not of the form key=value")))?;
-            options.set(key.trim(), value.trim())?;
-        }
+        for_each_pair(text, |key, value| options.set(key, value))?;
         Ok(options)
     }
 }

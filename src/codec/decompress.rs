@@ -174,7 +174,7 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
             }
             ways.push(("lossless".to_owned(), stream.len() as u64));
         }
-        Content::Segments { model: named, follows: before, normalisation: _, .. } => {
+        Content::Segments { model: named, follows: before, .. } => {
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
