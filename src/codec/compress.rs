@@ -7,7 +7,7 @@ use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_late
 use super::forecast::{self, Forecast, step_for};
 use super::rate::STEP_POWER;
 use super::report::StageSeconds;
-use super::segment::{Method, Way};
+use super::segment::{Buffers, Method, Way};
 use super::{Tools, flat, lossless};
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
@@ -457,28 +457,35 @@ impl<T: Element> Job<'_, T> {
     ) -> Result<std::result::Result<Piece, f64>> {
         let source = self.source(index);
         let memo = fm::Memo::default();
+        let mut buffers = Buffers::default();
         let encoded = self.with_model(&source, &choice, &memo, |model| {
-            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)
+            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain, &mut buffers)
         })?;
         let mut encoded = match encoded {
             Ok(encoded) => encoded,
             Err(times) => return Ok(Err(times)),
         };
         let begin = Instant::now();
-        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
+        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         Ok(Ok(Piece { encoded, errors, choice }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.
-    fn check<R: Kernel>(&self, source: &Source<'_, T>, bytes: &[u8], memo: &fm::Memo) -> Result<Errors> {
+    fn check<R: Kernel>(
+        &self,
+        source: &Source<'_, T>,
+        bytes: &[u8],
+        memo: &fm::Memo,
+        buffers: &mut Buffers<R>,
+    ) -> Result<Errors> {
         let mut errors = Errors::default();
         let mut exact = Vec::new();
         let segment = source.segment;
         let mut ignored = StageSeconds::default();
         let shared = Shared { memo: Some(memo), ..self.shared };
-        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, |window| {
+        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, buffers, |window| {
             original(source.values, segment, &source.at(window.first), window.count, &mut exact);
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())

@@ -3,14 +3,14 @@
 use super::before::{Reference, flips_of_grid};
 use super::reduced::Reduced;
 use super::report::StageSeconds;
-use super::segment::{Method, SegmentState, Way};
+use super::segment::{Buffers, Method, SegmentState, Way};
 use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, MaskModel, Normalisation, Specials};
 use crate::model::Model as Package;
+use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::{CodedWindow, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::real::Real;
@@ -96,6 +96,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     until: usize,
     low: usize,
     stages: &mut StageSeconds,
+    buffers: &mut Buffers<R>,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
     let (mut method, parts) = SegmentBytes::read(bytes)?;
@@ -114,7 +115,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         Some(interpolator) => ModelUse::Always(interpolator),
         None => ModelUse::Off,
     };
-    let mut state = SegmentState::<R>::new(&layout, &method, model)?.after(before.as_deref());
+    let mut coded = std::mem::take(&mut buffers.coded);
+    let mut state =
+        SegmentState::<R>::new(&layout, &method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Decoder::new(parts.side);
     let mut coefficients = Decoder::new(parts.coefficients);
     let mut mask = Decoder::new(parts.mask);
@@ -126,7 +129,6 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut pointwise: Option<PointwiseModel> = None;
     let mut values: Vec<T> = Vec::new();
     let mut classes = Vec::new();
-    let mut coded = CodedWindow::default();
     let mut sum: Vec<R> = Vec::new();
     // Corrections run through all windows, and reduced scales have no use for them.
     let corrected = low == 0 && !parts.corrections.is_empty();
@@ -214,6 +216,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         }
         latents.finish()?;
     }
+    *buffers = state.into_buffers(coded);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::before::Reference;
 use super::decoder::{Shared, decode};
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
+use super::segment::Buffers;
 use super::{Request, Tools, flat};
 use crate::error::{Error, Result};
 use crate::field::{Element, Region};
@@ -84,15 +85,35 @@ pub(crate) fn decompress<T: Element>(
                 let bytes = stream.section(k)?;
                 let low = factor.trailing_zeros() as usize;
                 if *double {
-                    decode::<T, f64>(bytes, segment, shared, from, until, low, &mut stages, |window| {
-                        place.put(segment, &window, &target);
-                        Ok(())
-                    })?;
+                    decode::<T, f64>(
+                        bytes,
+                        segment,
+                        shared,
+                        from,
+                        until,
+                        low,
+                        &mut stages,
+                        &mut Buffers::default(),
+                        |window| {
+                            place.put(segment, &window, &target);
+                            Ok(())
+                        },
+                    )?;
                 } else {
-                    decode::<T, f32>(bytes, segment, shared, from, until, low, &mut stages, |window| {
-                        place.put(segment, &window, &target);
-                        Ok(())
-                    })?;
+                    decode::<T, f32>(
+                        bytes,
+                        segment,
+                        shared,
+                        from,
+                        until,
+                        low,
+                        &mut stages,
+                        &mut Buffers::default(),
+                        |window| {
+                            place.put(segment, &window, &target);
+                            Ok(())
+                        },
+                    )?;
                 }
                 Ok(stages)
             })?;

@@ -5,7 +5,7 @@ use super::decoder::{Shared, finish};
 use super::forecast::Forecast;
 use super::rate::{Rate, Window};
 use super::report::StageSeconds;
-use super::segment::{Method, Prepared, SegmentState, Way};
+use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
 use crate::entropy::{Cost, Encoder};
 use crate::error::Result;
@@ -127,12 +127,15 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     goal: &Goal<'_>,
     model: ModelUse<'_>,
     gain: usize,
+    buffers: &mut Buffers<R>,
 ) -> Result<std::result::Result<Encoded, f64>> {
     let segment = source.segment;
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
     let before = shared.before(segment).filter(|_| method.follows);
-    let mut state = SegmentState::<R>::new(&layout, method, model)?.after(before.as_deref());
+    let mut spare = std::mem::take(&mut buffers.coded);
+    let mut state =
+        SegmentState::<R>::new(&layout, method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Encoder::new(Vec::new());
     let mut coefficients = Encoder::new(Vec::new());
     let mut mask = Encoder::new(Vec::new());
@@ -146,7 +149,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut values: Vec<T> = Vec::new();
     let mut exact: Vec<T> = Vec::new();
     let mut rate = Rate::new(goal);
-    let (mut prepared, mut spare) = (Prepared::default(), CodedWindow::default());
+    let mut prepared = Prepared::default();
     let mut sum: Vec<R> = Vec::new();
     let mut corrected = false;
     let windows = method.windows(segment.count);
@@ -223,6 +226,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
     };
     out.bytes = parts.write(method);
+    *buffers = state.into_buffers(spare);
     Ok(Ok(out))
 }
 

@@ -13,7 +13,7 @@ use crate::residual::layout::Layout;
 use crate::residual::spectrum::Spectrum;
 use crate::residual::wavelet::forward;
 
-/// How thinly windows are looked at where the first alone is.
+/// How thinly windows are looked at where the first alone is, by its spectrum.
 pub(crate) const ONE: usize = usize::MAX;
 
 /// A window's squared error as a function of the step.
@@ -114,12 +114,17 @@ impl Forecast {
             load(first, count, &mut window)?;
             let (basis, predictors) = (basis.of(count), predicted.then_some(&predictors));
             analyse(&window.frames, count, &basis, predictors, layout, &mut scratch.lines, &mut analysed);
-            let Some(error) = quantise(&analysed, step, layout, &mut coded) else {
-                return Ok(None);
-            };
             let spectrum = Spectrum::of(analysed.residual());
-            let told = spectrum.error(step.value());
-            let factor = if error > 0.0 && told > 0.0 { error / told } else { 1.0 };
+            let mut factor = 1.0;
+            if thin != ONE {
+                let Some(error) = quantise(&analysed, step, layout, &mut coded) else {
+                    return Ok(None);
+                };
+                let told = spectrum.error(step.value());
+                if error > 0.0 && told > 0.0 {
+                    factor = error / told;
+                }
+            }
             out.of.push((out.curves.len(), 1.0));
             out.curves.push(Curve::Spectrum(spectrum, factor * window.valid_share()));
             if method.way == Way::Previous && index % thin == 0 && index + 1 < windows.len() {
