@@ -99,6 +99,7 @@ impl<R: Kernel> Sample<R> {
     }
 
     fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
+        let _span = tracing::debug_span!("trial").entered();
         cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())
     }
 

@@ -1,6 +1,7 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
 use super::before::{Reference, flips_of_grid};
+use super::progress::Progress;
 use super::reduced::Reduced;
 use super::report::StageSeconds;
 use super::segment::{Buffers, Method, SegmentState, Way};
@@ -28,6 +29,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) package: Option<&'a Package>,
     /// The frame before the field, where the stream follows another.
     pub(crate) reference: Option<&'a Reference>,
+    /// Where how far the call is gets told.
+    pub(crate) progress: Option<&'a Progress>,
     /// What the model made of the segment when it was encoded, if this is its check.
     pub(crate) memo: Option<&'a fm::Memo>,
 }
@@ -205,6 +208,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         stages.field += begin.elapsed().as_secs_f64();
         state.advance(decoded);
         first += count;
+        if let Some(progress) = shared.progress {
+            progress.add(count * n);
+        }
     }
     if until >= segment.count {
         for decoder in [side, coefficients, mask] {
@@ -222,6 +228,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
 
 /// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
 pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+    let _span = tracing::debug_span!("restore units").entered();
     let scale = shared.normalisation.scale();
     out.clear();
     out.extend(frames.iter().map(|v| T::from_f64(shared.normalisation.restore(v.to_f64(), scale))));

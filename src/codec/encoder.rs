@@ -77,6 +77,7 @@ pub(crate) struct Frames<R> {
 impl<R: Kernel> Frames<R> {
     /// Gathers `count` frames from frame `first` on.
     pub(crate) fn load<T: Element>(&mut self, source: &Source<'_, T>, shared: &Shared<'_>, first: usize, count: usize) {
+        let _span = tracing::debug_span!("gather").entered();
         self.masked = gather(
             source.values,
             source.segment,
@@ -187,6 +188,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             }
             None => &trial.decoded.frames,
         };
+        let _span = tracing::debug_span!("correct").entered();
         match (shared.bound, shared.pointwise()) {
             (_, Some(epsilon)) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
@@ -215,6 +217,9 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             _ => {}
         }
         state.advance(trial.decoded);
+        if let Some(progress) = shared.progress {
+            progress.add(count * h * w);
+        }
         spare = trial.coded;
         first += count;
     }

@@ -242,6 +242,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         coded: &mut CodedWindow<R>,
         finest: usize,
     ) -> Result<()> {
+        let _span = tracing::debug_span!("entropy coding").entered();
         let (predicted, flags) = self.side_sizes(coded.count);
         self.side.code(side, self.layout, predicted, flags, coded)?;
         let contexts = self.plane_contexts(coded.count);
