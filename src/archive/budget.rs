@@ -5,7 +5,7 @@
 //! reduced, and the rank's own bound is its error at the step where the sum meets the budget.
 
 use super::communicator::Communicator;
-use super::writer::Pending;
+use super::pending::Pending;
 use crate::bound::Bound;
 use crate::bound::check::psnr_to_nrmse;
 use crate::codec::Codec;

@@ -1,22 +1,22 @@
 //! Committing a window: lengths become offsets, data goes out, and the index that makes it count is written last.
 
+use super::agreement::agree;
 use super::budget::Global;
-use super::communicator::{Communicator, SharedFile};
+use super::communicator::Communicator;
 use super::definitions::{Definitions, EmbeddedModel};
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
-use super::layout::{ArchiveId, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align};
+use super::layout::{ArchiveId, RecordHeader, RecordKind, Slot, align};
+use super::opening::{DataFile, Opened, open_first};
 use super::options::{Mode, WriterOptions};
 use super::overlap::overlapping;
 use super::places;
-use super::reader::Reader;
+use super::progress::{Observer, Phase, enter};
 use super::signal;
-use super::writer::{Observer, Phase, agree, enter};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::field::Region;
 use crate::model::Source;
 use crate::stream;
-use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -54,66 +54,8 @@ pub(super) struct Output {
     definitions: Option<(u64, u64)>,
     data: DataFile,
 }
-
-/// The file that takes this rank's data: the archive, or one of those beside it.
-struct DataFile {
-    /// The ranks that write it; `None` where those are all.
-    comm: Option<Box<dyn Communicator>>,
-    shared: Box<dyn SharedFile>,
-    /// On the first of its ranks.
-    file: Option<File>,
-    /// 0 for the archive.
-    number: u32,
-    /// Where the next data begins in a file beside the archive.
-    tail: u64,
-    /// Names of all files beside the archive, on rank 0.
-    names: Vec<String>,
-}
-
-fn io(path: &Path, error: impl Into<Error>) -> Error {
+pub(super) fn io(path: &Path, error: impl Into<Error>) -> Error {
     error.into().context(path.display())
-}
-
-/// A number that no other archive has, as far as a clock, a process number and an address can tell.
-fn new_id(path: &Path) -> ArchiveId {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let local = 0u8;
-    let seed = format!("{:?} {} {:p} {}", now, std::process::id(), &raw const local, path.display());
-    Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
-}
-
-/// What rank 0 found or made, told to all.
-#[derive(Default)]
-struct Opened {
-    temporary: bool,
-    id: ArchiveId,
-    sequence: u64,
-    steps: u64,
-    tail: u64,
-    definitions: Option<(u64, Vec<u8>)>,
-}
-
-impl Opened {
-    fn write(&self) -> Vec<u8> {
-        let mut out = stream::Writer::default();
-        out.u8(u8::from(self.temporary));
-        out.bytes.extend_from_slice(&self.id);
-        [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
-        let (place, bytes) = self.definitions.as_ref().map_or((0, &[][..]), |(place, bytes)| (*place, bytes));
-        out.u64(place);
-        out.bytes.extend_from_slice(bytes);
-        out.bytes
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let mut reader = stream::Reader::new(bytes);
-        let temporary = reader.u8()? != 0;
-        let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
-        let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
-        let rest = reader.bytes(reader.remaining())?;
-        let definitions = (place > 0).then(|| (place, rest.to_vec()));
-        Ok(Self { temporary, id, sequence, steps, tail, definitions })
-    }
 }
 
 impl Output {
@@ -399,7 +341,7 @@ impl Output {
         file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
         sync()?;
         if self.temporary {
-            take_name(&places::temporary(&self.path), &self.path, self.replace)?;
+            places::take_name(&places::temporary(&self.path), &self.path, self.replace)?;
             if options.sync {
                 places::sync_folder(&self.path)?;
             }
@@ -447,113 +389,4 @@ fn parse_rows(rows: &[Vec<u8>], window: &std::ops::Range<u64>, definitions: &Def
         }
     }
     Ok(chunks)
-}
-
-/// Gives a file its name; where `replace` is not allowed, never one that is taken.
-fn take_name(from: &Path, to: &Path, replace: bool) -> Result<()> {
-    if replace {
-        return Ok(fs::rename(from, to)?);
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            other => return other.map_err(|error| std::io::Error::from(error).into()),
-        }
-    }
-    if to.exists() {
-        return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
-    }
-    Ok(fs::rename(from, to)?)
-}
-
-/// Rank 0's part of opening: the file, and what is in it.
-fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
-    let exists = path.try_exists().map_err(|error| io(path, error))?;
-    if exists && options.mode == Mode::Append {
-        return open_to_append(path, options);
-    }
-    if exists && options.mode == Mode::Create {
-        return Err(Error::new(
-            ErrorKind::Io,
-            format!("{} exists; use mode=append to add steps, or mode=replace", path.display()),
-        ));
-    }
-    if options.keep.is_some_and(|keep| keep > 0) {
-        return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
-    }
-    let name = places::temporary(path);
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(true).open(&name).map_err(|error| io(&name, error))?;
-    let id = new_id(path);
-    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| io(&name, error))?;
-    let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
-    Ok((opened, file, None))
-}
-
-fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
-    let reader = Reader::open(path)?;
-    if reader.newest_is_damaged() {
-        return Err(Error::corrupt(format!(
-            "{}: the newest commit is damaged, and appending would overwrite it; run fieldpress repair first",
-            path.display()
-        )));
-    }
-    let newest = reader.newest()?;
-    let tail = align(newest.end().ok_or_else(|| Error::corrupt("the newest record ends beyond any file"))?);
-    let sequence = newest.sequence;
-    let keep = options.keep.unwrap_or(reader.steps());
-    let head = match keep {
-        0 => None,
-        keep => Some(reader.head_ending_at(keep)?),
-    };
-    let definitions = reader.definitions_record(keep.min(reader.steps()))?;
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
-    file.set_len(tail).map_err(|error| io(path, error))?;
-    let opened =
-        Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
-    Ok((opened, file, head))
-}
-
-impl DataFile {
-    fn open(
-        comm: &dyn Communicator,
-        path: &Path,
-        archive: &Path,
-        id: ArchiveId,
-        sequence: u64,
-        options: &WriterOptions,
-    ) -> Result<Self> {
-        if options.ranks_per_file == 0 {
-            let opened = comm.open(archive, options);
-            agree(comm, &[], opened.as_ref().err())?;
-            return Ok(Self { comm: None, shared: opened?, file: None, number: 0, tail: 0, names: Vec::new() });
-        }
-        let color = comm.rank() / options.ranks_per_file;
-        let group = comm.split(color)?;
-        let folder = places::parts(path);
-        let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
-        let own = folder.join(name(color));
-        let mut file = Ok(None);
-        if group.rank() == 0 {
-            // Every group's first rank may be the one that makes the folder.
-            let made = fs::create_dir_all(&folder);
-            let mut open = OpenOptions::new();
-            file = made
-                .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
-                .map(Some)
-                .map_err(|error| io(&own, error));
-        }
-        agree(comm, &[], file.as_ref().err())?;
-        let opened = group.open(&own, options);
-        agree(comm, &[], opened.as_ref().err())?;
-        let groups = comm.size().div_ceil(options.ranks_per_file);
-        let names = if comm.rank() == 0 { (0..groups).map(name).collect() } else { Vec::new() };
-        Ok(Self { comm: Some(group), shared: opened?, file: file?, number: color as u32 + 1, tail: 0, names })
-    }
 }

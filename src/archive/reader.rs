@@ -3,18 +3,21 @@
 use super::chain::{self, Link};
 use super::definitions::{Definitions, VariableInfo};
 use super::index::{Body, Chunk, Entry, Head, VariableIndex};
-use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
+use super::layout::{
+    ArchiveId, Extent, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock,
+};
 use super::places;
+use super::records::{all_entries, newest_commit, read_at, read_head, read_header, read_section, read_whole};
+use super::selection::{Piece, Selection, Target};
 use crate::bound::Bound;
 use crate::codec::{Codec, Request, inspect};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Element, FieldViewMut, Region, Shape, ValuesMut};
+use crate::field::{DType, Element, FieldViewMut, Region, ValuesMut};
 use crate::model::{Package, register};
 use crate::options::Options;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,47 +25,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const KEPT: usize = 8;
 /// Last steps of windows kept in memory, for the windows that follow them.
 const LINKS: usize = 64;
-
-/// What to read of a variable.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// The steps, in order.
-    pub steps: Range<u64>,
-    /// A box of the domain; `None`: all of it.
-    pub region: Option<Region>,
-    /// What points get that no rank put; `None`: such points are an error.
-    pub missing: Option<f64>,
-}
-
-impl Selection {
-    /// The whole domain at one step.
-    pub fn step(step: u64) -> Self {
-        Self { steps: step..step.saturating_add(1), region: None, missing: None }
-    }
-
-    /// The shape of what is read: the box, after an axis of steps where there are several.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where there are no steps, the box is not inside the domain, or axes do not suffice.
-    pub fn output_shape(&self, variable: &VariableInfo) -> Result<Shape> {
-        let region = self.region(variable)?;
-        let steps = self.steps.end.saturating_sub(self.steps.start);
-        match steps {
-            0 => Err(Error::invalid("no steps are selected")),
-            1 => Shape::new(&region.count),
-            _ => {
-                let steps = usize::try_from(steps).map_err(|_| Error::invalid("too many steps are selected"))?;
-                Shape::new(&std::iter::once(steps).chain(region.count).collect::<Vec<_>>())
-            }
-        }
-    }
-
-    fn region(&self, variable: &VariableInfo) -> Result<Region> {
-        let region = self.region.clone().unwrap_or_else(|| Region::whole(&variable.shape));
-        region.check(&variable.shape).map_err(|error| error.context(format!("variable {}", variable.name)))?;
-        Ok(region)
-    }
-}
 
 /// What one commit holds of one variable.
 #[derive(Clone, Debug, PartialEq)]
@@ -472,7 +434,7 @@ impl Reader {
         read_header(&self.file, self.file_bytes, &self.id, place, kind)
     }
 
-    fn section(&self, header: &RecordHeader, from: u64, extent: super::layout::Extent) -> Result<Vec<u8>> {
+    fn section(&self, header: &RecordHeader, from: u64, extent: Extent) -> Result<Vec<u8>> {
         read_section(&self.file, header, from, extent)
     }
 
@@ -554,142 +516,4 @@ pub(super) fn check_stream(bytes: &[u8], chunk: &Chunk, dtype: DType) -> Result<
         )));
     }
     Ok(())
-}
-
-/// Where what is read goes.
-struct Target {
-    region: Region,
-    steps: Range<u64>,
-    strides: Vec<usize>,
-    step_stride: usize,
-}
-
-impl Target {
-    /// The place of a point of the domain at a step.
-    fn offset(&self, at: &[usize], step: u64) -> usize {
-        let inside =
-            at.iter().zip(&self.region.start).zip(&self.strides).map(|((at, start), stride)| (at - start) * stride);
-        inside.sum::<usize>() + (step - self.steps.start) as usize * self.step_stride
-    }
-
-    fn fill<T: Element>(&self, out: &mut [T], value: T) {
-        let dims = &self.region.count;
-        for step in self.steps.clone() {
-            let mut index = vec![0; dims.len()];
-            loop {
-                let at: Vec<usize> = index.iter().zip(&self.region.start).map(|(i, start)| i + start).collect();
-                out[self.offset(&at, step)] = value;
-                let Some(axis) = (0..dims.len()).rev().find(|&axis| index[axis] + 1 < dims[axis]) else { break };
-                index[axis] += 1;
-                index[axis + 1..].fill(0);
-            }
-        }
-    }
-}
-
-/// The part of a chunk that is wanted, in the domain's indices.
-struct Piece<'a> {
-    chunk: &'a Chunk,
-    region: Region,
-    steps: Range<u64>,
-}
-
-impl<'a> Piece<'a> {
-    /// `None` where they do not meet.
-    fn of(chunk: &'a Chunk, wanted: &Region, steps: &Range<u64>) -> Option<Self> {
-        let steps = chunk.steps.start.max(steps.start)..chunk.steps.end.min(steps.end);
-        let mut region = Region { start: Vec::new(), count: Vec::new() };
-        for axis in 0..wanted.start.len() {
-            let start = wanted.start[axis].max(chunk.region.start[axis]);
-            let end =
-                (wanted.start[axis] + wanted.count[axis]).min(chunk.region.start[axis] + chunk.region.count[axis]);
-            region.start.push(start);
-            region.count.push(end.checked_sub(start).filter(|&count| count > 0)?);
-        }
-        (steps.start < steps.end).then_some(Self { chunk, region, steps })
-    }
-
-    fn points(&self) -> u128 {
-        (self.steps.end - self.steps.start) as u128 * self.region.count.iter().product::<usize>() as u128
-    }
-}
-
-fn read_at(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-    let mut out = vec![0; usize::try_from(bytes).map_err(|_| Error::corrupt("a length does not fit memory"))?];
-    file.read_exact_at(&mut out, offset)?;
-    Ok(out)
-}
-
-/// As [`read_at`], after a check that the file is that long.
-pub(super) fn read_whole(file: &File, offset: u64, bytes: u64, file_bytes: u64) -> Result<Vec<u8>> {
-    if offset.checked_add(bytes).is_none_or(|end| end > file_bytes) {
-        return Err(Error::corrupt(format!(
-            "{bytes} bytes at {offset} lie beyond the file's end at {file_bytes}: the archive is cut short"
-        )));
-    }
-    read_at(file, offset, bytes)
-}
-
-pub(super) fn read_header(
-    file: &File,
-    file_bytes: u64,
-    id: &ArchiveId,
-    place: u64,
-    kind: RecordKind,
-) -> Result<RecordHeader> {
-    let bytes = read_whole(file, place, HEADER_BYTES as u64, file_bytes)?;
-    let header = RecordHeader::read(&bytes, place, file_bytes)?;
-    if header.id != *id || header.kind != kind {
-        return Err(Error::corrupt(format!("the record at byte {place} is not the one that is expected there")));
-    }
-    Ok(header)
-}
-
-/// A record's head or body, its checksum tested.
-pub(super) fn read_section(
-    file: &File,
-    header: &RecordHeader,
-    from: u64,
-    extent: super::layout::Extent,
-) -> Result<Vec<u8>> {
-    let bytes = read_at(file, header.offset + from, extent.bytes)?;
-    if !extent.holds(&bytes) {
-        return Err(Error::corrupt(format!("the record at byte {} is damaged", header.offset)));
-    }
-    Ok(bytes)
-}
-
-fn read_head(file: &File, file_bytes: u64, id: &ArchiveId, entry: &Entry) -> Result<(RecordHeader, Head)> {
-    let header = read_header(file, file_bytes, id, entry.offset, RecordKind::Steps)?;
-    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
-    if head.own != *entry {
-        return Err(Error::corrupt(format!("the record at byte {} is not the one that others name", entry.offset)));
-    }
-    Ok((header, head))
-}
-
-/// The commit that a slot names; its index must be sound, too.
-fn newest_commit(file: &File, file_bytes: u64, id: &ArchiveId, slot: &Slot) -> Result<(RecordHeader, Head)> {
-    let header = read_header(file, file_bytes, id, slot.offset, RecordKind::Steps)?;
-    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
-    if head.own.offset != slot.offset || head.own.sequence != slot.sequence || header.sequence != slot.sequence {
-        return Err(Error::corrupt("the newest record is not the one that the superblock names"));
-    }
-    read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-    Ok((header, head))
-}
-
-/// All commits up to the newest, whose head is given, oldest first.
-fn all_entries(file: &File, file_bytes: u64, id: &ArchiveId, newest: Head) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut head = newest;
-    loop {
-        entries.push(head.own);
-        entries.extend(head.recent.iter().rev());
-        let Some(back) = head.back else { break };
-        // Sequences fall from head to head, so this ends.
-        head = read_head(file, file_bytes, id, &back)?.1;
-    }
-    entries.reverse();
-    Ok(entries)
 }

@@ -7,7 +7,8 @@ use super::layout::{
     ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align,
 };
 use super::places;
-use super::reader::{check_stream, describe, read_section, read_whole};
+use super::reader::{check_stream, describe};
+use super::records::{read_section, read_whole};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
