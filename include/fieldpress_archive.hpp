@@ -125,6 +125,11 @@ public:
     detail::check(fieldpress_reader_open(path.c_str(), options.c_str(), &handle));
     handle_.reset(handle);
   }
+  // Takes over a handle from the C ABI.
+  explicit reader(fieldpress_reader *handle) noexcept : handle_(handle) {}
+
+  // For calls of the C ABI; it stays the reader's.
+  const fieldpress_reader *handle() const noexcept { return handle_.get(); }
 
   std::uint32_t variables() const { return counts().first; }
   std::uint64_t steps() const { return counts().second; }

@@ -5,6 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Facts that one agreement compares, at most.
 const FACTS: usize = 4;
+/// Words of an agreement.
+const WORDS: usize = 1 + 2 * FACTS;
 
 /// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
 /// Collective.
@@ -12,25 +14,52 @@ pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Optio
     agree_on(comm, facts, error).1
 }
 
+/// What this rank has, where all ranks are well; else the same error on all. Collective.
+pub(super) fn agreed<O>(comm: &dyn Communicator, own: Result<O>) -> Result<O> {
+    agree(comm, &[], own.as_ref().err())?;
+    own
+}
+
 /// As [`agree`], with the largest first fact of all ranks.
 pub(super) fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> (u64, Result<()>) {
     // Always as many words, so that ranks in different calls meet here too.
-    let mut words = [0u64; 1 + 2 * FACTS];
+    let mut words = [0u64; WORDS];
+    let met = meet(comm, facts, error, &mut words, &mut []);
+    (words[1], met)
+}
+
+/// Whether every rank is well, as [`agree`], and in the same reduction the largest of all ranks' `most` and the sums of their
+/// `sums`. Each reduction is a chance to wait for a rank that the system has put aside, so there are as few as can be.
+pub(super) fn agree_and_reduce(
+    comm: &dyn Communicator,
+    error: Option<&Error>,
+    most: &mut [u64],
+    sums: &mut [f64],
+) -> Result<()> {
+    let mut words = vec![0u64; WORDS];
+    words.extend_from_slice(most);
+    meet(comm, &[], error, &mut words, sums)?;
+    most.copy_from_slice(&words[WORDS..]);
+    Ok(())
+}
+
+fn meet(
+    comm: &dyn Communicator,
+    facts: &[(&str, u64)],
+    error: Option<&Error>,
+    words: &mut [u64],
+    sums: &mut [f64],
+) -> Result<()> {
     words[0] = if error.is_some() { (comm.size() - comm.rank()) as u64 } else { 0 };
     for (k, (_, fact)) in facts.iter().enumerate() {
         (words[1 + 2 * k], words[2 + 2 * k]) = (*fact, !*fact);
     }
-    let met = comm.all_max(&mut words);
-    (words[1], met.and_then(|()| judge(comm, facts, error, &words)))
+    comm.reduce(words, sums)?;
+    judge(comm, facts, error, words)
 }
 
 /// What the reduced words of an agreement say.
-fn judge(
-    comm: &dyn Communicator,
-    facts: &[(&str, u64)],
-    error: Option<&Error>,
-    words: &[u64; 1 + 2 * FACTS],
-) -> Result<()> {
+fn judge(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>, words: &[u64]) -> Result<()> {
     let (rank, size) = (comm.rank(), comm.size());
     if words[0] > 0 {
         let root = size - words[0] as usize;
@@ -45,7 +74,7 @@ fn judge(
     comm.broadcast(0, &mut first)?;
     let differs = facts.iter().zip(first.chunks(8)).find(|((_, fact), first)| fact.to_le_bytes() != **first);
     let mut lowest = [if differs.is_some() { (size - rank) as u64 } else { 0 }];
-    comm.all_max(&mut lowest)?;
+    comm.reduce(&mut lowest, &mut [])?;
     let message = differs
         .map(|((what, _), _)| format!("{what} differs from what rank 0 was told; all ranks must be told the same"));
     let own = message.as_deref().map(|message| (ErrorKind::InvalidArgument, message));

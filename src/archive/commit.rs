@@ -1,6 +1,6 @@
 //! Committing a window: lengths become offsets, data goes out, and the index that makes it count is written last.
 
-use super::agreement::agree;
+use super::agreement::{agree, agree_and_reduce};
 use super::budget::Global;
 use super::communicator::Communicator;
 use super::definitions::{Definitions, EmbeddedModel};
@@ -17,6 +17,7 @@ use crate::field::Region;
 use crate::model::Source;
 use crate::stream;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub(super) struct Coded {
     pub(super) squared_error: f64,
     pub(super) input_bytes: u64,
     pub(super) bytes: Vec<u8>,
+    /// Of the bytes.
+    pub(super) crc: u32,
 }
 
 /// The archive's files as one rank sees them.
@@ -115,7 +118,7 @@ impl Output {
         definitions: &mut Definitions,
         times: Vec<f64>,
         coded: Vec<Coded>,
-        measured: Vec<Option<(Global, f64)>>,
+        globals: &[Option<Global>],
         observer: &mut Observer,
     ) -> Result<u64> {
         let _blocked = signal::Blocked::new();
@@ -124,37 +127,21 @@ impl Output {
         let length: u64 = coded.iter().map(|chunk| chunk.bytes.len() as u64).sum();
         let group = self.data.comm.as_deref().unwrap_or(comm);
         let start = if self.data.number == 0 { self.tail } else { self.data.tail };
-        let offset = start + group.sum_before(length)?;
-        let mut ends = [offset + length];
-        group.all_max(&mut ends)?;
-        let [data_end] = ends;
-
-        let mut rows = stream::Writer::default();
-        let mut at = offset;
-        let mut context = Context::default();
-        for chunk in &coded {
-            let steps = window.start + chunk.first..window.start + chunk.first + chunk.steps;
-            rows.varint(chunk.variable as u64);
-            let row = Chunk {
-                rank: comm.rank() as u64,
-                steps,
-                region: chunk.region.clone(),
-                bytes: chunk.bytes.len() as u64,
-                depth: chunk.depth,
-                file: self.data.number,
-                offset: at,
-                crc: crc32fast::hash(&chunk.bytes),
-            };
-            row.write(&mut rows, &window, &mut context);
-            at += row.bytes;
-        }
-        let gathered = comm.gather(&rows.bytes)?;
+        // An offset takes ten bytes at most, and only a rank's first row has one.
+        let most_rows = self.rows(comm, &coded, &window, 0).len() as u64 + 10;
+        let placed = group.place([length, most_rows])?;
+        let (offset, data_end) = (start + placed.before[0], start + placed.total[0]);
+        let most_rows = match &self.data.comm {
+            None => placed.total[1],
+            Some(_) => comm.place([0, most_rows])?.total[1],
+        };
+        let gathered = comm.gather(&self.rows(comm, &coded, &window, offset), most_rows)?;
         drop(span);
 
         // Everything that can be refused is refused before a byte is written.
         let prepared = gathered.map(|rows| {
             let index_start = if self.data.number == 0 { data_end } else { self.tail };
-            self.prepare(options, definitions, &times, &rows, &measured, index_start)
+            self.prepare(options, definitions, &times, &rows, globals, index_start)
         });
         let mut failure = match &prepared {
             Some(Err(error)) => Some(error.clone()),
@@ -177,7 +164,7 @@ impl Output {
         drop(coded);
         let written = {
             let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = length).entered();
-            let written = self.data.shared.write_at_all(offset, &data);
+            let written = self.data.shared.write_at_all(offset, &data, placed.total[0]);
             // Also where writing failed here: it is collective.
             let covered = comm.rank() == 0 && self.data.number == 0;
             let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
@@ -203,11 +190,10 @@ impl Output {
             }
         }
         drop(span);
-        if let Err(error) = agree(comm, &[], failure.as_ref()) {
+        if let Err(error) = agree_and_reduce(comm, failure.as_ref(), &mut words, &mut []) {
             self.drop_tail();
             return Err(error);
         }
-        comm.all_max(&mut words)?;
         self.tail = words[0];
         self.definitions = Some((words[1], words[2]));
         self.data.tail = align(data_end);
@@ -225,6 +211,30 @@ impl Output {
         if self.temporary { places::temporary(&self.path) } else { self.path.clone() }
     }
 
+    /// This rank's rows of the index, and what rank 0 adds up: for each chunk its variable, its squared error, its entry.
+    fn rows(&self, comm: &dyn Communicator, coded: &[Coded], window: &Range<u64>, offset: u64) -> Vec<u8> {
+        let mut rows = stream::Writer::default();
+        let mut at = offset;
+        let mut context = Context::default();
+        for chunk in coded {
+            rows.varint(chunk.variable as u64);
+            rows.f64(chunk.squared_error);
+            let row = Chunk {
+                rank: comm.rank() as u64,
+                steps: window.start + chunk.first..window.start + chunk.first + chunk.steps,
+                region: chunk.region.clone(),
+                bytes: chunk.bytes.len() as u64,
+                depth: chunk.depth,
+                file: self.data.number,
+                offset: at,
+                crc: chunk.crc,
+            };
+            row.write(&mut rows, window, &mut context);
+            at += row.bytes;
+        }
+        rows.bytes
+    }
+
     /// The records of a commit, from the rows of all ranks; on rank 0.
     fn prepare(
         &self,
@@ -232,7 +242,7 @@ impl Output {
         definitions: &Definitions,
         times: &[f64],
         rows: &[Vec<u8>],
-        measured: &[Option<(Global, f64)>],
+        globals: &[Option<Global>],
         index_start: u64,
     ) -> Result<Prepared> {
         let window = self.steps..self.steps + times.len() as u64;
@@ -262,10 +272,14 @@ impl Output {
             _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
         };
 
-        let chunks = parse_rows(rows, &window, &definitions)?;
+        let measured = parse_rows(rows, &window, &definitions)?;
         let mut variables = Vec::new();
-        for (variable, (mut chunks, measured)) in chunks.into_iter().zip(measured).enumerate() {
-            let (false, Some((global, squared_error))) = (chunks.is_empty(), measured) else { continue };
+        for (variable, (mut measured, global)) in measured.into_iter().zip(globals).enumerate() {
+            let (false, Some(global)) = (measured.is_empty(), global) else { continue };
+            // Added up in an order that does not depend on which rank had which box.
+            measured.sort_by(|(a, _), (b, _)| (a.steps.start, &a.region.start).cmp(&(b.steps.start, &b.region.start)));
+            let squared_error = measured.iter().map(|(_, error)| error).sum();
+            let mut chunks: Vec<Chunk> = measured.into_iter().map(|(chunk, _)| chunk).collect();
             chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
             if let Some((a, b)) = overlapping(&chunks) {
                 let describe = |chunk: &Chunk| {
@@ -283,7 +297,7 @@ impl Output {
                 variable,
                 bound: global.bound,
                 range: global.range,
-                squared_error: *squared_error,
+                squared_error,
                 points: global.points as u64,
                 chunks,
             });
@@ -376,16 +390,17 @@ struct Prepared {
     model: Option<EmbeddedModel>,
 }
 
-/// All ranks' chunks, by variable.
-fn parse_rows(rows: &[Vec<u8>], window: &std::ops::Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<Chunk>>> {
-    let mut chunks: Vec<Vec<Chunk>> = vec![Vec::new(); definitions.variables.len()];
+/// All ranks' chunks and their squared errors, by variable.
+fn parse_rows(rows: &[Vec<u8>], window: &Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<(Chunk, f64)>>> {
+    let mut chunks: Vec<Vec<(Chunk, f64)>> = vec![Vec::new(); definitions.variables.len()];
     for rows in rows {
         let mut reader = stream::Reader::new(rows);
         let mut context = Context::default();
         while reader.remaining() > 0 {
             let variable = reader.varint()? as usize;
             let info = definitions.variables.get(variable).ok_or_else(|| Error::internal("a row of no variable"))?;
-            chunks[variable].push(Chunk::read(&mut reader, window, &info.shape, &mut context)?);
+            let squared_error = reader.f64()?;
+            chunks[variable].push((Chunk::read(&mut reader, window, &info.shape, &mut context)?, squared_error));
         }
     }
     Ok(chunks)

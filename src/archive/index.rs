@@ -25,13 +25,13 @@ impl Entry {
         self.first_step.saturating_add(self.steps)
     }
 
-    fn write(&self, out: &mut Writer) {
+    pub(super) fn write(&self, out: &mut Writer) {
         for value in [self.sequence, self.offset, self.first_step, self.steps] {
             out.varint(value);
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             sequence: reader.varint()?,
             offset: reader.varint()?,
@@ -146,6 +146,11 @@ const WHOLE_WINDOW: u8 = 16;
 const KEY: u8 = 32;
 
 impl Chunk {
+    /// Whether these are the bytes of its stream.
+    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+        cfg!(fuzzing) || crc32fast::hash(bytes) == self.crc
+    }
+
     pub(super) fn write(&self, out: &mut Writer, window: &Range<u64>, context: &mut Context) {
         let mut flags = 0;
         let mut flag = |bit: u8, holds: bool| {

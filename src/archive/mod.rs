@@ -11,7 +11,8 @@
 //!   each rank compresses its boxes by itself                   codec
 //!   lengths become offsets, data goes out                      commit, communicator
 //!   entries are gathered, checked for overlap and committed    overlap, index, layout
-//! read ─ superblock, slots, records ─ chunks that a box touches   records, reader, selection, verify, repair
+//! read ─ superblock, slots, records ─ chunks that a box touches   summary, records, reader, shared, decode,
+//!                                                                  verify, repair
 //! ```
 //!
 //! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names the
@@ -23,6 +24,7 @@ mod buffer;
 mod chain;
 mod commit;
 mod communicator;
+mod decode;
 mod definitions;
 mod index;
 mod layout;
@@ -36,11 +38,13 @@ mod reader;
 mod records;
 mod repair;
 mod selection;
+mod shared;
 mod signal;
+mod summary;
 mod verify;
 mod writer;
 
-pub use communicator::{Communicator, Serial, SharedFile};
+pub use communicator::{Communicator, Placed, Serial, SharedFile};
 pub use definitions::{Attribute, Definitions, VariableInfo};
 pub use index::Chunk;
 pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};

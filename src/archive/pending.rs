@@ -119,6 +119,7 @@ impl Pending {
             depth,
             squared_error: rms * rms * self.stats.valid as f64,
             input_bytes: field.byte_len() as u64,
+            crc: crc32fast::hash(&bytes),
             bytes,
         };
         Ok((coded, next))

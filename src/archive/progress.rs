@@ -1,5 +1,7 @@
 //! What a writer says of its work: phases as they begin, and what a step cost.
 
+use crate::error::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// What a writer is about to do; see [`Writer::on_phase`](super::Writer::on_phase).
@@ -34,9 +36,9 @@ pub struct StepReport {
     pub index_bytes: u64,
     /// Seconds that this rank worked alone: copies, statistics and compression.
     pub local_seconds: f64,
-    /// Seconds of waiting for the slowest rank, to end its step and to have compressed.
+    /// Seconds in the reductions that follow this rank's own work: waiting for the rank that comes last.
     pub wait_seconds: f64,
-    /// Seconds of everything else: reductions, offsets, writing, the index.
+    /// Seconds of everything else: further reductions, offsets, writing, the index.
     pub collective_seconds: f64,
 }
 
@@ -62,6 +64,11 @@ pub(super) fn enter(observer: &mut Observer, phase: Phase) {
     }
 }
 
+/// What `work` says, or that it panicked: a panic on one rank must not leave the others waiting.
+pub(super) fn unpanicked<O>(work: impl FnOnce() -> Result<O>) -> Result<O> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("compression panicked")))
+}
+
 /// Seconds of a commit, by what they went into; the rest of it is collective.
 #[derive(Default)]
 pub(super) struct Clock {
@@ -75,6 +82,15 @@ impl Clock {
         let begin = Instant::now();
         let out = work();
         self.local += begin.elapsed().as_secs_f64();
+        out
+    }
+
+    /// Does the reduction that follows this rank's own work: nearly all of its time is waiting for the rank that comes last.
+    pub(super) fn wait<O>(&mut self, rank: usize, reduction: impl FnOnce() -> O) -> O {
+        let _span = tracing::info_span!("archive.wait", rank).entered();
+        let begin = Instant::now();
+        let out = reduction();
+        self.wait += begin.elapsed().as_secs_f64();
         out
     }
 }

@@ -1,6 +1,6 @@
 //! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
 
-use super::agreement::{agree, agree_on};
+use super::agreement::{agree, agree_and_reduce, agree_on};
 use super::budget::{Global, allot, survey};
 use super::chain::{self, Chains, Link};
 use super::commit::{Coded, Output};
@@ -8,12 +8,11 @@ use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
 use super::options::WriterOptions;
 use super::pending::{Pending, Statistics};
-use super::progress::{Clock, Observer, Phase, StepReport, enter};
+use super::progress::{Clock, Observer, Phase, StepReport, enter, unpanicked};
 use crate::bound::Bound;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::field::{FieldView, MAX_DIMS, Region};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
@@ -368,11 +367,10 @@ impl Writer {
         let mut clock = Clock::default();
         let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
         let (globals, agreed) = survey(&*self.comm, &names, &pending)?;
-        agree(&*self.comm, &[], agreed.err().as_ref())?;
 
         enter(&mut self.observer, Phase::Compress);
         let chains = std::mem::take(&mut self.chains);
-        let (coded, squared_errors, chains) = self.compress(&pending, &globals, &chains, &mut clock)?;
+        let (coded, chains) = self.compress(&pending, &globals, &chains, agreed.err(), &mut clock)?;
         drop(pending);
         let mut report = StepReport {
             steps: times.len() as u64,
@@ -381,11 +379,10 @@ impl Writer {
             stream_bytes: coded.iter().map(|chunk| chunk.bytes.len() as u64).sum(),
             ..Default::default()
         };
-        let measured = globals.iter().zip(squared_errors).map(|(global, error)| global.map(|g| (g, error))).collect();
         let observer = &mut self.observer;
         let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
         report.index_bytes =
-            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
+            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, &globals, observer)?;
         self.committed = output.steps();
         // Only what is committed is followed: after an error all boxes begin anew.
         self.chains = chains;
@@ -401,18 +398,18 @@ impl Writer {
         Ok(report)
     }
 
-    /// This rank's streams, and every variable's squared error over all ranks. Where the sum of errors is above a budget, which
-    /// the shares should exclude, all ranks try once more with less.
+    /// This rank's streams, and what the next window may follow. Where the sum of errors is above a budget, which the shares
+    /// should exclude, all ranks try once more with less. `failure`: an error of this rank that the others do not know of yet.
     fn compress(
         &self,
         pending: &[Pending],
         globals: &[Option<Global>],
         chains: &Chains,
+        mut failure: Option<Error>,
         clock: &mut Clock,
-    ) -> Result<(Vec<Coded>, Vec<f64>, Chains)> {
+    ) -> Result<(Vec<Coded>, Chains)> {
         let comm = &*self.comm;
-        let (mut bounds, failure) = allot(comm, &self.codec, globals, pending, &mut clock.local)?;
-        agree(comm, &[], failure.err().as_ref())?;
+        let mut bounds = allot(comm, &self.codec, globals, pending, &mut failure, clock)?;
         for attempt in 0..2 {
             let coded = clock.work(|| {
                 let _span = tracing::info_span!("archive.compress", rank = comm.rank()).entered();
@@ -423,44 +420,32 @@ impl Writer {
                     put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
                         .map_err(|error| error.context(format!("variable {name}")))
                 };
-                // A panic on one rank must not leave the others waiting.
-                catch_unwind(AssertUnwindSafe(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()))
-                    .unwrap_or_else(|_| Err(Error::internal("compression panicked")))
+                match failure.take() {
+                    Some(error) => Err(error),
+                    None => unpanicked(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()),
+                }
             });
-            let waiting = Instant::now();
-            let met = {
-                let _span = tracing::info_span!("archive.wait", rank = comm.rank()).entered();
-                agree(comm, &[], coded.as_ref().err())
-            };
-            clock.wait += waiting.elapsed().as_secs_f64();
-            met?;
-            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
             let mut squared = vec![0.0; globals.len()];
-            coded.iter().for_each(|chunk| squared[chunk.variable] += chunk.squared_error);
-            comm.all_sum(&mut squared)?;
-            // The same on all ranks up to the last bit of a sum, and so decided by all together.
-            let mut over: Vec<u64> = globals
-                .iter()
-                .zip(&squared)
-                .map(|(global, &sum)| {
-                    let budget = global.as_ref().and_then(Global::budget);
-                    u64::from(budget.is_some_and(|budget| sum > budget))
-                })
-                .collect();
-            comm.all_max(&mut over)?;
-            if over.iter().all(|&over| over == 0) {
+            for (chunk, _) in coded.as_ref().map_or(&[][..], |coded| coded) {
+                squared[chunk.variable] += chunk.squared_error;
+            }
+            clock.wait(comm.rank(), || agree_and_reduce(comm, coded.as_ref().err(), &mut [], &mut squared))?;
+            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
+            // All ranks have the same sums, to the bit, and so all find the same.
+            let budget = |variable: usize| globals[variable].as_ref().and_then(Global::budget);
+            let over = |variable: usize| budget(variable).filter(|&budget| squared[variable] > budget);
+            if (0..globals.len()).all(|variable| over(variable).is_none()) {
                 let next = links
                     .into_iter()
                     .zip(pending)
                     .filter_map(|(link, put)| Some((chain::key(put.variable, &put.region), link?)));
-                return Ok((coded, squared, next.collect()));
+                return Ok((coded, next.collect()));
             }
             if attempt > 0 {
                 break;
             }
             for (bound, put) in bounds.iter_mut().zip(pending) {
-                if let (1, Bound::Nrmse(epsilon)) = (over[put.variable], &mut *bound) {
-                    let budget = globals[put.variable].as_ref().and_then(Global::budget).unwrap_or(1.0);
+                if let (Some(budget), Bound::Nrmse(epsilon)) = (over(put.variable), &mut *bound) {
                     *epsilon *= 0.99 * (budget / squared[put.variable]).sqrt();
                 }
             }
