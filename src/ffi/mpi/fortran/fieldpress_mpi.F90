@@ -16,9 +16,9 @@
 !> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
 module fieldpress_mpi
   use, intrinsic :: iso_c_binding
-  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
+  use, intrinsic :: iso_fortran_env, only: real32, real64
   use mpi_f08, only: MPI_Comm
-  use fieldpress, only: fieldpress_bound, fieldpress_max_dims, fieldpress_ok, fieldpress_f32, fieldpress_f64
+  use fieldpress, only: fieldpress_bound, fieldpress_c_field, fieldpress_describe, fieldpress_finish
   implicit none
   private
 
@@ -26,14 +26,6 @@ module fieldpress_mpi
 
   !> In place of a variable's number: the archive itself.
   integer, parameter, public :: fieldpress_archive_itself = -1
-
-  type, bind(c) :: c_field
-    type(c_ptr) :: data
-    integer(c_int32_t) :: dtype
-    integer(c_int32_t) :: ndim
-    integer(c_size_t) :: dims(fieldpress_max_dims)
-    integer(c_size_t) :: strides(fieldpress_max_dims)
-  end type
 
   !> What ending a step did; fieldpress_archive.h says what each member is.
   type, bind(c) :: fieldpress_step_report
@@ -56,7 +48,8 @@ module fieldpress_mpi
     procedure :: set_text => archive_set_text
     procedure :: begin_step => archive_begin_step
     procedure, private :: put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
-    !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are copied.
+    !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are read
+    !> where they lie.
     generic :: put => put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
     !> call archive%end_step([report] [, stat] [, errmsg])
     procedure :: end_step => archive_end_step
@@ -73,6 +66,12 @@ module fieldpress_mpi
   contains
     !> call reader%open(path [, options] [, stat] [, errmsg])
     procedure :: open => reader_open
+    procedure, private :: open_shared_integer, open_shared_f08
+    !> call reader%open_shared(comm, path [, options] [, stat] [, errmsg]); collective: rank 0 finds out what is in it.
+    generic :: open_shared => open_shared_integer, open_shared_f08
+    procedure, private :: share_index_integer, share_index_f08
+    !> call reader%share_index(comm, step [, stat] [, errmsg]); collective: rank 0 reads the step's index for all.
+    generic :: share_index => share_index_integer, share_index_f08
     !> call reader%counts(variables, steps [, stat] [, errmsg])
     procedure :: counts => reader_counts
     !> call reader%find(name, variable [, stat] [, errmsg])
@@ -121,7 +120,7 @@ module fieldpress_mpi
       type(c_ptr), value :: archive
       integer(c_int32_t), value :: variable, kind
       integer(c_size_t), intent(in) :: start(*)
-      type(c_field), intent(in) :: field
+      type(fieldpress_c_field), intent(in) :: field
       real(c_double), value :: value
       integer(c_int32_t) :: status
     end function
@@ -150,6 +149,22 @@ module fieldpress_mpi
       import
       character(kind=c_char), intent(in) :: path(*), options(*)
       type(c_ptr), intent(out) :: reader
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_open_shared(comm, path, options, reader) &
+        bind(c, name='fieldpress_reader_open_shared_fortran') result(status)
+      import
+      integer(c_int), value :: comm
+      character(kind=c_char), intent(in) :: path(*), options(*)
+      type(c_ptr), intent(out) :: reader
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_share_index(comm, reader, step) bind(c, name='fieldpress_reader_share_index_fortran') &
+        result(status)
+      import
+      integer(c_int), value :: comm
+      type(c_ptr), value :: reader
+      integer(c_int64_t), value :: step
       integer(c_int32_t) :: status
     end function
     subroutine c_reader_close(reader) bind(c, name='fieldpress_reader_close')
@@ -184,48 +199,12 @@ module fieldpress_mpi
       integer(c_int32_t), value :: variable
       integer(c_int64_t), value :: first, steps
       integer(c_size_t), intent(in) :: start(*), count(*)
-      type(c_field), intent(in) :: output
+      type(fieldpress_c_field), intent(in) :: output
       integer(c_int32_t) :: status
-    end function
-    function c_last_error() bind(c, name='fieldpress_last_error') result(text)
-      import
-      type(c_ptr) :: text
-    end function
-    function c_strlen(text) bind(c, name='strlen') result(length)
-      import
-      type(c_ptr), value :: text
-      integer(c_size_t) :: length
     end function
   end interface
 
 contains
-
-  !> Passes a status on, or stops the program where the caller does not take one.
-  subroutine settle(status, stat, errmsg)
-    integer(c_int32_t), intent(in) :: status
-    integer, optional, intent(out) :: stat
-    character(*), optional, intent(inout) :: errmsg
-    if (present(stat)) stat = status
-    if (status == fieldpress_ok) return
-    if (present(errmsg)) errmsg = message()
-    if (.not. present(stat)) then
-      write (error_unit, '(2a)') 'fieldpress: ', message()
-      error stop 1
-    end if
-  end subroutine
-
-  function message() result(text)
-    character(:), allocatable :: text
-    character(kind=c_char), pointer :: characters(:)
-    type(c_ptr) :: address
-    integer :: i
-    address = c_last_error()
-    call c_f_pointer(address, characters, [c_strlen(address)])
-    allocate (character(size(characters)) :: text)
-    do i = 1, size(characters)
-      text(i:i) = characters(i)
-    end do
-  end function
 
   function reversed(values) result(other)
     integer, intent(in) :: values(:)
@@ -240,14 +219,6 @@ contains
     if (present(text)) given = trim(text)//c_null_char
   end function
 
-  function field_of(address, dtype, extents) result(field)
-    type(c_ptr), intent(in) :: address
-    integer, intent(in) :: dtype, extents(:)
-    type(c_field) :: field
-    field = c_field(address, dtype, size(extents), 0, 0)
-    field%dims(:size(extents)) = reversed(extents)
-  end function
-
   subroutine open_integer(self, comm, path, options, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, intent(in) :: comm
@@ -255,7 +226,7 @@ contains
     character(*), optional, intent(in) :: options
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_open(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+    call fieldpress_finish(c_open(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
   end subroutine
 
   subroutine open_f08(self, comm, path, options, stat, errmsg)
@@ -279,7 +250,7 @@ contains
     number = -1
     status = c_define(self%handle, trim(name)//c_null_char, int(dtype, c_int32_t), size(extents), reversed(extents), number)
     variable = number
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine archive_set_text(self, name, value, variable, stat, errmsg)
@@ -291,7 +262,7 @@ contains
     integer(c_int32_t) :: number
     number = fieldpress_archive_itself
     if (present(variable)) number = variable
-    call settle(c_set_text(self%handle, number, trim(name)//c_null_char, trim(value)//c_null_char), stat, errmsg)
+    call fieldpress_finish(c_set_text(self%handle, number, trim(name)//c_null_char, trim(value)//c_null_char), stat, errmsg)
   end subroutine
 
   subroutine archive_begin_step(self, time, stat, errmsg)
@@ -299,7 +270,7 @@ contains
     real(real64), intent(in) :: time
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_begin_step(self%handle, time), stat, errmsg)
+    call fieldpress_finish(c_begin_step(self%handle, time), stat, errmsg)
   end subroutine
 
   subroutine archive_end_step(self, report, stat, errmsg)
@@ -313,14 +284,14 @@ contains
       report%size = c_sizeof(report)
       address = c_loc(report)
     end if
-    call settle(c_end_step(self%handle, address), stat, errmsg)
+    call fieldpress_finish(c_end_step(self%handle, address), stat, errmsg)
   end subroutine
 
   subroutine archive_flush(self, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_flush(self%handle, c_null_ptr), stat, errmsg)
+    call fieldpress_finish(c_flush(self%handle, c_null_ptr), stat, errmsg)
   end subroutine
 
   subroutine archive_committed_steps(self, steps, stat, errmsg)
@@ -333,7 +304,7 @@ contains
     count = 0
     status = c_committed_steps(self%handle, count)
     steps = int(count)
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine archive_close(self, stat, errmsg)
@@ -343,7 +314,7 @@ contains
     type(c_ptr) :: handle
     handle = self%handle
     self%handle = c_null_ptr
-    call settle(c_close(handle), stat, errmsg)
+    call fieldpress_finish(c_close(handle), stat, errmsg)
   end subroutine
 
   subroutine reader_open(self, path, options, stat, errmsg)
@@ -353,7 +324,46 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     call self%close()
-    call settle(c_reader_open(trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+    call fieldpress_finish(c_reader_open(trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine open_shared_integer(self, comm, path, options, stat, errmsg)
+    class(fieldpress_reader), intent(inout) :: self
+    integer, intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%close()
+    call fieldpress_finish(c_reader_open_shared(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), &
+      self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine open_shared_f08(self, comm, path, options, stat, errmsg)
+    class(fieldpress_reader), intent(inout) :: self
+    type(MPI_Comm), intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%open_shared_integer(comm%mpi_val, path, options, stat, errmsg)
+  end subroutine
+
+  subroutine share_index_integer(self, comm, step, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: comm, step
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_reader_share_index(int(comm, c_int), self%handle, int(step, c_int64_t)), stat, errmsg)
+  end subroutine
+
+  subroutine share_index_f08(self, comm, step, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    type(MPI_Comm), intent(in) :: comm
+    integer, intent(in) :: step
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%share_index_integer(comm%mpi_val, step, stat, errmsg)
   end subroutine
 
   subroutine reader_counts(self, variables, steps, stat, errmsg)
@@ -368,7 +378,7 @@ contains
     status = c_reader_counts(self%handle, found, count)
     variables = found
     steps = int(count)
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine reader_find(self, name, variable, stat, errmsg)
@@ -381,7 +391,7 @@ contains
     number = -1
     status = c_reader_find(self%handle, trim(name)//c_null_char, number)
     variable = number
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine reader_time(self, step, time, stat, errmsg)
@@ -391,7 +401,7 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     time = 0
-    call settle(c_reader_time(self%handle, int(step, c_int64_t), time), stat, errmsg)
+    call fieldpress_finish(c_reader_time(self%handle, int(step, c_int64_t), time), stat, errmsg)
   end subroutine
 
   subroutine reader_close(self)
@@ -408,26 +418,25 @@ contains
   subroutine put_any(self, variable, start, field, bound, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, intent(in) :: variable, start(:)
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
+    call fieldpress_finish(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
       stat, errmsg)
   end subroutine
 
   subroutine read_any(self, variable, step, start, field, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
     integer, intent(in) :: variable, step, start(:)
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
+    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
       reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
   end subroutine
 
 #define KIND real32
-#define DTYPE fieldpress_f32
 #define PUT put_r32_1
 #define READ read_r32_1
 #define RANKS :
@@ -445,9 +454,7 @@ contains
 #define RANKS :, :, :, :
 #include "specifics.inc"
 #undef KIND
-#undef DTYPE
 #define KIND real64
-#define DTYPE fieldpress_f64
 #define PUT put_r64_1
 #define READ read_r64_1
 #define RANKS :
