@@ -55,15 +55,20 @@ pub(super) fn read_head(file: &File, file_bytes: u64, id: &ArchiveId, entry: &En
     Ok((header, head))
 }
 
-/// The commit that a slot names; its index must be sound, too.
-pub(super) fn newest_commit(file: &File, file_bytes: u64, id: &ArchiveId, slot: &Slot) -> Result<(RecordHeader, Head)> {
+/// The commit that a slot names, and its body; its index must be sound, too.
+pub(super) fn newest_commit(
+    file: &File,
+    file_bytes: u64,
+    id: &ArchiveId,
+    slot: &Slot,
+) -> Result<(RecordHeader, Head, Vec<u8>)> {
     let header = read_header(file, file_bytes, id, slot.offset, RecordKind::Steps)?;
     let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
     if head.own.offset != slot.offset || head.own.sequence != slot.sequence || header.sequence != slot.sequence {
         return Err(Error::corrupt("the newest record is not the one that the superblock names"));
     }
-    read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-    Ok((header, head))
+    let body = read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
+    Ok((header, head, body))
 }
 
 /// All commits up to the newest, whose head is given, oldest first.

@@ -37,10 +37,9 @@ impl Summary {
             }
             newest_is_damaged = true;
         }
-        let (newest, head) = found?;
-        let own = head.own;
+        let (newest, head, body) = found?;
+        let definitions = definitions_of(file, file_bytes, &id, &body, &head.own)?.1;
         let entries = all_entries(file, file_bytes, &id, head)?;
-        let definitions = definitions_in_force(file, file_bytes, &id, &own)?.1;
         Ok(Self { id, file_bytes, newest, newest_is_damaged, entries, definitions })
     }
 
@@ -81,7 +80,12 @@ pub(super) fn definitions_in_force(
 ) -> Result<(u64, Vec<u8>)> {
     let header = read_header(file, file_bytes, id, commit.offset, RecordKind::Steps)?;
     let body = read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-    let place = Body::definitions_of(&body, commit)?;
+    definitions_of(file, file_bytes, id, &body, commit)
+}
+
+/// Place and bytes of the definitions that a commit's body refers to.
+fn definitions_of(file: &File, file_bytes: u64, id: &ArchiveId, body: &[u8], commit: &Entry) -> Result<(u64, Vec<u8>)> {
+    let place = Body::definitions_of(body, commit)?;
     let header = read_header(file, file_bytes, id, place, RecordKind::Definitions)?;
     Ok((place, read_section(file, &header, HEADER_BYTES as u64, header.body)?))
 }

@@ -7,6 +7,7 @@ use mpi::ffi;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes that one call of MPI moves at most; its counts are `int`.
 const PIECE: usize = 1 << 30;
@@ -313,14 +314,39 @@ impl Requests {
         Ok(())
     }
 
+    /// Waits for all of them, with pauses: MPI's own waiting keeps a core busy, also where the rank that is waited for, or the
+    /// disk that it writes to, needs that core.
     fn wait(self) -> Result<()> {
+        let begin = Instant::now();
         let mut outcome = Ok(());
         for (call, mut request) in self.0 {
-            // SAFETY: a request of ours, waited for once.
-            let code = unsafe { ffi::MPI_Wait(&mut request, ffi::RSMPI_STATUS_IGNORE) };
-            outcome = outcome.and(collective(call, code));
+            loop {
+                let mut done = 0;
+                // SAFETY: a request of ours, which is not tested again after it is done or has failed.
+                let tested = unsafe { ffi::MPI_Test(&mut request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+                let tested = collective(call, tested);
+                if done != 0 || tested.is_err() {
+                    outcome = outcome.and(tested);
+                    break;
+                }
+                pause(begin.elapsed());
+            }
         }
         outcome
+    }
+}
+
+/// Waits that are shorter than this are for ranks that are on their way.
+const SHORT_WAIT: Duration = Duration::from_micros(100);
+/// The longest pause: what one may add to each of the log2(ranks) rounds of a reduction.
+const LONGEST_PAUSE: Duration = Duration::from_micros(200);
+
+/// A pause in a wait that has taken so long: none at first, then at most a part of it, so that no wait gets much longer.
+fn pause(waited: Duration) {
+    if waited < SHORT_WAIT {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep((waited / 8).min(LONGEST_PAUSE));
     }
 }
 
