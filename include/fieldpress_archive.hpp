@@ -168,6 +168,17 @@ public:
     return text;
   }
 
+  std::vector<double> reals(const std::string &name, std::uint32_t variable = FIELDPRESS_ARCHIVE_ITSELF) const
+  {
+    std::size_t count = 0;
+    const fieldpress_status status = fieldpress_reader_get_reals(handle_.get(), variable, name.c_str(), nullptr, &count);
+    if (status != FIELDPRESS_BUFFER_TOO_SMALL)
+      detail::check(status);
+    std::vector<double> values(count);
+    detail::check(fieldpress_reader_get_reals(handle_.get(), variable, name.c_str(), values.data(), &count));
+    return values;
+  }
+
   // Reads a box (where it has dimensions; else the domain) at some steps into the caller's memory.
   template <class T>
   void read(std::uint32_t variable, std::uint64_t first_step, std::uint64_t steps, extents start, extents count,

@@ -18,7 +18,8 @@ module fieldpress_mpi
   use, intrinsic :: iso_c_binding
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use mpi_f08, only: MPI_Comm
-  use fieldpress, only: fieldpress_bound, fieldpress_c_field, fieldpress_describe, fieldpress_finish
+  use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
+    fieldpress_finish, fieldpress_max_dims, fieldpress_ok
   implicit none
   private
 
@@ -34,6 +35,13 @@ module fieldpress_mpi
     real(c_double) :: local_seconds, wait_seconds, collective_seconds
   end type
 
+  type, bind(c) :: c_variable
+    integer(c_size_t) :: size
+    integer(c_int32_t) :: dtype, ndim
+    integer(c_size_t) :: dims(fieldpress_max_dims)
+    character(kind=c_char) :: name(256)
+  end type
+
   !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks.
   type :: fieldpress_archive
     private
@@ -46,6 +54,8 @@ module fieldpress_mpi
     procedure :: define => archive_define
     !> call archive%set_text(name, value [, variable] [, stat] [, errmsg])
     procedure :: set_text => archive_set_text
+    !> call archive%set_reals(name, values [, variable] [, stat] [, errmsg])
+    procedure :: set_reals => archive_set_reals
     procedure :: begin_step => archive_begin_step
     procedure, private :: put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
     !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are read
@@ -76,11 +86,23 @@ module fieldpress_mpi
     procedure :: counts => reader_counts
     !> call reader%find(name, variable [, stat] [, errmsg])
     procedure :: find => reader_find
+    !> call reader%variable(number, name, extents, dtype [, stat] [, errmsg]); numbers count from 0.
+    procedure :: variable => reader_variable
+    !> call reader%get_text(name, text [, variable] [, stat] [, errmsg]): an attribute of the archive, or of a variable.
+    procedure :: get_text => reader_get_text
+    !> call reader%get_reals(name, values [, variable] [, stat] [, errmsg]); whole numbers come as real64, too.
+    procedure :: get_reals => reader_get_reals
     !> call reader%time(step, time [, stat] [, errmsg])
     procedure :: time => reader_time
     procedure, private :: read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
     !> call reader%read(variable, step, start, field [, stat] [, errmsg]); the box has the shape of field.
     generic :: read => read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
+    procedure, private :: read_steps_r32_2, read_steps_r32_3, read_steps_r32_4
+    procedure, private :: read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
+    !> call reader%read_steps(variable, first_step, start, field [, stat] [, errmsg]): as many steps as the last dimension of
+    !> field has, of the box that the other dimensions are.
+    generic :: read_steps => read_steps_r32_2, read_steps_r32_3, read_steps_r32_4, &
+      read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
     procedure :: close => reader_close
     final :: reader_finalise
   end type
@@ -107,6 +129,16 @@ module fieldpress_mpi
       type(c_ptr), value :: archive
       integer(c_int32_t), value :: variable
       character(kind=c_char), intent(in) :: name(*), value(*)
+      integer(c_int32_t) :: status
+    end function
+    function c_set_reals(archive, variable, name, count, values) bind(c, name='fieldpress_archive_set_reals') &
+        result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_size_t), value :: count
+      real(c_double), intent(in) :: values(*)
       integer(c_int32_t) :: status
     end function
     function c_begin_step(archive, time) bind(c, name='fieldpress_archive_begin_step') result(status)
@@ -185,6 +217,33 @@ module fieldpress_mpi
       integer(c_int32_t), intent(out) :: variable
       integer(c_int32_t) :: status
     end function
+    function c_reader_variable(reader, variable, info) bind(c, name='fieldpress_reader_variable') result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      type(c_variable), intent(inout) :: info
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_get_text(reader, variable, name, buffer, bytes) bind(c, name='fieldpress_reader_get_text') &
+        result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      character(kind=c_char), intent(out) :: buffer(*)
+      integer(c_size_t), intent(inout) :: bytes
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_get_reals(reader, variable, name, values, count) bind(c, name='fieldpress_reader_get_reals') &
+        result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), intent(out) :: values(*)
+      integer(c_size_t), intent(inout) :: count
+      integer(c_int32_t) :: status
+    end function
     function c_reader_time(reader, step, time) bind(c, name='fieldpress_reader_time') result(status)
       import
       type(c_ptr), value :: reader
@@ -259,11 +318,28 @@ contains
     integer, optional, intent(in) :: variable
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_set_text(self%handle, owner(variable), trim(name)//c_null_char, trim(value)//c_null_char), &
+      stat, errmsg)
+  end subroutine
+
+  subroutine archive_set_reals(self, name, values, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name
+    real(real64), intent(in) :: values(:)
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_set_reals(self%handle, owner(variable), trim(name)//c_null_char, &
+      size(values, kind=c_size_t), values), stat, errmsg)
+  end subroutine
+
+  !> Whose attribute: a variable's, or the archive's.
+  function owner(variable) result(number)
+    integer, optional, intent(in) :: variable
     integer(c_int32_t) :: number
     number = fieldpress_archive_itself
     if (present(variable)) number = variable
-    call fieldpress_finish(c_set_text(self%handle, number, trim(name)//c_null_char, trim(value)//c_null_char), stat, errmsg)
-  end subroutine
+  end function
 
   subroutine archive_begin_step(self, time, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
@@ -394,6 +470,86 @@ contains
     call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
+  subroutine reader_variable(self, number, name, extents, dtype, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: number
+    character(:), allocatable, intent(out) :: name
+    integer, allocatable, intent(out) :: extents(:)
+    integer, intent(out) :: dtype
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    type(c_variable) :: info
+    integer(c_int32_t) :: status
+    info%size = c_sizeof(info)
+    info%dtype = 0
+    info%ndim = 0
+    info%name = c_null_char
+    status = c_reader_variable(self%handle, int(number, c_int32_t), info)
+    name = text_of(info%name)
+    extents = int(info%dims(info%ndim:1:-1))
+    dtype = info%dtype
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_get_text(self, name, text, variable, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    character(*), intent(in) :: name
+    character(:), allocatable, intent(out) :: text
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    character(kind=c_char), allocatable :: buffer(:)
+    integer(c_size_t) :: bytes
+    integer(c_int32_t) :: status
+    bytes = 256
+    do
+      allocate (buffer(bytes))
+      buffer = c_null_char
+      status = c_reader_get_text(self%handle, owner(variable), trim(name)//c_null_char, buffer, bytes)
+      if (status /= fieldpress_buffer_too_small) exit
+      deallocate (buffer)
+    end do
+    text = text_of(buffer)
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_get_reals(self, name, values, variable, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    character(*), intent(in) :: name
+    real(real64), allocatable, intent(out) :: values(:)
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    real(c_double), allocatable :: buffer(:)
+    integer(c_size_t) :: count
+    integer(c_int32_t) :: status
+    count = 16
+    do
+      allocate (buffer(count))
+      status = c_reader_get_reals(self%handle, owner(variable), trim(name)//c_null_char, buffer, count)
+      if (status /= fieldpress_buffer_too_small) exit
+      deallocate (buffer)
+    end do
+    if (status /= fieldpress_ok) count = 0
+    values = buffer(:count)
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  !> Characters up to the first zero.
+  function text_of(characters) result(text)
+    character(kind=c_char), intent(in) :: characters(:)
+    character(:), allocatable :: text
+    integer :: length, i
+    length = size(characters)
+    do i = size(characters), 1, -1
+      if (characters(i) == c_null_char) length = i - 1
+    end do
+    allocate (character(length) :: text)
+    do i = 1, length
+      text(i:i) = characters(i)
+    end do
+  end function
+
   subroutine reader_time(self, step, time, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
     integer, intent(in) :: step
@@ -436,6 +592,17 @@ contains
       reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
   end subroutine
 
+  subroutine read_steps_any(self, variable, first_step, start, field, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: variable, first_step, start(:)
+    type(fieldpress_c_field), intent(in) :: field
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    ! In C's order the steps come first.
+    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
+      int(field%dims(1), c_int64_t), reversed(start - 1), field%dims(2:), c_null_ptr, field), stat, errmsg)
+  end subroutine
+
 #define KIND real32
 #define PUT put_r32_1
 #define READ read_r32_1
@@ -443,14 +610,17 @@ contains
 #include "specifics.inc"
 #define PUT put_r32_2
 #define READ read_r32_2
+#define READ_STEPS read_steps_r32_2
 #define RANKS :, :
 #include "specifics.inc"
 #define PUT put_r32_3
 #define READ read_r32_3
+#define READ_STEPS read_steps_r32_3
 #define RANKS :, :, :
 #include "specifics.inc"
 #define PUT put_r32_4
 #define READ read_r32_4
+#define READ_STEPS read_steps_r32_4
 #define RANKS :, :, :, :
 #include "specifics.inc"
 #undef KIND
@@ -461,14 +631,17 @@ contains
 #include "specifics.inc"
 #define PUT put_r64_2
 #define READ read_r64_2
+#define READ_STEPS read_steps_r64_2
 #define RANKS :, :
 #include "specifics.inc"
 #define PUT put_r64_3
 #define READ read_r64_3
+#define READ_STEPS read_steps_r64_3
 #define RANKS :, :, :
 #include "specifics.inc"
 #define PUT put_r64_4
 #define READ read_r64_4
+#define READ_STEPS read_steps_r64_4
 #define RANKS :, :, :, :
 #include "specifics.inc"
 

@@ -73,6 +73,8 @@ contains
     call archive%define('', [mx], fieldpress_f64, i, stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument, 'a name must not be empty')
     call archive%set_text('units', 'm/s', u)
+    call archive%set_text('title', repeat('long ', 100)//'end')
+    call archive%set_reals('origin', [(0.5_real64*i, i=1, 20)], u)
     do step = 0, steps - 1
       field = -1
       do j = 1, my
@@ -105,7 +107,11 @@ contains
     type(fieldpress_reader) :: reader, shared
     real(real64) :: whole(0:mx + 1, my*ranks), part(4, 3), line(mx*ranks), time
     real(real32) :: single(2*ranks, my)
-    integer :: variables, count, u, i, j
+    real(real64) :: series(2, 3, steps)
+    real(real64), allocatable :: numbers(:)
+    character(:), allocatable :: text
+    integer, allocatable :: extents(:)
+    integer :: variables, count, u, i, j, k, dtype
     call reader%open(name, 'threads=1')
     call reader%counts(variables, count)
     call check(variables == 3 .and. count == steps, 'variables and steps')
@@ -117,6 +123,23 @@ contains
     call reader%read(u, 2, [1, 1], whole(1:mx, :))
     call check(all(whole(0, :) == -7) .and. all(whole(mx + 1, :) == -7), 'cells beside the section stay')
     call check(all([((whole(i, j) == value(i, j, 2), i=1, mx), j=1, my*ranks)]), 'the whole field')
+    call reader%variable(1, text, extents, dtype)
+    call check(text == 's' .and. all(extents == [2*ranks, my]) .and. dtype == fieldpress_f32, 'a variable')
+    call reader%variable(3, text, extents, dtype, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. size(extents) == 0, 'a variable that is not there')
+    call reader%get_text('units', text, u)
+    call check(text == 'm/s', 'a text')
+    call reader%get_text('title', text)
+    call check(text == repeat('long ', 100)//'end', 'a long text')
+    call reader%get_reals('origin', numbers, u)
+    call check(size(numbers) == 20 .and. numbers(20) == 10, 'numbers')
+    call reader%get_reals('units', numbers, u, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. size(numbers) == 0, 'a text is no number')
+    ! A point region over all steps.
+    call reader%read_steps(u, 0, [4, 3], series(:, ::2, :))
+    call check(all([(((series(i, 2*j - 1, k) == value(3 + i, 2 + j, k - 1), i=1, 2), j=1, 2), k=1, steps)]), 'a series')
+    call reader%read_steps(u, 1, [4, 3], series(:, ::2, :), stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'steps') > 0, 'more steps than there are')
     ! Every second element, from another place.
     call reader%read(u, 1, [3, 2], part(::2, :))
     call check(all([((part(1 + 2*i, j) == value(3 + i, 1 + j, 1), i=0, 1), j=1, 3)]), 'a box')
