@@ -255,6 +255,28 @@ fn long_archives_open_through_their_blocks() {
     }
 }
 
+/// Bytes of the index for each chunk, where boxes lie far apart in a large domain, so that nothing about one says much about
+/// the next.
+#[test]
+fn the_index_is_small() {
+    let path = folder("index").join("a.fpa");
+    let mut writer = Writer::open(Box::new(Serial), &path, options()).unwrap();
+    let id = writer.define(variable("t", &[1 << 20, 1 << 20, 1 << 10], DType::F64)).unwrap();
+    let values: Vec<f64> = (0..200).map(|k| f64::from(k * k % 17)).collect();
+    for step in 0..2 {
+        writer.begin_step(f64::from(step)).unwrap();
+        let chunks = 1000;
+        for k in 0..chunks {
+            let start = [k * 1009, (chunks - k) * 997, k % 1000];
+            let field = FieldView::new(&values, &[10, 10, 2]).unwrap();
+            writer.put(id, &start, &field, Bound::Abs(0.1)).unwrap();
+        }
+        let report = writer.end_step().unwrap();
+        assert!(report.index_bytes < 26 * chunks as u64, "{} bytes for {chunks} chunks", report.index_bytes);
+    }
+    writer.close().unwrap();
+}
+
 #[test]
 fn quiet_and_busy_boxes_share_one_budget() {
     // Two halves: one nearly still, one busy. Apart, each would use its own budget up.

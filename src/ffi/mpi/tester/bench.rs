@@ -1,4 +1,4 @@
-//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND `weak` (sizes of each rank's box) or `strong` (of the domain).
+//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND beginning with `weak` (sizes of each rank's box) or `strong` (of the domain).
 //! Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks. And `index PATH CHUNKS ...`: the cost
 //! of the index of a step with so many chunks, all put by one process, so that there is no communication in it. And `open PATH`:
 //! what it costs all ranks to open such an archive.
@@ -18,7 +18,7 @@ pub fn run(world: &impl Communicator, arguments: &[String]) {
     let options: WriterOptions =
         format!("mode=replace;threads=1;{}", sizes.get(3).map_or("", String::as_str)).parse().expect("options");
     let grid = grid(size);
-    let domain: Vec<usize> = (0..3).map(|k| given[k] * if kind == "weak" { grid[k] } else { 1 }).collect();
+    let domain: Vec<usize> = (0..3).map(|k| given[k] * if kind.starts_with("weak") { grid[k] } else { 1 }).collect();
     let place = [rank / (grid[1] * grid[2]), rank / grid[2] % grid[1], rank % grid[2]];
     let start: Vec<usize> = (0..3).map(|k| place[k] * domain[k] / grid[k]).collect();
     let count: Vec<usize> = (0..3).map(|k| (place[k] + 1) * domain[k] / grid[k] - start[k]).collect();
