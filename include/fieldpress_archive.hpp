@@ -125,6 +125,11 @@ public:
     detail::check(fieldpress_reader_open(path.c_str(), options.c_str(), &handle));
     handle_.reset(handle);
   }
+  // Takes over a handle from the C ABI.
+  explicit reader(fieldpress_reader *handle) noexcept : handle_(handle) {}
+
+  // For calls of the C ABI; it stays the reader's.
+  const fieldpress_reader *handle() const noexcept { return handle_.get(); }
 
   std::uint32_t variables() const { return counts().first; }
   std::uint64_t steps() const { return counts().second; }
@@ -161,6 +166,17 @@ public:
     detail::check(fieldpress_reader_get_text(handle_.get(), variable, name.c_str(), text.data(), &bytes));
     text.resize(bytes > 0 ? bytes - 1 : 0);
     return text;
+  }
+
+  std::vector<double> reals(const std::string &name, std::uint32_t variable = FIELDPRESS_ARCHIVE_ITSELF) const
+  {
+    std::size_t count = 0;
+    const fieldpress_status status = fieldpress_reader_get_reals(handle_.get(), variable, name.c_str(), nullptr, &count);
+    if (status != FIELDPRESS_BUFFER_TOO_SMALL)
+      detail::check(status);
+    std::vector<double> values(count);
+    detail::check(fieldpress_reader_get_reals(handle_.get(), variable, name.c_str(), values.data(), &count));
+    return values;
   }
 
   // Reads a box (where it has dimensions; else the domain) at some steps into the caller's memory.

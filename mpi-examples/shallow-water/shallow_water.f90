@@ -74,7 +74,7 @@ contains
         call advance(grid, h, u, v, first, last)
       end do
       call archive%begin_step(output*steps_per_output*dt)
-      ! Without the halos: these sections are copied by the compiler.
+      ! Without the halos: these sections are read where they lie.
       call archive%put(id_h, first, h(first(1):last(1), first(2):last(2)), fieldpress_rel(1e-4_real64))
       call archive%put(id_u, first, u(first(1):last(1), first(2):last(2)), fieldpress_nrmse(1e-3_real64))
       call archive%put(id_v, first, v(first(1):last(1), first(2):last(2)), fieldpress_nrmse(1e-3_real64))

@@ -2,22 +2,25 @@
 //!
 //! For `nrmse` and `psnr` all ranks aim at **one quantiser step**, at which bits are cheapest where all coefficients share it:
 //! quiet ranks then spend less of the budget than busy ones. Each rank says how its error grows with the step, the sums are
-//! reduced, and the rank's own bound is its error at the step where the sum meets the budget.
+//! reduced, once, and the rank's own bound is its error at the step where the sum meets the budget.
 
+use super::agreement::agree_and_reduce;
 use super::communicator::Communicator;
-use super::writer::Pending;
+use super::pending::Pending;
+use super::progress::{Clock, unpanicked};
 use crate::bound::Bound;
 use crate::bound::check::psnr_to_nrmse;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
-use std::time::Instant;
 
-/// Rounds of the search for the common step, and steps in each.
-const ROUNDS: usize = 2;
-const STEPS: usize = 6;
-/// The ratio of neighbouring steps in the first round; the search spans 4^5 from half the allowed error on.
-const SPREAD: f64 = 4.0;
-/// No rank's share is less than this of the mean, so that every rank has a bound that can be met.
+/// Steps at which every rank says its error, over the allowed one. The common step mostly lies within the first, closer ones;
+/// the others are for jobs where few ranks have something to spend on.
+const STEPS: [f64; 13] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 16.0, 32.0, 128.0, 512.0];
+/// Parts into which the way from one of those steps to the next is cut, for the sums over ranks.
+const PARTS: usize = 8;
+/// Points of a curve that is cut so.
+const POINTS: usize = (STEPS.len() - 1) * PARTS + 1;
+/// Every rank's share is at least about this of the mean, so that every rank has a bound that can be met.
 const LEAST_SHARE: f64 = 1e-6;
 /// What the sum stays below the budget, for rounding in the sums.
 const SLACK: f64 = 1e-9;
@@ -87,8 +90,7 @@ pub(super) fn survey(
         }
         points[put.variable] += put.stats.valid as f64;
     }
-    comm.all_max(&mut words)?;
-    comm.all_sum(&mut points)?;
+    comm.reduce(&mut words, &mut points)?;
 
     let mut agreed = Ok(());
     let mut globals: Vec<Option<Global>> = vec![None; names.len()];
@@ -112,123 +114,112 @@ pub(super) fn survey(
     Ok((globals, agreed))
 }
 
-/// The bound of each of this rank's puts; the time that the curves took is added to `local_seconds`. Collective.
+/// The bound of each of this rank's puts. Collective where a variable has a budget; `failure`, an error of this rank that the
+/// others do not know of yet, is then told to them.
 ///
 /// # Errors
-/// `Runtime` where communication fails; as the second value what the codec says, on this rank alone.
+/// On all ranks alike: what the codec or `failure` says, or `Runtime`.
 pub(super) fn allot(
     comm: &dyn Communicator,
     codec: &Codec,
     globals: &[Option<Global>],
     pending: &[Pending],
-    local_seconds: &mut f64,
-) -> Result<(Vec<Bound>, Result<()>)> {
+    failure: &mut Option<Error>,
+    clock: &mut Clock,
+) -> Result<Vec<Bound>> {
     let mut bounds: Vec<Bound> = pending.iter().map(|put| put.bound).collect();
-    let budgets: Vec<Option<f64>> = globals.iter().map(|global| global.as_ref().and_then(Global::budget)).collect();
+    let budgets: Vec<Option<Budget>> = globals.iter().map(|global| Budget::of(global.as_ref()?)).collect();
     if budgets.iter().all(Option::is_none) {
-        return Ok((bounds, Ok(())));
+        return Ok(bounds);
     }
-    let mut failure = Ok(());
-    // Where the step of each variable lies: the first of STEPS, and their ratio.
-    let mut searches: Vec<Search> = globals
-        .iter()
-        .zip(&budgets)
-        .map(|(global, budget)| {
-            let mean = budget.map_or(1.0, |budget| (budget / global.expect("budgets are of fields").points).sqrt());
-            Search { first: 0.5 * mean, ratio: SPREAD, step: mean }
-        })
-        .collect();
-    // Each put's curve of the last round.
-    let mut curves: Vec<Vec<f64>> = vec![Vec::new(); pending.len()];
-    for round in 0..ROUNDS {
-        let mut sums = vec![0.0; globals.len() * STEPS];
-        let begin = Instant::now();
-        for (curve, put) in curves.iter_mut().zip(pending) {
-            if budgets[put.variable].is_none() {
-                continue;
-            }
-            let steps = searches[put.variable].steps();
-            // A rank that fails goes on with the collectives.
-            *curve = put.error_curve(codec, &steps).unwrap_or_else(|error| {
-                failure = Err(error);
-                vec![0.0; STEPS]
-            });
-            sums[put.variable * STEPS..].iter_mut().zip(&*curve).for_each(|(sum, error)| *sum += error);
-        }
-        *local_seconds += begin.elapsed().as_secs_f64();
-        comm.all_sum(&mut sums)?;
-        for (variable, search) in searches.iter_mut().enumerate() {
-            if let Some(budget) = budgets[variable] {
-                let curve = &sums[variable * STEPS..][..STEPS];
-                if round + 1 < ROUNDS {
-                    search.narrow(curve, budget);
-                } else {
-                    search.settle(curve, budget);
-                    search.step = short(search.step);
-                }
-            }
-        }
+    let curves = clock.work(|| {
+        let curve = |put: &Pending| match &budgets[put.variable] {
+            None => Ok(Vec::new()),
+            Some(budget) => Ok(refined(&put.error_curve(codec, &budget.steps())?)),
+        };
+        unpanicked(|| pending.iter().map(curve).collect::<Result<Vec<_>>>())
+    });
+    let mut sums = vec![0.0; globals.len() * POINTS];
+    for (put, curve) in pending.iter().zip(curves.as_ref().map_or(&[][..], |curves| curves)) {
+        sums[put.variable * POINTS..].iter_mut().zip(curve).for_each(|(sum, error)| *sum += error);
     }
-    // Shares at the common step, made to add up to the budget.
-    let mut shares = vec![0.0; pending.len()];
-    let mut sums = vec![0.0; globals.len()];
-    for (k, put) in pending.iter().enumerate() {
-        if let Some(budget) = budgets[put.variable] {
-            let global = globals[put.variable].expect("budgets are of fields");
-            let mean = budget * put.stats.valid as f64 / global.points;
-            shares[k] = searches[put.variable].at_step(&curves[k]).max(mean * LEAST_SHARE);
-            sums[put.variable] += shares[k];
-        }
-    }
-    comm.all_sum(&mut sums)?;
-    for (k, put) in pending.iter().enumerate() {
-        if let Some(budget) = budgets[put.variable] {
-            let global = globals[put.variable].expect("budgets are of fields");
-            let factor = budget * (1.0 - SLACK) / sums[put.variable].max(f64::MIN_POSITIVE);
-            let share = shares[k] * short(factor);
+    let error = failure.take().or_else(|| curves.as_ref().err().cloned());
+    clock.wait(comm.rank(), || agree_and_reduce(comm, error.as_ref(), &mut [], &mut sums))?;
+    for ((put, curve), bound) in pending.iter().zip(&curves?).zip(&mut bounds) {
+        if let Some(budget) = &budgets[put.variable] {
+            let common = Common::of(&sums[put.variable * POINTS..][..POINTS], budget.whole);
+            let share = budget.share(&common, curve, put.stats.valid as f64);
             let rms = (share / (put.stats.valid as f64).max(1.0)).sqrt();
-            bounds[k] = Bound::Nrmse((rms / global.range).max(f64::MIN_POSITIVE));
+            *bound = Bound::Nrmse((rms / budget.range).max(f64::MIN_POSITIVE));
         }
     }
-    Ok((bounds, failure))
+    Ok(bounds)
 }
 
-/// The search for a variable's step, alike on all ranks.
+/// A put's curve with more points: errors grow as a power of the step from each to the next.
+fn refined(curve: &[f64]) -> Vec<f64> {
+    let between = |pair: &[f64]| {
+        let (a, b) = (pair[0], pair[1].max(f64::MIN_POSITIVE));
+        let power = move |k: usize| if a > 0.0 { a * (b / a).powf(k as f64 / PARTS as f64) } else { 0.0 };
+        (0..PARTS).map(power)
+    };
+    curve.windows(2).flat_map(between).chain(curve.last().copied()).collect()
+}
+
+/// A variable's budget: the sum of squared errors that its ranks may make together.
 #[derive(Clone, Copy, Debug)]
-struct Search {
-    first: f64,
-    ratio: f64,
-    step: f64,
+struct Budget {
+    whole: f64,
+    points: f64,
+    range: f64,
 }
 
-impl Search {
+impl Budget {
+    fn of(global: &Global) -> Option<Self> {
+        Some(Self { whole: global.budget()?, points: global.points, range: global.range })
+    }
+
+    /// The steps at which ranks say their errors.
     fn steps(&self) -> Vec<f64> {
-        (0..STEPS).map(|k| self.first * self.ratio.powi(k as i32)).collect()
+        let mean = (self.whole / self.points).sqrt();
+        STEPS.iter().map(|factor| factor * mean).collect()
     }
 
-    /// The interval of two steps between which the summed curve meets the budget, cut into finer steps.
-    fn narrow(&mut self, curve: &[f64], budget: f64) {
+    /// What a put of `valid` points with this curve may spend. The shares of all puts add up to the budget, since what is
+    /// common is found on the sum of their curves, and a share is a linear function of a put's curve.
+    fn share(&self, common: &Common, curve: &[f64], valid: f64) -> f64 {
+        let least = LEAST_SHARE * self.whole;
+        let factor = short(self.whole * (1.0 - SLACK) / (common.sum + least));
+        (common.error(curve) + least * valid / self.points) * factor
+    }
+}
+
+/// The common step: a place between two of the steps, alike on all ranks.
+#[derive(Clone, Copy, Debug)]
+struct Common {
+    /// The point below it.
+    low: usize,
+    /// How far it lies from there to the one above.
+    fraction: f64,
+    /// The sum of all puts' errors there.
+    sum: f64,
+}
+
+impl Common {
+    /// Where the summed curve meets the budget, taken as straight between its points.
+    fn of(curve: &[f64], budget: f64) -> Self {
         let below = curve.iter().take_while(|&&error| error < budget).count();
-        let low = below.saturating_sub(1).min(STEPS - 2);
-        self.first *= self.ratio.powi(low as i32);
-        self.ratio = self.ratio.powf(1.0 / (STEPS - 1) as f64);
+        let low = below.saturating_sub(1).min(POINTS - 2);
+        let fraction = ((budget - curve[low]) / (curve[low + 1] - curve[low])).clamp(0.0, 1.0);
+        // Where the curve is level, any place between is as good.
+        let fraction = if fraction.is_nan() { 0.5 } else { short(fraction) };
+        let mut common = Self { low, fraction, sum: 0.0 };
+        common.sum = common.error(curve);
+        common
     }
 
-    /// The step at which the summed curve, taken as a power law between its points, meets the budget.
-    fn settle(&mut self, curve: &[f64], budget: f64) {
-        let below = curve.iter().take_while(|&&error| error < budget).count().clamp(1, STEPS - 1);
-        let (a, b) = (curve[below - 1].max(f64::MIN_POSITIVE), curve[below].max(f64::MIN_POSITIVE));
-        let fraction = ((budget / a).ln() / (b / a).ln()).clamp(-2.0, 3.0);
-        let fraction = if fraction.is_finite() { fraction } else { 0.5 };
-        self.step = self.first * self.ratio.powf(below as f64 - 1.0 + fraction);
-    }
-
-    /// A put's error at the common step, from its own curve.
-    fn at_step(&self, curve: &[f64]) -> f64 {
-        let place = ((self.step / self.first).ln() / self.ratio.ln()).clamp(0.0, (STEPS - 1) as f64);
-        let low = (place as usize).min(STEPS - 2);
-        let (a, b) = (curve[low].max(f64::MIN_POSITIVE), curve[low + 1].max(f64::MIN_POSITIVE));
-        a * (b / a).powf(place - low as f64)
+    fn error(&self, curve: &[f64]) -> f64 {
+        curve[self.low] + self.fraction * (curve[self.low + 1] - curve[self.low])
     }
 }
 
@@ -245,19 +236,46 @@ mod tests {
         assert!(values.iter().all(|&value| unordered(ordered(value)).to_bits() == value.to_bits()));
     }
 
+    /// The errors of a power law at the steps.
+    fn power_law(scale: f64, power: f64) -> Vec<f64> {
+        STEPS.iter().map(|step| scale * step.powf(power)).collect()
+    }
+
     #[test]
-    fn the_search_finds_the_step_of_a_power_law() {
-        for budget in [1e-3, 1.0, 3e4] {
-            let mut search = Search { first: 0.5, ratio: SPREAD, step: 1.0 };
-            let curve = |search: &Search| search.steps().iter().map(|step| 2.0 * step.powf(1.3)).collect::<Vec<_>>();
-            search.narrow(&curve(&search), budget);
-            let last = curve(&search);
-            search.settle(&last, budget);
-            let wanted = (budget / 2.0f64).powf(1.0 / 1.3);
-            if (0.5..512.0).contains(&wanted) {
-                assert!((search.step / wanted - 1.0).abs() < 1e-9, "{} {wanted}", search.step);
-                assert!((search.at_step(&last) / budget - 1.0).abs() < 1e-9);
-            }
+    fn curves_are_refined_along_powers() {
+        let fine = refined(&power_law(3.0, 1.7));
+        assert_eq!(fine.len(), POINTS);
+        for (k, error) in fine.iter().enumerate() {
+            let (low, part) = ((k / PARTS).min(STEPS.len() - 2), k as f64 / PARTS as f64);
+            let step = STEPS[low] * (STEPS[low + 1] / STEPS[low]).powf(part - low as f64);
+            assert!((error / (3.0 * step.powf(1.7)) - 1.0).abs() < 1e-12);
         }
+    }
+
+    /// Shares add up to the budget, whatever the curves, and follow them at the common step.
+    #[test]
+    fn shares_use_the_budget_up() {
+        let curves = [(1.0, 1.3), (30.0, 2.0), (0.0, 1.0)].map(|(scale, power)| refined(&power_law(scale, power)));
+        let total: Vec<f64> = (0..POINTS).map(|k| curves.iter().map(|curve| curve[k]).sum()).collect();
+        // Below all of the summed curve, at one of its points, between two, and above all.
+        for whole in [1e-3, total[3], 0.5 * (total[46] + total[47]), 1e12] {
+            let budget = Budget { whole, points: 300.0, range: 1.0 };
+            let common = Common::of(&total, whole);
+            let shares = [0, 1, 2].map(|k| budget.share(&common, &curves[k], 100.0));
+            let sum: f64 = shares.iter().sum();
+            assert!(sum <= whole && sum >= whole * (1.0 - 1e-6), "{whole}: {sum}");
+            assert!(shares.iter().all(|&share| share > 0.0), "{shares:?}");
+            if whole > total[POINTS - 1] {
+                // All can spend what they like, and the least share is much beside what they can.
+                continue;
+            }
+            let ratio = common.error(&curves[1]) / common.error(&curves[0]);
+            assert!((shares[1] / shares[0] / ratio - 1.0).abs() < 1e-3, "{shares:?}");
+        }
+        // Nothing to go by: alike for all points.
+        let level = [0.0; POINTS];
+        let budget = Budget { whole: 2.0, points: 300.0, range: 1.0 };
+        let share = budget.share(&Common::of(&level, 2.0), &level, 150.0);
+        assert!((share - 1.0).abs() < 1e-6, "{share}");
     }
 }

@@ -1,22 +1,23 @@
 //! Committing a window: lengths become offsets, data goes out, and the index that makes it count is written last.
 
+use super::agreement::{agree, agree_and_reduce};
 use super::budget::Global;
-use super::communicator::{Communicator, SharedFile};
+use super::communicator::Communicator;
 use super::definitions::{Definitions, EmbeddedModel};
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
-use super::layout::{ArchiveId, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align};
+use super::layout::{ArchiveId, RecordHeader, RecordKind, Slot, align};
+use super::opening::{DataFile, Opened, open_first};
 use super::options::{Mode, WriterOptions};
 use super::overlap::overlapping;
 use super::places;
-use super::reader::Reader;
+use super::progress::{Observer, Phase, enter};
 use super::signal;
-use super::writer::{Observer, Phase, agree, enter};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::field::Region;
 use crate::model::Source;
 use crate::stream;
-use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub(super) struct Coded {
     pub(super) squared_error: f64,
     pub(super) input_bytes: u64,
     pub(super) bytes: Vec<u8>,
+    /// Of the bytes.
+    pub(super) crc: u32,
 }
 
 /// The archive's files as one rank sees them.
@@ -54,66 +57,8 @@ pub(super) struct Output {
     definitions: Option<(u64, u64)>,
     data: DataFile,
 }
-
-/// The file that takes this rank's data: the archive, or one of those beside it.
-struct DataFile {
-    /// The ranks that write it; `None` where those are all.
-    comm: Option<Box<dyn Communicator>>,
-    shared: Box<dyn SharedFile>,
-    /// On the first of its ranks.
-    file: Option<File>,
-    /// 0 for the archive.
-    number: u32,
-    /// Where the next data begins in a file beside the archive.
-    tail: u64,
-    /// Names of all files beside the archive, on rank 0.
-    names: Vec<String>,
-}
-
-fn io(path: &Path, error: impl Into<Error>) -> Error {
+pub(super) fn io(path: &Path, error: impl Into<Error>) -> Error {
     error.into().context(path.display())
-}
-
-/// A number that no other archive has, as far as a clock, a process number and an address can tell.
-fn new_id(path: &Path) -> ArchiveId {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let local = 0u8;
-    let seed = format!("{:?} {} {:p} {}", now, std::process::id(), &raw const local, path.display());
-    Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
-}
-
-/// What rank 0 found or made, told to all.
-#[derive(Default)]
-struct Opened {
-    temporary: bool,
-    id: ArchiveId,
-    sequence: u64,
-    steps: u64,
-    tail: u64,
-    definitions: Option<(u64, Vec<u8>)>,
-}
-
-impl Opened {
-    fn write(&self) -> Vec<u8> {
-        let mut out = stream::Writer::default();
-        out.u8(u8::from(self.temporary));
-        out.bytes.extend_from_slice(&self.id);
-        [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
-        let (place, bytes) = self.definitions.as_ref().map_or((0, &[][..]), |(place, bytes)| (*place, bytes));
-        out.u64(place);
-        out.bytes.extend_from_slice(bytes);
-        out.bytes
-    }
-
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let mut reader = stream::Reader::new(bytes);
-        let temporary = reader.u8()? != 0;
-        let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
-        let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
-        let rest = reader.bytes(reader.remaining())?;
-        let definitions = (place > 0).then(|| (place, rest.to_vec()));
-        Ok(Self { temporary, id, sequence, steps, tail, definitions })
-    }
 }
 
 impl Output {
@@ -173,7 +118,7 @@ impl Output {
         definitions: &mut Definitions,
         times: Vec<f64>,
         coded: Vec<Coded>,
-        measured: Vec<Option<(Global, f64)>>,
+        globals: &[Option<Global>],
         observer: &mut Observer,
     ) -> Result<u64> {
         let _blocked = signal::Blocked::new();
@@ -182,37 +127,21 @@ impl Output {
         let length: u64 = coded.iter().map(|chunk| chunk.bytes.len() as u64).sum();
         let group = self.data.comm.as_deref().unwrap_or(comm);
         let start = if self.data.number == 0 { self.tail } else { self.data.tail };
-        let offset = start + group.sum_before(length)?;
-        let mut ends = [offset + length];
-        group.all_max(&mut ends)?;
-        let [data_end] = ends;
-
-        let mut rows = stream::Writer::default();
-        let mut at = offset;
-        let mut context = Context::default();
-        for chunk in &coded {
-            let steps = window.start + chunk.first..window.start + chunk.first + chunk.steps;
-            rows.varint(chunk.variable as u64);
-            let row = Chunk {
-                rank: comm.rank() as u64,
-                steps,
-                region: chunk.region.clone(),
-                bytes: chunk.bytes.len() as u64,
-                depth: chunk.depth,
-                file: self.data.number,
-                offset: at,
-                crc: crc32fast::hash(&chunk.bytes),
-            };
-            row.write(&mut rows, &window, &mut context);
-            at += row.bytes;
-        }
-        let gathered = comm.gather(&rows.bytes)?;
+        // An offset takes ten bytes at most, and only a rank's first row has one.
+        let most_rows = self.rows(comm, &coded, &window, 0).len() as u64 + 10;
+        let placed = group.place([length, most_rows])?;
+        let (offset, data_end) = (start + placed.before[0], start + placed.total[0]);
+        let most_rows = match &self.data.comm {
+            None => placed.total[1],
+            Some(_) => comm.place([0, most_rows])?.total[1],
+        };
+        let gathered = comm.gather(&self.rows(comm, &coded, &window, offset), most_rows)?;
         drop(span);
 
         // Everything that can be refused is refused before a byte is written.
         let prepared = gathered.map(|rows| {
             let index_start = if self.data.number == 0 { data_end } else { self.tail };
-            self.prepare(options, definitions, &times, &rows, &measured, index_start)
+            self.prepare(options, definitions, &times, &rows, globals, index_start)
         });
         let mut failure = match &prepared {
             Some(Err(error)) => Some(error.clone()),
@@ -235,7 +164,7 @@ impl Output {
         drop(coded);
         let written = {
             let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = length).entered();
-            let written = self.data.shared.write_at_all(offset, &data);
+            let written = self.data.shared.write_at_all(offset, &data, placed.total[0]);
             // Also where writing failed here: it is collective.
             let covered = comm.rank() == 0 && self.data.number == 0;
             let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
@@ -261,11 +190,10 @@ impl Output {
             }
         }
         drop(span);
-        if let Err(error) = agree(comm, &[], failure.as_ref()) {
+        if let Err(error) = agree_and_reduce(comm, failure.as_ref(), &mut words, &mut []) {
             self.drop_tail();
             return Err(error);
         }
-        comm.all_max(&mut words)?;
         self.tail = words[0];
         self.definitions = Some((words[1], words[2]));
         self.data.tail = align(data_end);
@@ -283,6 +211,30 @@ impl Output {
         if self.temporary { places::temporary(&self.path) } else { self.path.clone() }
     }
 
+    /// This rank's rows of the index, and what rank 0 adds up: for each chunk its variable, its squared error, its entry.
+    fn rows(&self, comm: &dyn Communicator, coded: &[Coded], window: &Range<u64>, offset: u64) -> Vec<u8> {
+        let mut rows = stream::Writer::default();
+        let mut at = offset;
+        let mut context = Context::default();
+        for chunk in coded {
+            rows.varint(chunk.variable as u64);
+            rows.f64(chunk.squared_error);
+            let row = Chunk {
+                rank: comm.rank() as u64,
+                steps: window.start + chunk.first..window.start + chunk.first + chunk.steps,
+                region: chunk.region.clone(),
+                bytes: chunk.bytes.len() as u64,
+                depth: chunk.depth,
+                file: self.data.number,
+                offset: at,
+                crc: chunk.crc,
+            };
+            row.write(&mut rows, window, &mut context);
+            at += row.bytes;
+        }
+        rows.bytes
+    }
+
     /// The records of a commit, from the rows of all ranks; on rank 0.
     fn prepare(
         &self,
@@ -290,7 +242,7 @@ impl Output {
         definitions: &Definitions,
         times: &[f64],
         rows: &[Vec<u8>],
-        measured: &[Option<(Global, f64)>],
+        globals: &[Option<Global>],
         index_start: u64,
     ) -> Result<Prepared> {
         let window = self.steps..self.steps + times.len() as u64;
@@ -320,10 +272,14 @@ impl Output {
             _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
         };
 
-        let chunks = parse_rows(rows, &window, &definitions)?;
+        let measured = parse_rows(rows, &window, &definitions)?;
         let mut variables = Vec::new();
-        for (variable, (mut chunks, measured)) in chunks.into_iter().zip(measured).enumerate() {
-            let (false, Some((global, squared_error))) = (chunks.is_empty(), measured) else { continue };
+        for (variable, (mut measured, global)) in measured.into_iter().zip(globals).enumerate() {
+            let (false, Some(global)) = (measured.is_empty(), global) else { continue };
+            // Added up in an order that does not depend on which rank had which box.
+            measured.sort_by(|(a, _), (b, _)| (a.steps.start, &a.region.start).cmp(&(b.steps.start, &b.region.start)));
+            let squared_error = measured.iter().map(|(_, error)| error).sum();
+            let mut chunks: Vec<Chunk> = measured.into_iter().map(|(chunk, _)| chunk).collect();
             chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
             if let Some((a, b)) = overlapping(&chunks) {
                 let describe = |chunk: &Chunk| {
@@ -341,7 +297,7 @@ impl Output {
                 variable,
                 bound: global.bound,
                 range: global.range,
-                squared_error: *squared_error,
+                squared_error,
                 points: global.points as u64,
                 chunks,
             });
@@ -399,7 +355,7 @@ impl Output {
         file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
         sync()?;
         if self.temporary {
-            take_name(&places::temporary(&self.path), &self.path, self.replace)?;
+            places::take_name(&places::temporary(&self.path), &self.path, self.replace)?;
             if options.sync {
                 places::sync_folder(&self.path)?;
             }
@@ -434,126 +390,18 @@ struct Prepared {
     model: Option<EmbeddedModel>,
 }
 
-/// All ranks' chunks, by variable.
-fn parse_rows(rows: &[Vec<u8>], window: &std::ops::Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<Chunk>>> {
-    let mut chunks: Vec<Vec<Chunk>> = vec![Vec::new(); definitions.variables.len()];
+/// All ranks' chunks and their squared errors, by variable.
+fn parse_rows(rows: &[Vec<u8>], window: &Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<(Chunk, f64)>>> {
+    let mut chunks: Vec<Vec<(Chunk, f64)>> = vec![Vec::new(); definitions.variables.len()];
     for rows in rows {
         let mut reader = stream::Reader::new(rows);
         let mut context = Context::default();
         while reader.remaining() > 0 {
             let variable = reader.varint()? as usize;
             let info = definitions.variables.get(variable).ok_or_else(|| Error::internal("a row of no variable"))?;
-            chunks[variable].push(Chunk::read(&mut reader, window, &info.shape, &mut context)?);
+            let squared_error = reader.f64()?;
+            chunks[variable].push((Chunk::read(&mut reader, window, &info.shape, &mut context)?, squared_error));
         }
     }
     Ok(chunks)
-}
-
-/// Gives a file its name; where `replace` is not allowed, never one that is taken.
-fn take_name(from: &Path, to: &Path, replace: bool) -> Result<()> {
-    if replace {
-        return Ok(fs::rename(from, to)?);
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        use rustix::io::Errno;
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Not every file system knows the flag.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
-            other => return other.map_err(|error| std::io::Error::from(error).into()),
-        }
-    }
-    if to.exists() {
-        return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
-    }
-    Ok(fs::rename(from, to)?)
-}
-
-/// Rank 0's part of opening: the file, and what is in it.
-fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
-    let exists = path.try_exists().map_err(|error| io(path, error))?;
-    if exists && options.mode == Mode::Append {
-        return open_to_append(path, options);
-    }
-    if exists && options.mode == Mode::Create {
-        return Err(Error::new(
-            ErrorKind::Io,
-            format!("{} exists; use mode=append to add steps, or mode=replace", path.display()),
-        ));
-    }
-    if options.keep.is_some_and(|keep| keep > 0) {
-        return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
-    }
-    let name = places::temporary(path);
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(true).open(&name).map_err(|error| io(&name, error))?;
-    let id = new_id(path);
-    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| io(&name, error))?;
-    let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
-    Ok((opened, file, None))
-}
-
-fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
-    let reader = Reader::open(path)?;
-    if reader.newest_is_damaged() {
-        return Err(Error::corrupt(format!(
-            "{}: the newest commit is damaged, and appending would overwrite it; run fieldpress repair first",
-            path.display()
-        )));
-    }
-    let newest = reader.newest()?;
-    let tail = align(newest.end().ok_or_else(|| Error::corrupt("the newest record ends beyond any file"))?);
-    let sequence = newest.sequence;
-    let keep = options.keep.unwrap_or(reader.steps());
-    let head = match keep {
-        0 => None,
-        keep => Some(reader.head_ending_at(keep)?),
-    };
-    let definitions = reader.definitions_record(keep.min(reader.steps()))?;
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
-    file.set_len(tail).map_err(|error| io(path, error))?;
-    let opened =
-        Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
-    Ok((opened, file, head))
-}
-
-impl DataFile {
-    fn open(
-        comm: &dyn Communicator,
-        path: &Path,
-        archive: &Path,
-        id: ArchiveId,
-        sequence: u64,
-        options: &WriterOptions,
-    ) -> Result<Self> {
-        if options.ranks_per_file == 0 {
-            let opened = comm.open(archive, options);
-            agree(comm, &[], opened.as_ref().err())?;
-            return Ok(Self { comm: None, shared: opened?, file: None, number: 0, tail: 0, names: Vec::new() });
-        }
-        let color = comm.rank() / options.ranks_per_file;
-        let group = comm.split(color)?;
-        let folder = places::parts(path);
-        let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
-        let own = folder.join(name(color));
-        let mut file = Ok(None);
-        if group.rank() == 0 {
-            // Every group's first rank may be the one that makes the folder.
-            let made = fs::create_dir_all(&folder);
-            let mut open = OpenOptions::new();
-            file = made
-                .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
-                .map(Some)
-                .map_err(|error| io(&own, error));
-        }
-        agree(comm, &[], file.as_ref().err())?;
-        let opened = group.open(&own, options);
-        agree(comm, &[], opened.as_ref().err())?;
-        let groups = comm.size().div_ceil(options.ranks_per_file);
-        let names = if comm.rank() == 0 { (0..groups).map(name).collect() } else { Vec::new() };
-        Ok(Self { comm: Some(group), shared: opened?, file: file?, number: color as u32 + 1, tail: 0, names })
-    }
 }

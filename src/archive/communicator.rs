@@ -15,29 +15,25 @@ pub trait Communicator {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// Replaces each value by the largest of all ranks' values in its place. All give as many.
+    /// Replaces each of `most` by the largest of all ranks' values in its place, and each of `sums` by their sum. All give as
+    /// many of both, and all get the same bits, as MPI has it.
     ///
     /// # Errors
     /// `Runtime` where communication fails.
-    fn all_max(&self, values: &mut [u64]) -> Result<()>;
+    fn reduce(&self, most: &mut [u64], sums: &mut [f64]) -> Result<()>;
 
-    /// Replaces each value by the sum of all ranks' values in its place. All give as many.
+    /// Of each value the sum over the ranks before this one, and over all.
     ///
     /// # Errors
     /// `Runtime`.
-    fn all_sum(&self, values: &mut [f64]) -> Result<()>;
+    fn place(&self, values: [u64; 2]) -> Result<Placed>;
 
-    /// The sum of the values of the ranks before this one.
+    /// Every rank's bytes, in the order of ranks, at rank 0; nothing elsewhere. `most`: what they are together, or more; the
+    /// same on all ranks.
     ///
     /// # Errors
-    /// `Runtime`.
-    fn sum_before(&self, value: u64) -> Result<u64>;
-
-    /// Every rank's bytes, in the order of ranks, at rank 0; nothing elsewhere.
-    ///
-    /// # Errors
-    /// `Runtime`.
-    fn gather(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>>;
+    /// `Runtime`; `Unsupported`, on all ranks, where `most` is more than can be gathered.
+    fn gather(&self, bytes: &[u8], most: u64) -> Result<Option<Vec<Vec<u8>>>>;
 
     /// Rank `root`'s bytes on all ranks.
     ///
@@ -64,13 +60,23 @@ pub trait Communicator {
     fn free(self: Box<Self>) -> Result<()>;
 }
 
+/// What [`Communicator::place`] gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Sums over the ranks before this one.
+    pub before: [u64; 2],
+    /// Sums over all ranks.
+    pub total: [u64; 2],
+}
+
 /// A file that all ranks of a [`Communicator`] write.
 pub trait SharedFile {
-    /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it.
+    /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it; `total`: of all
+    /// ranks together.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.
-    fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()>;
+    fn write_at_all(&mut self, offset: u64, bytes: &[u8], total: u64) -> Result<()>;
 
     /// Returns when everything written so far is on stable storage; collective. `covered` on a rank that will sync the same file
     /// by itself before anything refers to the data: what this machine wrote to it is on stable storage then, too.
@@ -99,19 +105,15 @@ impl Communicator for Serial {
         1
     }
 
-    fn all_max(&self, _values: &mut [u64]) -> Result<()> {
+    fn reduce(&self, _most: &mut [u64], _sums: &mut [f64]) -> Result<()> {
         Ok(())
     }
 
-    fn all_sum(&self, _values: &mut [f64]) -> Result<()> {
-        Ok(())
+    fn place(&self, values: [u64; 2]) -> Result<Placed> {
+        Ok(Placed { before: [0; 2], total: values })
     }
 
-    fn sum_before(&self, _value: u64) -> Result<u64> {
-        Ok(0)
-    }
-
-    fn gather(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
+    fn gather(&self, bytes: &[u8], _most: u64) -> Result<Option<Vec<Vec<u8>>>> {
         Ok(Some(vec![bytes.to_vec()]))
     }
 
@@ -136,7 +138,7 @@ impl Communicator for Serial {
 struct SerialFile(File);
 
 impl SharedFile for SerialFile {
-    fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at_all(&mut self, offset: u64, bytes: &[u8], _total: u64) -> Result<()> {
         Ok(self.0.write_all_at(bytes, offset)?)
     }
 

@@ -2,8 +2,8 @@
 
 use super::layout::Extent;
 use crate::error::{Error, Result};
-use crate::field::{DType, MAX_DIMS, Shape};
-use crate::stream::{Reader, Writer};
+use crate::field::{DType, Shape};
+use crate::stream::{Reader, Writer, read_type_and_shape, write_type_and_shape};
 use std::fmt;
 
 /// A property of a variable or of the archive.
@@ -85,14 +85,7 @@ impl Definitions {
         out.varint(self.variables.len() as u64);
         for variable in &self.variables {
             write_text(&mut out, &variable.name);
-            out.u8(match variable.dtype {
-                DType::F32 => 0,
-                DType::F64 => 1,
-            });
-            out.u8(variable.shape.ndim() as u8);
-            for &n in variable.shape.dims() {
-                out.varint(n as u64);
-            }
+            write_type_and_shape(&mut out, variable.dtype, &variable.shape);
             write_attributes(&mut out, &variable.attributes);
         }
         match &self.model {
@@ -120,20 +113,7 @@ impl Definitions {
             if variables.iter().any(|other| other.name == name) {
                 return Err(Error::corrupt(format!("two variables are named {name}")));
             }
-            let dtype = match reader.u8()? {
-                0 => DType::F32,
-                1 => DType::F64,
-                other => return Err(Error::corrupt(format!("value type {other} is not known"))),
-            };
-            let ndim = usize::from(reader.u8()?);
-            if ndim == 0 || ndim > MAX_DIMS {
-                return Err(Error::corrupt(format!("{ndim} dimensions; expected 1 to {MAX_DIMS}")));
-            }
-            let mut dims = [0; MAX_DIMS];
-            for n in &mut dims[..ndim] {
-                *n = usize::try_from(reader.varint()?).map_err(|_| Error::corrupt("a dimension is too large"))?;
-            }
-            let shape = Shape::new(&dims[..ndim]).map_err(|error| Error::corrupt(error.message()))?;
+            let (dtype, shape) = read_type_and_shape(&mut reader)?;
             variables.push(VariableInfo { name, shape, dtype, attributes: read_attributes(&mut reader)? });
         }
         let model = match reader.u8()? {
@@ -237,6 +217,7 @@ fn read_attributes(reader: &mut Reader<'_>) -> Result<Vec<(String, Attribute)>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::MAX_DIMS;
     use proptest::prelude::*;
 
     fn attributes() -> impl Strategy<Value = Vec<(String, Attribute)>> {

@@ -4,7 +4,7 @@ use super::definitions::{Definitions, count, read_text, write_text};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::field::{MAX_DIMS, Region, Shape};
-use crate::stream::{Reader, Writer};
+use crate::stream::{Reader, Writer, read_bound, write_bound};
 use std::ops::Range;
 
 /// Commits of a block: the head of a record names the ones before it in its block, and the last one of the block before.
@@ -25,13 +25,13 @@ impl Entry {
         self.first_step.saturating_add(self.steps)
     }
 
-    fn write(&self, out: &mut Writer) {
+    pub(super) fn write(&self, out: &mut Writer) {
         for value in [self.sequence, self.offset, self.first_step, self.steps] {
             out.varint(value);
         }
     }
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             sequence: reader.varint()?,
             offset: reader.varint()?,
@@ -146,6 +146,11 @@ const WHOLE_WINDOW: u8 = 16;
 const KEY: u8 = 32;
 
 impl Chunk {
+    /// Whether these are the bytes of its stream.
+    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+        cfg!(fuzzing) || crc32fast::hash(bytes) == self.crc
+    }
+
     pub(super) fn write(&self, out: &mut Writer, window: &Range<u64>, context: &mut Context) {
         let mut flags = 0;
         let mut flag = |bit: u8, holds: bool| {
@@ -267,9 +272,7 @@ impl Body {
         out.varint(self.variables.len() as u64);
         for variable in &self.variables {
             out.varint(variable.variable as u64);
-            let kind = Bound::NAMES.iter().position(|name| *name == variable.bound.name());
-            out.u8(kind.expect("every bound has a name") as u8);
-            out.f64(variable.bound.value());
+            write_bound(&mut out, &variable.bound);
             out.f64(variable.range);
             out.f64(variable.squared_error);
             out.varint(variable.points);
@@ -313,10 +316,7 @@ impl Body {
             if variables.last().is_some_and(|before| before.variable >= variable) {
                 return Err(Error::corrupt("the index's variables are not in order"));
             }
-            let kind = usize::from(reader.u8()?);
-            let name =
-                Bound::NAMES.get(kind).ok_or_else(|| Error::corrupt(format!("bound kind {kind} is not known")))?;
-            let bound = Bound::from_parts(name, reader.f64()?).map_err(|error| Error::corrupt(error.message()))?;
+            let bound = read_bound(&mut reader)?;
             let (range, squared_error, points) = (reader.f64()?, reader.f64()?, reader.varint()?);
             let shape = &definitions.variables[variable].shape;
             // Flags, box, length and checksum.

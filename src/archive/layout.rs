@@ -180,7 +180,7 @@ impl RecordHeader {
         self.offset.checked_add(HEADER_BYTES as u64)?.checked_add(self.head.bytes)?.checked_add(self.body.bytes)
     }
 
-    fn write(&self) -> Vec<u8> {
+    pub(super) fn write(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes.extend_from_slice(RECORD_MAGIC);
         writer.u16(VERSION);

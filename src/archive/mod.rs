@@ -4,39 +4,53 @@
 //! whole whatever happened after, by any number of ranks, or none. `docs/archive.md` describes it to the byte.
 //!
 //! ```text
-//! put ─ keep until the window is full                          writer
+//! open ─ made, or its end found; all ranks told                opening
+//! put ─ keep until the window is full                          writer, pending
+//!   are all ranks well, and told the same?                     agreement
 //!   ranges and error budgets of the global field               budget
 //!   each rank compresses its boxes by itself                   codec
 //!   lengths become offsets, data goes out                      commit, communicator
 //!   entries are gathered, checked for overlap and committed    overlap, index, layout
-//! read ─ superblock, slots, records ─ chunks that a box touches   reader, verify, repair
+//! read ─ superblock, slots, records ─ chunks that a box touches   summary, records, reader, shared, decode,
+//!                                                                  verify, repair
 //! ```
 //!
 //! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names the
 //! record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
 
+mod agreement;
 mod budget;
 mod buffer;
 mod chain;
 mod commit;
 mod communicator;
+mod decode;
 mod definitions;
 mod index;
 mod layout;
+mod opening;
 mod options;
 mod overlap;
+mod pending;
 mod places;
+mod progress;
 mod reader;
+mod records;
 mod repair;
+mod selection;
+mod shared;
 mod signal;
+mod summary;
 mod verify;
 mod writer;
 
-pub use communicator::{Communicator, Serial, SharedFile};
+pub use communicator::{Communicator, Placed, Serial, SharedFile};
 pub use definitions::{Attribute, Definitions, VariableInfo};
 pub use index::Chunk;
 pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};
-pub use reader::{CommitInfo, Reader, Selection};
+pub use progress::{Phase, StepReport};
+pub use reader::{CommitInfo, Reader};
 pub use repair::{Loss, Repaired, repair};
+pub use selection::Selection;
 pub use verify::{Damage, Verified, verify};
-pub use writer::{Phase, StepReport, VariableId, Writer};
+pub use writer::{VariableId, Writer};

@@ -1,7 +1,7 @@
 //! Names of the files of an archive, and what the operating system must grant before data is written.
 
 use crate::error::{Error, ErrorKind, Result};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,4 +74,25 @@ pub(super) fn reserve(file: &File, from: u64, end: u64) -> Result<()> {
     #[cfg(not(target_os = "linux"))]
     let _ = (file, from, end);
     Ok(())
+}
+
+/// Gives a file its name; where `replace` is not allowed, never one that is taken.
+pub(super) fn take_name(from: &Path, to: &Path, replace: bool) -> Result<()> {
+    if replace {
+        return Ok(fs::rename(from, to)?);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            other => return other.map_err(|error| std::io::Error::from(error).into()),
+        }
+    }
+    if to.exists() {
+        return Err(std::io::Error::from(std::io::ErrorKind::AlreadyExists).into());
+    }
+    Ok(fs::rename(from, to)?)
 }

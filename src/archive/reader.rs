@@ -1,68 +1,28 @@
 //! Reading: what an archive holds, and boxes of its variables at some of its steps, decoding only what a box touches.
 
-use super::chain::{self, Link};
-use super::definitions::{Definitions, VariableInfo};
+use super::chain::Link;
+use super::decode::describe;
+use super::definitions::{Definitions, EmbeddedModel, VariableInfo};
 use super::index::{Body, Chunk, Entry, Head, VariableIndex};
-use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
+use super::layout::{ArchiveId, Extent, HEADER_BYTES, RecordHeader, RecordKind};
 use super::places;
+use super::records::{read_head, read_header, read_section, read_whole};
+use super::selection::{Piece, Selection, Target};
+use super::summary::{Summary, definitions_in_force};
 use crate::bound::Bound;
-use crate::codec::{Codec, Request, inspect};
+use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Element, FieldViewMut, Region, Shape, ValuesMut};
+use crate::field::{Element, FieldViewMut, ValuesMut};
 use crate::model::{Package, register};
 use crate::options::Options;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Indices of commits kept in memory.
 const KEPT: usize = 8;
-/// Last steps of windows kept in memory, for the windows that follow them.
-const LINKS: usize = 64;
-
-/// What to read of a variable.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    /// The steps, in order.
-    pub steps: Range<u64>,
-    /// A box of the domain; `None`: all of it.
-    pub region: Option<Region>,
-    /// What points get that no rank put; `None`: such points are an error.
-    pub missing: Option<f64>,
-}
-
-impl Selection {
-    /// The whole domain at one step.
-    pub fn step(step: u64) -> Self {
-        Self { steps: step..step.saturating_add(1), region: None, missing: None }
-    }
-
-    /// The shape of what is read: the box, after an axis of steps where there are several.
-    ///
-    /// # Errors
-    /// `InvalidArgument` where there are no steps, the box is not inside the domain, or axes do not suffice.
-    pub fn output_shape(&self, variable: &VariableInfo) -> Result<Shape> {
-        let region = self.region(variable)?;
-        let steps = self.steps.end.saturating_sub(self.steps.start);
-        match steps {
-            0 => Err(Error::invalid("no steps are selected")),
-            1 => Shape::new(&region.count),
-            _ => {
-                let steps = usize::try_from(steps).map_err(|_| Error::invalid("too many steps are selected"))?;
-                Shape::new(&std::iter::once(steps).chain(region.count).collect::<Vec<_>>())
-            }
-        }
-    }
-
-    fn region(&self, variable: &VariableInfo) -> Result<Region> {
-        let region = self.region.clone().unwrap_or_else(|| Region::whole(&variable.shape));
-        region.check(&variable.shape).map_err(|error| error.context(format!("variable {}", variable.name)))?;
-        Ok(region)
-    }
-}
 
 /// What one commit holds of one variable.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,12 +53,12 @@ pub struct Reader {
     newest_is_damaged: bool,
     /// All commits, oldest first.
     entries: Vec<Entry>,
-    definitions: Definitions,
+    pub(super) definitions: Definitions,
     bodies: Mutex<Vec<(u64, Arc<Body>)>>,
     /// By variable, file and offset of the window's chunk.
-    links: Mutex<HashMap<(usize, u32, u64), Arc<Link>>>,
+    pub(super) links: Mutex<HashMap<(usize, u32, u64), Arc<Link>>>,
     parts: Mutex<HashMap<String, Arc<File>>>,
-    codec: Codec,
+    pub(super) codec: Codec,
 }
 
 impl Reader {
@@ -120,24 +80,17 @@ impl Reader {
 
     fn open_file(path: &Path, options: Options) -> Result<Self> {
         let file = File::open(path)?;
-        let file_bytes = file.metadata()?.len();
-        let superblock = read_at(&file, 0, (SUPERBLOCK_BYTES as u64).min(file_bytes))?;
-        let Superblock { id } = Superblock::read(&superblock)?;
-        let mut slots: Vec<Slot> = SLOTS.iter().filter_map(|&place| Slot::read(&superblock, place, &id)).collect();
-        slots.sort_by_key(|slot| std::cmp::Reverse(slot.sequence));
-        let mut found = Err(Error::corrupt("the archive holds no committed step"));
-        let mut newest_is_damaged = false;
-        for slot in slots {
-            found = newest_commit(&file, file_bytes, &id, &slot);
-            if found.is_ok() {
-                break;
-            }
-            newest_is_damaged = true;
+        let summary = Summary::of(&file)?;
+        let reader = Self::new(path, file, summary, options)?;
+        if let Some(model) = reader.missing_model() {
+            reader.use_model(model, &reader.model_record(model)?)?;
         }
-        let (newest, head) = found?;
-        let entries = all_entries(&file, file_bytes, &id, head)?;
-        let codec = Codec::new(options)?;
-        let mut reader = Self {
+        Ok(reader)
+    }
+
+    pub(super) fn new(path: &Path, file: File, summary: Summary, options: Options) -> Result<Self> {
+        let Summary { id, file_bytes, newest, newest_is_damaged, entries, definitions } = summary;
+        Ok(Self {
             path: path.to_owned(),
             file,
             file_bytes,
@@ -145,29 +98,32 @@ impl Reader {
             newest,
             newest_is_damaged,
             entries,
-            definitions: Definitions::default(),
+            definitions: Definitions::read(&definitions)?,
             bodies: Mutex::default(),
             links: Mutex::default(),
             parts: Mutex::default(),
-            codec,
-        };
-        reader.definitions = Definitions::read(&reader.definitions_record(reader.steps())?.1)?;
-        reader.use_embedded_model()?;
-        Ok(reader)
+            codec: Codec::new(options)?,
+        })
     }
 
-    /// Makes a model that the archive carries available to the codec, where it is not installed.
-    fn use_embedded_model(&self) -> Result<()> {
-        let Some(model) = &self.definitions.model else { return Ok(()) };
+    /// The model that the archive carries, where it is not installed.
+    pub(super) fn missing_model(&self) -> Option<&EmbeddedModel> {
+        let model = self.definitions.model.as_ref()?;
         let installed = [
             Package::builtin_hash(),
             self.codec.options().model.as_deref().and_then(|folder| Package::folder_hash(folder).ok()),
         ];
-        if installed.contains(&Some(model.hash)) {
-            return Ok(());
-        }
+        (!installed.contains(&Some(model.hash))).then_some(model)
+    }
+
+    pub(super) fn model_record(&self, model: &EmbeddedModel) -> Result<Vec<u8>> {
         let header = self.header(model.record, RecordKind::Model)?;
-        let package = Package::from_bytes(&self.section(&header, HEADER_BYTES as u64, header.body)?)?;
+        self.section(&header, HEADER_BYTES as u64, header.body)
+    }
+
+    /// Makes a model that the archive carries available to the codec.
+    pub(super) fn use_model(&self, model: &EmbeddedModel, record: &[u8]) -> Result<()> {
+        let package = Package::from_bytes(record)?;
         if *package.hash() != model.hash {
             return Err(Error::new(
                 ErrorKind::Model,
@@ -343,83 +299,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Decodes a piece of a chunk to where it belongs.
-    fn decode<T: Element>(
-        &self,
-        variable: usize,
-        piece: &Piece<'_>,
-        bytes: &[u8],
-        target: &Target,
-        out: &mut [T],
-    ) -> Result<()> {
-        let chunk = piece.chunk;
-        check_stream(bytes, chunk, self.variable(variable)?.dtype)?;
-        let windowed = chunk.steps.end - chunk.steps.start > 1;
-        let inside = piece.region.start.iter().zip(&chunk.region.start).map(|(a, b)| a - b);
-        let steps = (piece.steps.end - piece.steps.start) as usize;
-        let mut request = Region { start: inside.collect(), count: piece.region.count.clone() };
-        let mut strides = target.strides.clone();
-        if windowed {
-            request.start.insert(0, (piece.steps.start - chunk.steps.start) as usize);
-            request.count.insert(0, steps);
-            strides.insert(0, target.step_stride);
-        }
-        let offset = target.offset(&piece.region.start, piece.steps.start);
-        let mut view = FieldViewMut::strided(&mut out[offset..], &request.count, &strides)?;
-        let request = Request { region: Some(request), ..Default::default() };
-        if chunk.depth == 0 {
-            self.codec.decompress(bytes, &request, &mut view)?;
-        } else {
-            let link = self.link_before(variable, chunk)?;
-            let dims = chain::frame_dims(&chunk.region.count);
-            self.codec.decompress_after(bytes, &request, &link.before(&dims)?, &mut view)?;
-        }
-        Ok(())
-    }
-
-    /// The last step of the window that a chunk follows.
-    fn link_before(&self, variable: usize, chunk: &Chunk) -> Result<Arc<Link>> {
-        // Back to one that is known, or that follows none; then forward.
-        let mut waiting = Vec::new();
-        let mut link: Option<Arc<Link>> = None;
-        let mut after = chunk.clone();
-        while after.depth > 0 && link.is_none() {
-            let lost = || Error::corrupt(format!("{}: the window before it is not there", describe(&after)));
-            let step = after.steps.start.checked_sub(1).ok_or_else(lost)?;
-            let body = self.body(&self.entry(step)?)?;
-            let chunks = index_of(&body, variable).map_or(&[][..], |index| &index.chunks);
-            let precedes = |before: &&Chunk| {
-                before.steps.end == after.steps.start
-                    && before.region == after.region
-                    && before.depth.checked_add(1) == Some(after.depth)
-            };
-            let before = chunks.iter().find(precedes).ok_or_else(lost)?.clone();
-            let key = (variable, before.file, before.offset);
-            link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
-            if link.is_none() {
-                waiting.push((body, before.clone()));
-            }
-            after = before;
-        }
-        let dtype = self.variable(variable)?.dtype;
-        for (body, chunk) in waiting.into_iter().rev() {
-            let bytes = self.chunk_bytes(&body, &chunk)?;
-            check_stream(&bytes, &chunk, dtype)?;
-            let steps = (chunk.steps.end - chunk.steps.start) as usize;
-            let frame = Link::decode(&self.codec, &bytes, dtype, steps, &chunk.region.count, link.as_deref())
-                .map_err(|error| error.context(describe(&chunk)))?;
-            let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, flips: 0.0, frame });
-            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-            if links.len() >= LINKS {
-                links.clear();
-            }
-            links.insert((variable, chunk.file, chunk.offset), Arc::clone(&new));
-            link = Some(new);
-        }
-        link.ok_or_else(|| Error::internal("a chunk that follows none was to be followed"))
-    }
-
-    fn entry(&self, step: u64) -> Result<Entry> {
+    pub(super) fn entry(&self, step: u64) -> Result<Entry> {
         let after = self.entries.partition_point(|entry| entry.first_step <= step);
         let entry = after.checked_sub(1).map(|index| self.entries[index]);
         entry.filter(|entry| step < entry.end()).ok_or_else(|| {
@@ -461,38 +341,49 @@ impl Reader {
     /// Place and bytes of the definitions in force after `steps` steps.
     pub(super) fn definitions_record(&self, steps: u64) -> Result<(u64, Vec<u8>)> {
         let entry = self.entry(steps.saturating_sub(1))?;
-        let header = self.header(entry.offset, RecordKind::Steps)?;
-        let body = self.section(&header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-        let place = Body::definitions_of(&body, &entry)?;
-        let header = self.header(place, RecordKind::Definitions)?;
-        Ok((place, self.section(&header, HEADER_BYTES as u64, header.body)?))
+        definitions_in_force(&self.file, self.file_bytes, &self.id, &entry)
     }
 
     fn header(&self, place: u64, kind: RecordKind) -> Result<RecordHeader> {
         read_header(&self.file, self.file_bytes, &self.id, place, kind)
     }
 
-    fn section(&self, header: &RecordHeader, from: u64, extent: super::layout::Extent) -> Result<Vec<u8>> {
+    fn section(&self, header: &RecordHeader, from: u64, extent: Extent) -> Result<Vec<u8>> {
         read_section(&self.file, header, from, extent)
     }
 
     /// The index of a commit.
     pub(super) fn body(&self, entry: &Entry) -> Result<Arc<Body>> {
-        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = bodies.iter().position(|(sequence, _)| *sequence == entry.sequence) {
-            let found = bodies.remove(at);
-            let body = Arc::clone(&found.1);
-            bodies.push(found);
+        let known = {
+            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = bodies.iter().position(|(sequence, _)| *sequence == entry.sequence);
+            at.map(|at| {
+                let found = bodies.remove(at);
+                bodies.push(found.clone());
+                found.1
+            })
+        };
+        if let Some(body) = known {
             return Ok(body);
         }
+        let body = Arc::new(Body::read(&self.body_bytes(entry)?, entry, &self.definitions)?);
+        self.keep(entry, Arc::clone(&body));
+        Ok(body)
+    }
+
+    pub(super) fn body_bytes(&self, entry: &Entry) -> Result<Vec<u8>> {
         let header = self.header(entry.offset, RecordKind::Steps)?;
-        let bytes = self.section(&header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-        let body = Arc::new(Body::read(&bytes, entry, &self.definitions)?);
+        self.section(&header, HEADER_BYTES as u64 + header.head.bytes, header.body)
+    }
+
+    /// Keeps the index of a commit in memory, in place of the one that was used longest ago.
+    pub(super) fn keep(&self, entry: &Entry, body: Arc<Body>) {
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        bodies.retain(|(sequence, _)| *sequence != entry.sequence);
         if bodies.len() >= KEPT {
             bodies.remove(0);
         }
-        bodies.push((entry.sequence, Arc::clone(&body)));
-        Ok(body)
+        bodies.push((entry.sequence, body));
     }
 
     /// The bytes of a chunk of a commit.
@@ -506,7 +397,7 @@ impl Reader {
                     read_whole(&file, chunk.offset, chunk.bytes, length)
                 }
             }?;
-            if !cfg!(fuzzing) && crc32fast::hash(&bytes) != chunk.crc {
+            if !chunk.holds(&bytes) {
                 return Err(Error::corrupt("its checksum does not match: the archive is damaged"));
             }
             Ok(bytes)
@@ -527,169 +418,6 @@ impl Reader {
     }
 }
 
-fn index_of(body: &Body, variable: usize) -> Option<&VariableIndex> {
+pub(super) fn index_of(body: &Body, variable: usize) -> Option<&VariableIndex> {
     body.variables.iter().find(|index| index.variable == variable)
-}
-
-/// A chunk, for messages.
-pub(super) fn describe(chunk: &Chunk) -> String {
-    let Chunk { rank, region, steps, .. } = chunk;
-    let last = steps.end - 1;
-    format!(
-        "the chunk of rank {rank}, start {:?}, count {:?}, steps {} to {last}",
-        region.start, region.count, steps.start
-    )
-}
-
-/// Whether a stream holds what its chunk says.
-pub(super) fn check_stream(bytes: &[u8], chunk: &Chunk, dtype: DType) -> Result<()> {
-    let info = inspect(bytes)?;
-    let steps = (chunk.steps.end - chunk.steps.start) as usize;
-    let dims = (steps > 1).then_some(steps).into_iter().chain(chunk.region.count.iter().copied());
-    if info.dtype != dtype || !info.shape.dims().iter().copied().eq(dims) {
-        return Err(Error::corrupt(format!(
-            "the stream holds {} {}, which is not what the index says",
-            info.shape,
-            info.dtype.name()
-        )));
-    }
-    Ok(())
-}
-
-/// Where what is read goes.
-struct Target {
-    region: Region,
-    steps: Range<u64>,
-    strides: Vec<usize>,
-    step_stride: usize,
-}
-
-impl Target {
-    /// The place of a point of the domain at a step.
-    fn offset(&self, at: &[usize], step: u64) -> usize {
-        let inside =
-            at.iter().zip(&self.region.start).zip(&self.strides).map(|((at, start), stride)| (at - start) * stride);
-        inside.sum::<usize>() + (step - self.steps.start) as usize * self.step_stride
-    }
-
-    fn fill<T: Element>(&self, out: &mut [T], value: T) {
-        let dims = &self.region.count;
-        for step in self.steps.clone() {
-            let mut index = vec![0; dims.len()];
-            loop {
-                let at: Vec<usize> = index.iter().zip(&self.region.start).map(|(i, start)| i + start).collect();
-                out[self.offset(&at, step)] = value;
-                let Some(axis) = (0..dims.len()).rev().find(|&axis| index[axis] + 1 < dims[axis]) else { break };
-                index[axis] += 1;
-                index[axis + 1..].fill(0);
-            }
-        }
-    }
-}
-
-/// The part of a chunk that is wanted, in the domain's indices.
-struct Piece<'a> {
-    chunk: &'a Chunk,
-    region: Region,
-    steps: Range<u64>,
-}
-
-impl<'a> Piece<'a> {
-    /// `None` where they do not meet.
-    fn of(chunk: &'a Chunk, wanted: &Region, steps: &Range<u64>) -> Option<Self> {
-        let steps = chunk.steps.start.max(steps.start)..chunk.steps.end.min(steps.end);
-        let mut region = Region { start: Vec::new(), count: Vec::new() };
-        for axis in 0..wanted.start.len() {
-            let start = wanted.start[axis].max(chunk.region.start[axis]);
-            let end =
-                (wanted.start[axis] + wanted.count[axis]).min(chunk.region.start[axis] + chunk.region.count[axis]);
-            region.start.push(start);
-            region.count.push(end.checked_sub(start).filter(|&count| count > 0)?);
-        }
-        (steps.start < steps.end).then_some(Self { chunk, region, steps })
-    }
-
-    fn points(&self) -> u128 {
-        (self.steps.end - self.steps.start) as u128 * self.region.count.iter().product::<usize>() as u128
-    }
-}
-
-fn read_at(file: &File, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-    let mut out = vec![0; usize::try_from(bytes).map_err(|_| Error::corrupt("a length does not fit memory"))?];
-    file.read_exact_at(&mut out, offset)?;
-    Ok(out)
-}
-
-/// As [`read_at`], after a check that the file is that long.
-pub(super) fn read_whole(file: &File, offset: u64, bytes: u64, file_bytes: u64) -> Result<Vec<u8>> {
-    if offset.checked_add(bytes).is_none_or(|end| end > file_bytes) {
-        return Err(Error::corrupt(format!(
-            "{bytes} bytes at {offset} lie beyond the file's end at {file_bytes}: the archive is cut short"
-        )));
-    }
-    read_at(file, offset, bytes)
-}
-
-pub(super) fn read_header(
-    file: &File,
-    file_bytes: u64,
-    id: &ArchiveId,
-    place: u64,
-    kind: RecordKind,
-) -> Result<RecordHeader> {
-    let bytes = read_whole(file, place, HEADER_BYTES as u64, file_bytes)?;
-    let header = RecordHeader::read(&bytes, place, file_bytes)?;
-    if header.id != *id || header.kind != kind {
-        return Err(Error::corrupt(format!("the record at byte {place} is not the one that is expected there")));
-    }
-    Ok(header)
-}
-
-/// A record's head or body, its checksum tested.
-pub(super) fn read_section(
-    file: &File,
-    header: &RecordHeader,
-    from: u64,
-    extent: super::layout::Extent,
-) -> Result<Vec<u8>> {
-    let bytes = read_at(file, header.offset + from, extent.bytes)?;
-    if !extent.holds(&bytes) {
-        return Err(Error::corrupt(format!("the record at byte {} is damaged", header.offset)));
-    }
-    Ok(bytes)
-}
-
-fn read_head(file: &File, file_bytes: u64, id: &ArchiveId, entry: &Entry) -> Result<(RecordHeader, Head)> {
-    let header = read_header(file, file_bytes, id, entry.offset, RecordKind::Steps)?;
-    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
-    if head.own != *entry {
-        return Err(Error::corrupt(format!("the record at byte {} is not the one that others name", entry.offset)));
-    }
-    Ok((header, head))
-}
-
-/// The commit that a slot names; its index must be sound, too.
-fn newest_commit(file: &File, file_bytes: u64, id: &ArchiveId, slot: &Slot) -> Result<(RecordHeader, Head)> {
-    let header = read_header(file, file_bytes, id, slot.offset, RecordKind::Steps)?;
-    let head = Head::read(&read_section(file, &header, HEADER_BYTES as u64, header.head)?)?;
-    if head.own.offset != slot.offset || head.own.sequence != slot.sequence || header.sequence != slot.sequence {
-        return Err(Error::corrupt("the newest record is not the one that the superblock names"));
-    }
-    read_section(file, &header, HEADER_BYTES as u64 + header.head.bytes, header.body)?;
-    Ok((header, head))
-}
-
-/// All commits up to the newest, whose head is given, oldest first.
-fn all_entries(file: &File, file_bytes: u64, id: &ArchiveId, newest: Head) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut head = newest;
-    loop {
-        entries.push(head.own);
-        entries.extend(head.recent.iter().rev());
-        let Some(back) = head.back else { break };
-        // Sequences fall from head to head, so this ends.
-        head = read_head(file, file_bytes, id, &back)?.1;
-    }
-    entries.reverse();
-    Ok(entries)
 }

@@ -1,13 +1,14 @@
 //! Saving what can be saved of a damaged archive into a new one. The damaged file is only read.
 
 use super::chain;
+use super::decode::{check_stream, describe};
 use super::definitions::Definitions;
 use super::index::{Body, Chunk, Entry, Head};
 use super::layout::{
     ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align,
 };
 use super::places;
-use super::reader::{check_stream, describe, read_section, read_whole};
+use super::records::{read_section, read_whole};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -226,7 +227,7 @@ impl<'a> Damaged<'a> {
                     read_whole(&file, chunk.offset, chunk.bytes, file.metadata()?.len())?
                 }
             };
-            if crc32fast::hash(&bytes) != chunk.crc {
+            if !chunk.holds(&bytes) {
                 return Err(Error::corrupt("its checksum does not match"));
             }
             Ok(bytes)

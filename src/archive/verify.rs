@@ -1,7 +1,9 @@
 //! Checking every byte that an archive's readers would meet.
 
+use super::decode::{check_stream, describe};
 use super::index::Chunk;
-use super::reader::{Reader, Selection, check_stream, describe};
+use super::reader::Reader;
+use super::selection::Selection;
 use crate::error::{Error, Result};
 use crate::field::{DType, FieldViewMut};
 use std::ops::Range;

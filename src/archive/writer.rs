@@ -1,18 +1,18 @@
 //! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
 
+use super::agreement::{agree, agree_and_reduce, agree_on};
 use super::budget::{Global, allot, survey};
-use super::buffer::Buffer;
 use super::chain::{self, Chains, Link};
 use super::commit::{Coded, Output};
 use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
 use super::options::WriterOptions;
+use super::pending::{Pending, Statistics};
+use super::progress::{Clock, Observer, Phase, StepReport, enter, unpanicked};
 use crate::bound::Bound;
-use crate::codec::{Codec, error_curve, inspect};
-use crate::error::{Error, ErrorKind, Result};
-use crate::field::{FieldStats, FieldView, MAX_DIMS, Region};
-use crate::options::Options;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::field::{FieldView, MAX_DIMS, Region};
 use std::path::Path;
 use std::time::Instant;
 
@@ -29,145 +29,6 @@ impl VariableId {
     /// The variable of a number.
     pub fn from_number(number: usize) -> Self {
         Self(number)
-    }
-}
-
-/// What a writer is about to do; see [`Writer::on_phase`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Take a box.
-    Put,
-    /// Compress this rank's boxes.
-    Compress,
-    /// Write data, together.
-    Data,
-    /// Write a commit's index, on rank 0.
-    Index,
-    /// Name the index in the superblock, on rank 0: the commit.
-    Commit,
-    /// Close the file, together.
-    Close,
-}
-
-/// What ending a step did.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StepReport {
-    /// Steps that were committed: none while a window fills.
-    pub steps: u64,
-    /// This rank's chunks, the bytes of their fields and of their streams.
-    pub chunks: u64,
-    /// Bytes of this rank's values.
-    pub input_bytes: u64,
-    /// Bytes of this rank's streams.
-    pub stream_bytes: u64,
-    /// Bytes of the commit's index, definitions among them; on rank 0.
-    pub index_bytes: u64,
-    /// Seconds that this rank worked alone: copies, statistics and compression.
-    pub local_seconds: f64,
-    /// Seconds of waiting for the slowest rank, to end its step and to have compressed.
-    pub wait_seconds: f64,
-    /// Seconds of everything else: reductions, offsets, writing, the index.
-    pub collective_seconds: f64,
-}
-
-impl StepReport {
-    fn add(&mut self, other: &Self) {
-        self.steps += other.steps;
-        self.chunks += other.chunks;
-        self.input_bytes += other.input_bytes;
-        self.stream_bytes += other.stream_bytes;
-        self.index_bytes += other.index_bytes;
-        self.local_seconds += other.local_seconds;
-        self.wait_seconds += other.wait_seconds;
-        self.collective_seconds += other.collective_seconds;
-    }
-}
-
-/// A box of a variable over some steps of the window.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) variable: usize,
-    pub(super) region: Region,
-    pub(super) bound: Bound,
-    /// Of the window.
-    first: usize,
-    steps: usize,
-    values: Buffer,
-    pub(super) stats: Statistics,
-}
-
-/// What is known of a put's valid values.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Statistics {
-    pub(super) valid: usize,
-    pub(super) min: f64,
-    pub(super) max: f64,
-}
-
-impl Pending {
-    fn points(&self) -> usize {
-        self.region.count.iter().product()
-    }
-
-    fn dims(&self) -> Vec<usize> {
-        let steps = (self.steps > 1).then_some(self.steps);
-        steps.into_iter().chain(self.region.count.iter().copied()).collect()
-    }
-
-    /// The axes that are frames, rows and columns, where the default is not meant.
-    fn axes(&self, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
-        chain::axes(self.steps, self.region.count.len(), given)
-    }
-
-    /// Estimated sums of squared errors at quantiser steps in the field's units.
-    pub(super) fn error_curve(&self, codec: &Codec, steps: &[f64]) -> Result<Vec<f64>> {
-        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
-    }
-
-    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
-    fn compress(
-        &self,
-        codec: &Codec,
-        bound: Bound,
-        range: Option<f64>,
-        first_step: u64,
-        chains: &Chains,
-        keyframe: usize,
-    ) -> Result<(Coded, Option<Link>)> {
-        let field = self.values.view(&self.dims())?;
-        let given = codec.options().axes;
-        let options = Options { range, axes: self.axes(given), ..codec.options().clone() };
-        let count = &self.region.count;
-        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
-        let key = chain::key(self.variable, &self.region);
-        let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
-        let link = chains.get(&key).filter(|_| in_time).filter(begins);
-        let dims = chain::frame_dims(count);
-        let before = link.map(|link| link.before(&dims)).transpose()?;
-        let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
-        let info = inspect(&bytes)?;
-        // Streams without segments, such as constant ones, follow none.
-        let link = link.filter(|_| info.follows);
-        let depth = link.map_or(0, |link| link.depth + 1);
-        let next = if in_time && (depth as usize) + 1 < keyframe {
-            let frame = Link::decode(codec, &bytes, field.dtype(), self.steps, count, link)?;
-            let end = first_step + (self.first + self.steps) as u64;
-            Some(Link { end, depth, flips: report.flips, frame })
-        } else {
-            None
-        };
-        let rms = report.nrmse * info.range;
-        let coded = Coded {
-            variable: self.variable,
-            region: self.region.clone(),
-            first: self.first as u64,
-            steps: self.steps as u64,
-            depth,
-            squared_error: rms * rms * self.stats.valid as f64,
-            input_bytes: field.byte_len() as u64,
-            bytes,
-        };
-        Ok((coded, next))
     }
 }
 
@@ -202,15 +63,6 @@ pub struct Writer {
     /// Seconds spent in `put` since the last commit.
     put_seconds: f64,
     observer: Observer,
-}
-
-/// Told of every phase.
-pub(super) type Observer = Option<Box<dyn FnMut(Phase)>>;
-
-pub(super) fn enter(observer: &mut Observer, phase: Phase) {
-    if let Some(observer) = observer {
-        observer(phase);
-    }
 }
 
 impl Writer {
@@ -396,8 +248,7 @@ impl Writer {
         let region = Region { start: start.to_vec(), count: field.shape().dims().to_vec() };
         region.check(&info.shape).map_err(|error| error.context(format!("variable {}", info.name)))?;
         let now = self.times.len();
-        let found = FieldStats::of(field, self.options.codec.fill_value);
-        let stats = Statistics { valid: found.valid, min: found.min, max: found.max };
+        let stats = Statistics::of(field, self.options.codec.fill_value);
         // Goes on with a box of the step before.
         let goes_on = |put: &&mut Pending| {
             put.first + put.steps == now && put.variable == variable.0 && put.bound == bound && put.region == region
@@ -405,14 +256,10 @@ impl Writer {
         if now > 0
             && let Some(put) = self.pending.iter_mut().find(goes_on)
         {
-            put.values.push(field);
-            put.steps += 1;
-            put.stats.extend(&stats);
+            put.push(field, &stats);
             return Ok(());
         }
-        let mut values = Buffer::new(info.dtype);
-        values.push(field);
-        self.pending.push(Pending { variable: variable.0, region, bound, first: now, steps: 1, values, stats });
+        self.pending.push(Pending::new(variable.0, region, bound, now, field, stats));
         Ok(())
     }
 
@@ -509,13 +356,7 @@ impl Writer {
     fn drop_step(&mut self) {
         self.step = None;
         let now = self.times.len();
-        for put in &mut self.pending {
-            if put.first + put.steps > now {
-                put.steps = now.saturating_sub(put.first);
-                let len = put.steps * put.points();
-                put.values.truncate(len);
-            }
-        }
+        self.pending.iter_mut().for_each(|put| put.truncate(now));
         self.pending.retain(|put| put.steps > 0);
     }
 
@@ -526,11 +367,10 @@ impl Writer {
         let mut clock = Clock::default();
         let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
         let (globals, agreed) = survey(&*self.comm, &names, &pending)?;
-        agree(&*self.comm, &[], agreed.err().as_ref())?;
 
         enter(&mut self.observer, Phase::Compress);
         let chains = std::mem::take(&mut self.chains);
-        let (coded, squared_errors, chains) = self.compress(&pending, &globals, &chains, &mut clock)?;
+        let (coded, chains) = self.compress(&pending, &globals, &chains, agreed.err(), &mut clock)?;
         drop(pending);
         let mut report = StepReport {
             steps: times.len() as u64,
@@ -539,11 +379,10 @@ impl Writer {
             stream_bytes: coded.iter().map(|chunk| chunk.bytes.len() as u64).sum(),
             ..Default::default()
         };
-        let measured = globals.iter().zip(squared_errors).map(|(global, error)| global.map(|g| (g, error))).collect();
         let observer = &mut self.observer;
         let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
         report.index_bytes =
-            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, measured, observer)?;
+            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, &globals, observer)?;
         self.committed = output.steps();
         // Only what is committed is followed: after an error all boxes begin anew.
         self.chains = chains;
@@ -559,18 +398,18 @@ impl Writer {
         Ok(report)
     }
 
-    /// This rank's streams, and every variable's squared error over all ranks. Where the sum of errors is above a budget, which
-    /// the shares should exclude, all ranks try once more with less.
+    /// This rank's streams, and what the next window may follow. Where the sum of errors is above a budget, which the shares
+    /// should exclude, all ranks try once more with less. `failure`: an error of this rank that the others do not know of yet.
     fn compress(
         &self,
         pending: &[Pending],
         globals: &[Option<Global>],
         chains: &Chains,
+        mut failure: Option<Error>,
         clock: &mut Clock,
-    ) -> Result<(Vec<Coded>, Vec<f64>, Chains)> {
+    ) -> Result<(Vec<Coded>, Chains)> {
         let comm = &*self.comm;
-        let (mut bounds, failure) = allot(comm, &self.codec, globals, pending, &mut clock.local)?;
-        agree(comm, &[], failure.err().as_ref())?;
+        let mut bounds = allot(comm, &self.codec, globals, pending, &mut failure, clock)?;
         for attempt in 0..2 {
             let coded = clock.work(|| {
                 let _span = tracing::info_span!("archive.compress", rank = comm.rank()).entered();
@@ -581,140 +420,36 @@ impl Writer {
                     put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
                         .map_err(|error| error.context(format!("variable {name}")))
                 };
-                // A panic on one rank must not leave the others waiting.
-                catch_unwind(AssertUnwindSafe(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()))
-                    .unwrap_or_else(|_| Err(Error::internal("compression panicked")))
+                match failure.take() {
+                    Some(error) => Err(error),
+                    None => unpanicked(|| pending.iter().zip(&bounds).map(one).collect::<Result<Vec<_>>>()),
+                }
             });
-            let waiting = Instant::now();
-            let met = {
-                let _span = tracing::info_span!("archive.wait", rank = comm.rank()).entered();
-                agree(comm, &[], coded.as_ref().err())
-            };
-            clock.wait += waiting.elapsed().as_secs_f64();
-            met?;
-            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
             let mut squared = vec![0.0; globals.len()];
-            coded.iter().for_each(|chunk| squared[chunk.variable] += chunk.squared_error);
-            comm.all_sum(&mut squared)?;
-            // The same on all ranks up to the last bit of a sum, and so decided by all together.
-            let mut over: Vec<u64> = globals
-                .iter()
-                .zip(&squared)
-                .map(|(global, &sum)| {
-                    let budget = global.as_ref().and_then(Global::budget);
-                    u64::from(budget.is_some_and(|budget| sum > budget))
-                })
-                .collect();
-            comm.all_max(&mut over)?;
-            if over.iter().all(|&over| over == 0) {
+            for (chunk, _) in coded.as_ref().map_or(&[][..], |coded| coded) {
+                squared[chunk.variable] += chunk.squared_error;
+            }
+            clock.wait(comm.rank(), || agree_and_reduce(comm, coded.as_ref().err(), &mut [], &mut squared))?;
+            let (coded, links): (Vec<Coded>, Vec<Option<Link>>) = coded?.into_iter().unzip();
+            // All ranks have the same sums, to the bit, and so all find the same.
+            let budget = |variable: usize| globals[variable].as_ref().and_then(Global::budget);
+            let over = |variable: usize| budget(variable).filter(|&budget| squared[variable] > budget);
+            if (0..globals.len()).all(|variable| over(variable).is_none()) {
                 let next = links
                     .into_iter()
                     .zip(pending)
                     .filter_map(|(link, put)| Some((chain::key(put.variable, &put.region), link?)));
-                return Ok((coded, squared, next.collect()));
+                return Ok((coded, next.collect()));
             }
             if attempt > 0 {
                 break;
             }
             for (bound, put) in bounds.iter_mut().zip(pending) {
-                if let (1, Bound::Nrmse(epsilon)) = (over[put.variable], &mut *bound) {
-                    let budget = globals[put.variable].as_ref().and_then(Global::budget).unwrap_or(1.0);
+                if let (Some(budget), Bound::Nrmse(epsilon)) = (over(put.variable), &mut *bound) {
                     *epsilon *= 0.99 * (budget / squared[put.variable]).sqrt();
                 }
             }
         }
         Err(Error::internal("the global error bound does not hold after compression"))
     }
-}
-
-impl Statistics {
-    fn extend(&mut self, other: &Self) {
-        if other.valid > 0 {
-            let fresh = self.valid == 0;
-            self.min = if fresh { other.min } else { self.min.min(other.min) };
-            self.max = if fresh { other.max } else { self.max.max(other.max) };
-            self.valid += other.valid;
-        }
-    }
-}
-
-#[derive(Default)]
-struct Clock {
-    local: f64,
-    wait: f64,
-}
-
-impl Clock {
-    fn work<O>(&mut self, work: impl FnOnce() -> O) -> O {
-        let begin = Instant::now();
-        let out = work();
-        self.local += begin.elapsed().as_secs_f64();
-        out
-    }
-}
-
-/// Facts that one agreement compares, at most.
-const FACTS: usize = 4;
-
-/// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
-/// Collective.
-pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Result<()> {
-    agree_on(comm, facts, error).1
-}
-
-/// As [`agree`], with the largest first fact of all ranks.
-fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> (u64, Result<()>) {
-    // Always as many words, so that ranks in different calls meet here too.
-    let mut words = [0u64; 1 + 2 * FACTS];
-    words[0] = if error.is_some() { (comm.size() - comm.rank()) as u64 } else { 0 };
-    for (k, (_, fact)) in facts.iter().enumerate() {
-        (words[1 + 2 * k], words[2 + 2 * k]) = (*fact, !*fact);
-    }
-    let met = comm.all_max(&mut words);
-    (words[1], met.and_then(|()| judge(comm, facts, error, &words)))
-}
-
-/// What the reduced words of an agreement say.
-fn judge(
-    comm: &dyn Communicator,
-    facts: &[(&str, u64)],
-    error: Option<&Error>,
-    words: &[u64; 1 + 2 * FACTS],
-) -> Result<()> {
-    let (rank, size) = (comm.rank(), comm.size());
-    if words[0] > 0 {
-        let root = size - words[0] as usize;
-        let own = error.map(|error| (error.kind(), error.message()));
-        return Err(broadcast_error(comm, root, own)?);
-    }
-    if (0..FACTS).all(|k| words[1 + 2 * k] == !words[2 + 2 * k] || words[1 + 2 * k] == 0 && words[2 + 2 * k] == 0) {
-        return Ok(());
-    }
-    // Some rank has other facts than rank 0: which, and what?
-    let mut first: Vec<u8> = facts.iter().flat_map(|(_, fact)| fact.to_le_bytes()).collect();
-    comm.broadcast(0, &mut first)?;
-    let differs = facts.iter().zip(first.chunks(8)).find(|((_, fact), first)| fact.to_le_bytes() != **first);
-    let mut lowest = [if differs.is_some() { (size - rank) as u64 } else { 0 }];
-    comm.all_max(&mut lowest)?;
-    let message = differs
-        .map(|((what, _), _)| format!("{what} differs from what rank 0 was told; all ranks must be told the same"));
-    let own = message.as_deref().map(|message| (ErrorKind::InvalidArgument, message));
-    Err(broadcast_error(comm, size - lowest[0] as usize, own)?)
-}
-
-/// The error of rank `root` on all ranks.
-fn broadcast_error(comm: &dyn Communicator, root: usize, own: Option<(ErrorKind, &str)>) -> Result<Error> {
-    let mut bytes = Vec::new();
-    if let Some((kind, message)) = own.filter(|_| comm.rank() == root) {
-        bytes.push(kind as u8);
-        bytes.extend_from_slice(message.as_bytes());
-    }
-    comm.broadcast(root, &mut bytes)?;
-    let (&code, text) =
-        bytes.split_first().ok_or_else(|| Error::internal("an error was agreed on that no rank has"))?;
-    let kind = ErrorKind::from_code(code.into()).unwrap_or(ErrorKind::Internal);
-    let text = String::from_utf8_lossy(text);
-    // One process alone need not be told which one.
-    let message = if comm.size() == 1 { text.into_owned() } else { format!("rank {root}: {text}") };
-    Ok(Error::new(kind, message))
 }

@@ -1,9 +1,9 @@
 //! The header: everything about a field but its content.
 
-use super::{Reader, Writer};
+use super::{Reader, Writer, read_bound, read_type_and_shape, write_bound, write_type_and_shape};
 use crate::bound::Bound;
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, MAX_DIMS, Normalisation, Shape, Specials};
+use crate::field::{DType, Normalisation, Shape, Specials};
 use crate::window::Cut;
 
 const MAGIC: &[u8; 4] = b"FPRS";
@@ -69,14 +69,7 @@ impl Header {
     pub(crate) fn write(&self, out: &mut Writer) {
         out.bytes.extend_from_slice(MAGIC);
         out.u16(VERSION);
-        out.u8(match self.dtype {
-            DType::F32 => 0,
-            DType::F64 => 1,
-        });
-        out.u8(self.shape.ndim() as u8);
-        for &n in self.shape.dims() {
-            out.varint(n as u64);
-        }
+        write_type_and_shape(out, self.dtype, &self.shape);
         match self.axes {
             None => out.u8(0),
             Some(axes) => {
@@ -86,9 +79,7 @@ impl Header {
                 }
             }
         }
-        let kind = Bound::NAMES.iter().position(|name| *name == self.bound.name()).expect("every bound has a name");
-        out.u8(kind as u8);
-        out.f64(self.bound.value());
+        write_bound(out, &self.bound);
         out.f64(self.nrmse);
         out.f64(self.max_abs_error);
         out.f64(self.range);
@@ -136,20 +127,8 @@ impl Header {
                 format!("the stream has format version {version}; this build reads version {VERSION}"),
             ));
         }
-        let dtype = match reader.u8()? {
-            0 => DType::F32,
-            1 => DType::F64,
-            other => return Err(Error::corrupt(format!("value type {other} is not known"))),
-        };
-        let ndim = usize::from(reader.u8()?);
-        if ndim == 0 || ndim > MAX_DIMS {
-            return Err(Error::corrupt(format!("{ndim} dimensions; expected 1 to {MAX_DIMS}")));
-        }
-        let mut dims = [0; MAX_DIMS];
-        for n in &mut dims[..ndim] {
-            *n = usize::try_from(reader.varint()?).map_err(|_| Error::corrupt("a dimension is too large"))?;
-        }
-        let shape = Shape::new(&dims[..ndim]).map_err(|e| Error::corrupt(e.message()))?;
+        let (dtype, shape) = read_type_and_shape(reader)?;
+        let ndim = shape.ndim();
         let axes = match reader.u8()? {
             0 => None,
             1 => {
@@ -162,9 +141,7 @@ impl Header {
             }
             other => return Err(Error::corrupt(format!("choice of axes {other} is not known"))),
         };
-        let kind = usize::from(reader.u8()?);
-        let name = Bound::NAMES.get(kind).ok_or_else(|| Error::corrupt(format!("bound kind {kind} is not known")))?;
-        let bound = Bound::from_parts(name, reader.f64()?).map_err(|e| Error::corrupt(e.message()))?;
+        let bound = read_bound(reader)?;
         let [nrmse, max_abs_error, range] = [reader.f64()?, reader.f64()?, reader.f64()?];
         let content = match reader.u8()? {
             0 => Content::Constant(read_pattern(reader, dtype)?),

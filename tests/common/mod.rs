@@ -1,7 +1,8 @@
-//! What the tests of the format share: the golden streams and the fields that they are made from, and a second reader of
-//! the stream's outer structure, written from docs/format.md.
+//! What tests share: the golden streams and the fields that they are made from, a second reader of the stream's outer
+//! structure, written from docs/format.md, and archives by one process.
 #![allow(dead_code)] // each test uses its part
 
+pub mod archive;
 pub mod fields;
 pub mod golden;
 pub mod structure;

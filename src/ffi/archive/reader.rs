@@ -31,9 +31,9 @@ pub unsafe extern "C" fn fieldpress_reader_open(
         let path = unsafe { pointers::text(path, "path") }?;
         // SAFETY: this function's contract.
         let options = unsafe { pointers::text(options, "options") }?.parse()?;
-        let new = Box::new(fieldpress_reader { reader: Reader::open_with(Path::new(path), options)? });
+        let new = Reader::open_with(Path::new(path), options)?;
         // SAFETY: this function's contract.
-        unsafe { pointers::store(reader, "reader", Box::into_raw(new)) }
+        unsafe { pointers::store(reader, "reader", fieldpress_reader::new(new)) }
     })
 }
 

@@ -28,6 +28,20 @@ pub struct fieldpress_reader {
     pub(super) reader: Reader,
 }
 
+impl fieldpress_reader {
+    /// The handle of a reader; `fieldpress_reader_close` takes it back.
+    #[doc(hidden)]
+    pub fn new(reader: Reader) -> *mut Self {
+        Box::into_raw(Box::new(Self { reader }))
+    }
+
+    /// What the handle stands for.
+    #[doc(hidden)]
+    pub fn get(&self) -> &Reader {
+        &self.reader
+    }
+}
+
 const _: () = {
     const fn shared_between_threads<T: Send + Sync>() {}
     shared_between_threads::<fieldpress_reader>();

@@ -1,7 +1,7 @@
 //! Writing.
 
 use super::types::{FIELDPRESS_ARCHIVE_ITSELF, fieldpress_archive, fieldpress_step_report};
-use crate::archive::{Attribute, Serial, VariableId, VariableInfo, Writer};
+use crate::archive::{Attribute, Serial, StepReport, VariableId, VariableInfo, Writer};
 use crate::error::{Error, Result};
 use crate::ffi::guard::guard;
 use crate::ffi::pointers::{self, Output};
@@ -227,16 +227,8 @@ pub unsafe extern "C" fn fieldpress_archive_end_step(
     archive: *mut fieldpress_archive,
     report: *mut fieldpress_step_report,
 ) -> fieldpress_status {
-    guard(|| {
-        // SAFETY: this function's contract.
-        let writer = unsafe { writer(archive) }?;
-        // SAFETY: this function's contract.
-        let report = unsafe { Output::optional(report, "report") };
-        // Collective, so it must be entered whatever the report is.
-        let done = writer.end_step()?;
-        report?.write((&done).into());
-        Ok(())
-    })
+    // SAFETY: this function's contract.
+    guard(|| unsafe { reported(archive, report, Writer::end_step) })
 }
 
 /// Commits the steps of a window that is not full; collective.
@@ -251,15 +243,8 @@ pub unsafe extern "C" fn fieldpress_archive_flush(
     archive: *mut fieldpress_archive,
     report: *mut fieldpress_step_report,
 ) -> fieldpress_status {
-    guard(|| {
-        // SAFETY: this function's contract.
-        let writer = unsafe { writer(archive) }?;
-        // SAFETY: this function's contract.
-        let report = unsafe { Output::optional(report, "report") };
-        let done = writer.flush()?;
-        report?.write((&done).into());
-        Ok(())
-    })
+    // SAFETY: this function's contract.
+    guard(|| unsafe { reported(archive, report, Writer::flush) })
 }
 
 /// How many steps are committed; after opening with mode=append, where to go on.
@@ -304,6 +289,25 @@ pub unsafe extern "C" fn fieldpress_archive_close(archive: *mut fieldpress_archi
 unsafe fn writer<'a>(archive: *mut fieldpress_archive) -> Result<&'a mut Writer> {
     // SAFETY: this function's contract.
     Ok(&mut unsafe { pointers::reference_mut(archive, "archive") }?.writer)
+}
+
+/// Makes a collective call, and stores its report where one is wanted.
+///
+/// # Safety
+/// `archive` is null or an open archive; `report` is null or valid for its type.
+unsafe fn reported(
+    archive: *mut fieldpress_archive,
+    report: *mut fieldpress_step_report,
+    call: fn(&mut Writer) -> Result<StepReport>,
+) -> Result<()> {
+    // SAFETY: this function's contract.
+    let writer = unsafe { writer(archive) }?;
+    // SAFETY: this function's contract.
+    let report = unsafe { Output::optional(report, "report") };
+    // Whatever the report is, the call is made: the other ranks wait in it.
+    let done = call(writer)?;
+    report?.write((&done).into());
+    Ok(())
 }
 
 /// # Safety

@@ -24,6 +24,8 @@ module fieldpress
   public :: fieldpress_codec, fieldpress_steps, fieldpress_bound, fieldpress_report, fieldpress_info
   public :: fieldpress_abs, fieldpress_rel, fieldpress_nrmse, fieldpress_psnr, fieldpress_block_l2, fieldpress_lossless
   public :: fieldpress_inspect, fieldpress_version, fieldpress_status_name
+  ! What module fieldpress_mpi is made with; programs need none of it.
+  public :: fieldpress_c_field, fieldpress_describe, fieldpress_finish
 
   !> What stat= may be.
   integer, parameter, public :: fieldpress_ok = 0, fieldpress_invalid_argument = 1, fieldpress_corrupt = 2, &
@@ -39,7 +41,7 @@ module fieldpress
     real(c_double) :: value
   end type
 
-  type, bind(c) :: c_field
+  type, bind(c) :: fieldpress_c_field
     type(c_ptr) :: data
     integer(c_int32_t) :: dtype
     integer(c_int32_t) :: ndim
@@ -128,7 +130,7 @@ module fieldpress
     end subroutine
     function c_compress_bound(field, bytes) bind(c, name='fieldpress_compress_bound') result(status)
       import
-      type(c_field), intent(in) :: field
+      type(fieldpress_c_field), intent(in) :: field
       integer(c_size_t), intent(out) :: bytes
       integer(c_int32_t) :: status
     end function
@@ -136,7 +138,7 @@ module fieldpress
         result(status)
       import
       type(c_ptr), value :: handle, buffer, report
-      type(c_field), intent(in) :: field
+      type(fieldpress_c_field), intent(in) :: field
       integer(c_int32_t), value :: kind
       real(c_double), value :: value
       integer(c_size_t), intent(inout) :: bytes
@@ -147,7 +149,7 @@ module fieldpress
       import
       type(c_ptr), value :: handle, stream, request, report
       integer(c_size_t), value :: bytes
-      type(c_field), intent(in) :: field
+      type(fieldpress_c_field), intent(in) :: field
       integer(c_int32_t) :: status
     end function
     function c_inspect(stream, bytes, info) bind(c, name='fieldpress_inspect') result(status)
@@ -161,7 +163,7 @@ module fieldpress
         result(status)
       import
       type(c_ptr), value :: handle
-      type(c_field), intent(in) :: step
+      type(fieldpress_c_field), intent(in) :: step
       integer(c_size_t), value :: window
       integer(c_int32_t), value :: kind
       real(c_double), value :: value
@@ -181,7 +183,7 @@ module fieldpress
     function c_stream_push(stream, step, buffer, bytes, report) bind(c, name='fieldpress_stream_push') result(status)
       import
       type(c_ptr), value :: stream, buffer, report
-      type(c_field), intent(in) :: step
+      type(fieldpress_c_field), intent(in) :: step
       integer(c_size_t), intent(inout) :: bytes
       integer(c_int32_t) :: status
     end function
@@ -209,6 +211,12 @@ module fieldpress
       type(c_ptr), value :: text
       integer(c_size_t) :: length
     end function
+  end interface
+
+  !> The C field of an array, where it lies.
+  interface fieldpress_describe
+    procedure :: describe_r32_1, describe_r32_2, describe_r32_3, describe_r32_4
+    procedure :: describe_r64_1, describe_r64_2, describe_r64_3, describe_r64_4
   end interface
 
 contains
@@ -278,7 +286,7 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     info%size = c_sizeof(info)
-    call finish(c_inspect(address(stream), size(stream, kind=c_size_t), info), stat, errmsg)
+    call fieldpress_finish(c_inspect(address(stream), size(stream, kind=c_size_t), info), stat, errmsg)
   end subroutine
 
   ! The codec's life.
@@ -293,7 +301,7 @@ contains
     text = ''
     if (present(options)) text = trim(options)
     call self%destroy()
-    call finish(c_create(text // c_null_char, self%handle), stat, errmsg)
+    call fieldpress_finish(c_create(text // c_null_char, self%handle), stat, errmsg)
   end subroutine
 
   !> Destroys it, before its scope ends.
@@ -342,7 +350,7 @@ contains
 
   subroutine compress_any(self, field, bound, stream, report, stat, errmsg)
     class(fieldpress_codec), intent(in) :: self
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     type(fieldpress_bound), intent(in) :: bound
     integer(int8), allocatable, intent(out) :: stream(:)
     type(fieldpress_report), optional, target, intent(inout) :: report
@@ -357,36 +365,36 @@ contains
       status = c_compress(self%handle, field, bound%kind, bound%value, address(buffer), bytes, report_address(report))
       if (status == fieldpress_ok) stream = buffer(:bytes)
     end if
-    call finish(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine decompress_any(self, stream, field, report, stat, errmsg)
     class(fieldpress_codec), intent(in) :: self
     integer(int8), contiguous, target, intent(in) :: stream(:)
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     type(fieldpress_report), optional, target, intent(inout) :: report
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call finish(c_decompress(self%handle, address(stream), size(stream, kind=c_size_t), c_null_ptr, field, &
+    call fieldpress_finish(c_decompress(self%handle, address(stream), size(stream, kind=c_size_t), c_null_ptr, field, &
       report_address(report)), stat, errmsg)
   end subroutine
 
   subroutine create_any(self, codec, step, window, bound, stat, errmsg)
     class(fieldpress_steps), intent(inout) :: self
     class(fieldpress_codec), intent(in) :: codec
-    type(c_field), intent(in) :: step
+    type(fieldpress_c_field), intent(in) :: step
     integer, intent(in) :: window
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     call self%destroy()
-    call finish(c_stream_create(codec%handle, step, int(window, c_size_t), bound%kind, bound%value, self%stream), stat, &
+    call fieldpress_finish(c_stream_create(codec%handle, step, int(window, c_size_t), bound%kind, bound%value, self%stream), stat, &
       errmsg)
   end subroutine
 
   subroutine push_any(self, step, stream, report, stat, errmsg)
     class(fieldpress_steps), intent(inout) :: self
-    type(c_field), intent(in) :: step
+    type(fieldpress_c_field), intent(in) :: step
     integer(int8), allocatable, intent(out) :: stream(:)
     type(fieldpress_report), optional, target, intent(inout) :: report
     integer, optional, intent(out) :: stat
@@ -400,7 +408,7 @@ contains
       status = c_stream_push(self%stream, step, address(buffer), bytes, report_address(report))
       if (status == fieldpress_ok) stream = buffer(:bytes)
     end if
-    call finish(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine steps_flush(self, stream, report, stat, errmsg)
@@ -418,11 +426,11 @@ contains
       status = c_stream_flush(self%stream, address(buffer), bytes, report_address(report))
       if (status == fieldpress_ok) stream = buffer(:bytes)
     end if
-    call finish(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   !> Reports a status as Fortran's own statements do.
-  subroutine finish(status, stat, errmsg)
+  subroutine fieldpress_finish(status, stat, errmsg)
     integer(c_int32_t), intent(in) :: status
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
@@ -470,7 +478,7 @@ contains
     type(c_ptr), intent(in) :: first
     integer, intent(in) :: dtype, shape(:)
     type(c_ptr), intent(in) :: after(:)
-    type(c_field) :: field
+    type(fieldpress_c_field) :: field
     integer(c_intptr_t) :: bytes
     integer :: i, axis
     field%data = first

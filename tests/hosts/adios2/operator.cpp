@@ -6,6 +6,8 @@
 #include <adios2.h>
 #include <fieldpress.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <complex>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +17,11 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define CHECK(condition)                                                                                               \
   do                                                                                                                   \
@@ -61,29 +68,24 @@ static void fails(const std::vector<std::string> &words, const std::function<voi
 }
 
 template <class T>
+struct element
+{
+  static T at(const double i, const double phase) { return T(4 * std::sin(0.02 * i + phase)); }
+};
+template <class T>
+struct element<std::complex<T>>
+{
+  static std::complex<T> at(const double i, const double phase)
+  {
+    return {element<T>::at(i, phase), element<T>::at(i, phase + 1)};
+  }
+};
+template <class T>
 static std::vector<T> wave(const size_t count, const double phase)
 {
   std::vector<T> values(count);
   for (size_t i = 0; i < count; ++i)
-    values[i] = T(4 * std::sin(0.02 * double(i) + phase));
-  return values;
-}
-template <>
-std::vector<std::complex<float>> wave(const size_t count, const double phase)
-{
-  const auto re = wave<float>(count, phase), im = wave<float>(count, phase + 1);
-  std::vector<std::complex<float>> values(count);
-  for (size_t i = 0; i < count; ++i)
-    values[i] = {re[i], im[i]};
-  return values;
-}
-template <>
-std::vector<std::complex<double>> wave(const size_t count, const double phase)
-{
-  const auto re = wave<double>(count, phase), im = wave<double>(count, phase + 1);
-  std::vector<std::complex<double>> values(count);
-  for (size_t i = 0; i < count; ++i)
-    values[i] = {re[i], im[i]};
+    values[i] = element<T>::at(double(i), phase);
   return values;
 }
 
@@ -371,6 +373,98 @@ static void steps_before_an_error()
   reader.Close();
 }
 
+// A file system of a few hundred kB, as long as it is held; none where this process may not mount.
+struct small_disk
+{
+  explicit small_disk(const std::string &path) : path(path)
+  {
+    mkdir(path.c_str(), 0755);
+    mounted = mount("tmpfs", path.c_str(), "tmpfs", 0, "size=256k") == 0;
+  }
+  ~small_disk()
+  {
+    if (mounted)
+      umount2(path.c_str(), MNT_DETACH);
+  }
+  std::string path;
+  bool mounted;
+};
+
+// Steps until the disk is full, in a process of its own: what ADIOS2 makes of its buffers after the error is not ours to say.
+// What it wrote down: the steps that ended, then the error.
+static std::string until_full(const std::string &path)
+{
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0)
+  {
+    try
+    {
+      adios2::ADIOS adios;
+      auto io = adios.DeclareIO("writer");
+      io.SetEngine("BP5");
+      auto variable = io.DefineVariable<double>("u", {40, 500}, {0, 0}, {40, 500});
+      variable.AddOperation("plugin", parameters({{"mode", "LOSSLESS"}}));
+      auto writer = io.Open(path, adios2::Mode::Write);
+      for (size_t step = 0; step < 50; ++step)
+      {
+        writer.BeginStep();
+        writer.Put(variable, wave<double>(20000, double(step)).data(), adios2::Mode::Sync);
+        writer.EndStep();
+        CHECK(::write(ends[1], "+", 1) == 1);
+      }
+    }
+    catch (const std::exception &error)
+    {
+      const std::string text = error.what();
+      CHECK(::write(ends[1], text.data(), text.size()) == ssize_t(text.size()));
+    }
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string told;
+  char buffer[1024];
+  for (ssize_t n; (n = ::read(ends[0], buffer, sizeof buffer)) > 0;)
+    told.append(buffer, size_t(n));
+  close(ends[0]);
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return told;
+}
+
+static void disk_full()
+{
+  const small_disk disk(work + "/disk");
+  if (!disk.mounted)
+  {
+    std::printf("left out, a tmpfs cannot be mounted here: %s\n", std::strerror(errno));
+    return;
+  }
+  const std::string told = until_full(disk.path + "/u.bp");
+  const size_t steps = std::min(told.find_first_not_of('+'), told.size());
+  CHECK(steps > 0 && steps < 50);
+  if (told.find("space") == std::string::npos)
+  {
+    std::printf("'%s' does not say that there is no space\n", told.c_str() + steps);
+    std::exit(1);
+  }
+  adios2::ADIOS adios;
+  auto io = adios.DeclareIO("reader");
+  io.SetEngine("BP5");
+  auto reader = io.Open(disk.path + "/u.bp", adios2::Mode::Read);
+  for (size_t step = 0; step < steps; ++step)
+  {
+    CHECK(reader.BeginStep(adios2::StepMode::Read, 0.1f) == adios2::StepStatus::OK);
+    std::vector<double> values;
+    reader.Get(io.InquireVariable<double>("u"), values, adios2::Mode::Sync);
+    CHECK(error(values, wave<double>(20000, double(step))) == 0);
+    reader.EndStep();
+  }
+  reader.Close();
+}
+
 template <class T>
 static void read(const std::string &name)
 {
@@ -456,5 +550,6 @@ int main(int argc, char **argv)
   errors_of_writing();
   steps_before_an_error();
   errors_of_reading();
+  disk_full();
   return 0;
 }

@@ -1,6 +1,7 @@
-// The C++ header: what its types promise, every error as an exception, views with strides, moves, windows of time steps.
+// The C++ headers: what their types promise, every error as an exception, views with strides, moves, windows of time steps,
+// archives by one process.
 
-#include <fieldpress.hpp>
+#include <fieldpress_archive.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -23,6 +24,8 @@ namespace fp = fieldpress;
 static_assert(std::is_nothrow_move_constructible_v<fp::codec> && std::is_nothrow_move_assignable_v<fp::codec>);
 static_assert(!std::is_copy_constructible_v<fp::codec> && !std::is_copy_constructible_v<fp::step_stream>);
 static_assert(std::is_nothrow_move_constructible_v<fp::step_stream>);
+static_assert(std::is_nothrow_move_constructible_v<fp::archive> && !std::is_copy_constructible_v<fp::archive>);
+static_assert(std::is_nothrow_move_constructible_v<fp::reader> && !std::is_copy_constructible_v<fp::reader>);
 static_assert(noexcept(fp::abs(1)) && noexcept(fp::version()) && noexcept(fp::span<int>().size()));
 static_assert(std::is_convertible_v<fp::field_view<float>, fp::field_view<const float>>);
 static_assert(!std::is_convertible_v<fp::field_view<const float>, fp::field_view<float>>);
@@ -139,9 +142,71 @@ static void time_steps(fp::codec codec)
   fails(FIELDPRESS_INVALID_ARGUMENT, "shape", [&] { steps.push(fp::view(values.data(), {30, 20})); });
 }
 
+static void archives()
+{
+  const std::string path = "cpp-api.fpa";
+  const auto values = wave<double>(3, 20, 30);
+  const std::vector<float> singles(7, 2.5f);
+  const std::vector<double> origin{0.5, -1.5, 1e300};
+  {
+    fp::archive first(path, "mode=replace;threads=1;window=2");
+    fp::archive archive = std::move(first);
+    const auto u = archive.define<double>("u", {20, 30});
+    const auto s = archive.define<float>("s", {7});
+    archive.set("title", "waves");
+    archive.set("origin", fp::span<const double>(origin.data(), origin.size()), u);
+    fails(FIELDPRESS_INVALID_ARGUMENT, "u", [&] { archive.define<float>("u", {20, 30}); });
+    for (std::size_t t = 0; t < 3; ++t)
+    {
+      archive.begin_step(0.5 * double(t));
+      // Two boxes, out of an array with longer rows.
+      archive.put(u, {0, 0}, fp::view(&values[t * 600], {20, 15}, {30, 1}), fp::lossless());
+      archive.put(u, {0, 15}, fp::view(&values[t * 600 + 15], {20, 15}, {30, 1}), fp::lossless());
+      archive.put(s, {0}, fp::view(singles.data(), {7}), fp::abs(0.5));
+      const fp::step_report report = archive.end_step();
+      CHECK(report.steps == (t == 1 ? 2 : 0));
+    }
+    CHECK(archive.committed_steps() == 2);
+    CHECK(archive.flush().chunks == 3);
+    archive.begin_step(9);
+    fails(FIELDPRESS_INVALID_ARGUMENT, "axis 0", [&] {
+      archive.put(u, {1, 0}, fp::view(values.data(), {20, 30}), fp::lossless());
+    });
+    fails(FIELDPRESS_INVALID_ARGUMENT, "dimensions", [&] {
+      archive.put(u, {0}, fp::view(values.data(), {20, 30}), fp::lossless());
+    });
+    fails(FIELDPRESS_INVALID_ARGUMENT, "axis 0", [&] { archive.end_step(); });
+    archive.close();
+  }
+  fails(FIELDPRESS_IO, "exists", [&] { fp::archive again(path); });
+  fails(FIELDPRESS_IO, "no/such", [] { fp::reader missing("no/such/archive"); });
+
+  const fp::reader reader(path, "threads=1");
+  CHECK(reader.variables() == 2 && reader.steps() == 3);
+  const auto u = reader.find("u");
+  const fp::variable_info info = reader.variable(u);
+  CHECK(info.ndim == 2 && info.dims[0] == 20 && info.dims[1] == 30 && info.dtype == FIELDPRESS_F64);
+  CHECK(std::strcmp(info.name, "u") == 0 && reader.time(2) == 1.0);
+  CHECK(reader.text("title") == "waves" && reader.reals("origin", u) == origin);
+  fails(FIELDPRESS_INVALID_ARGUMENT, "no attribute", [&] { reader.text("origin"); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "text", [&] { reader.reals("title"); });
+  fails(FIELDPRESS_INVALID_ARGUMENT, "'w'", [&] { reader.find("w"); });
+  for (std::size_t t = 0; t < 3; ++t)
+    CHECK(reader.read<double>(u, t) == std::vector<double>(&values[t * 600], &values[t * 600] + 600));
+  fails(FIELDPRESS_INVALID_ARGUMENT, "type", [&] { reader.read<float>(u, 0); });
+  // A point region over all steps, into every second place of an array.
+  std::vector<double> series(3 * 2 * 4);
+  reader.read(u, 0, 3, {4, 14}, {2, 2}, fp::view(series.data(), {3, 2, 2}, {8, 4, 2}));
+  for (std::size_t t = 0; t < 3; ++t)
+    for (std::size_t y = 0; y < 2; ++y)
+      for (std::size_t x = 0; x < 2; ++x)
+        CHECK(series[t * 8 + y * 4 + x * 2] == values[t * 600 + (y + 4) * 30 + x + 14] && series[t * 8 + y * 4 + 1] == 0);
+}
+
 int main()
 {
   CHECK(!fp::version().empty());
+  archives();
   const fp::codec codec("threads=1;fm=off");
   round_trips<float>(codec);
   round_trips<double>(codec);

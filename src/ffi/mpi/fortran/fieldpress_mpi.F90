@@ -16,9 +16,10 @@
 !> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
 module fieldpress_mpi
   use, intrinsic :: iso_c_binding
-  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
+  use, intrinsic :: iso_fortran_env, only: real32, real64
   use mpi_f08, only: MPI_Comm
-  use fieldpress, only: fieldpress_bound, fieldpress_max_dims, fieldpress_ok, fieldpress_f32, fieldpress_f64
+  use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
+    fieldpress_finish, fieldpress_max_dims, fieldpress_ok
   implicit none
   private
 
@@ -27,19 +28,18 @@ module fieldpress_mpi
   !> In place of a variable's number: the archive itself.
   integer, parameter, public :: fieldpress_archive_itself = -1
 
-  type, bind(c) :: c_field
-    type(c_ptr) :: data
-    integer(c_int32_t) :: dtype
-    integer(c_int32_t) :: ndim
-    integer(c_size_t) :: dims(fieldpress_max_dims)
-    integer(c_size_t) :: strides(fieldpress_max_dims)
-  end type
-
   !> What ending a step did; fieldpress_archive.h says what each member is.
   type, bind(c) :: fieldpress_step_report
     integer(c_size_t) :: size
     integer(c_int64_t) :: steps, chunks, input_bytes, stream_bytes, index_bytes
     real(c_double) :: local_seconds, wait_seconds, collective_seconds
+  end type
+
+  type, bind(c) :: c_variable
+    integer(c_size_t) :: size
+    integer(c_int32_t) :: dtype, ndim
+    integer(c_size_t) :: dims(fieldpress_max_dims)
+    character(kind=c_char) :: name(256)
   end type
 
   !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks.
@@ -54,9 +54,12 @@ module fieldpress_mpi
     procedure :: define => archive_define
     !> call archive%set_text(name, value [, variable] [, stat] [, errmsg])
     procedure :: set_text => archive_set_text
+    !> call archive%set_reals(name, values [, variable] [, stat] [, errmsg])
+    procedure :: set_reals => archive_set_reals
     procedure :: begin_step => archive_begin_step
     procedure, private :: put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
-    !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are copied.
+    !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are read
+    !> where they lie.
     generic :: put => put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
     !> call archive%end_step([report] [, stat] [, errmsg])
     procedure :: end_step => archive_end_step
@@ -73,15 +76,33 @@ module fieldpress_mpi
   contains
     !> call reader%open(path [, options] [, stat] [, errmsg])
     procedure :: open => reader_open
+    procedure, private :: open_shared_integer, open_shared_f08
+    !> call reader%open_shared(comm, path [, options] [, stat] [, errmsg]); collective: rank 0 finds out what is in it.
+    generic :: open_shared => open_shared_integer, open_shared_f08
+    procedure, private :: share_index_integer, share_index_f08
+    !> call reader%share_index(comm, step [, stat] [, errmsg]); collective: rank 0 reads the step's index for all.
+    generic :: share_index => share_index_integer, share_index_f08
     !> call reader%counts(variables, steps [, stat] [, errmsg])
     procedure :: counts => reader_counts
     !> call reader%find(name, variable [, stat] [, errmsg])
     procedure :: find => reader_find
+    !> call reader%variable(number, name, extents, dtype [, stat] [, errmsg]); numbers count from 0.
+    procedure :: variable => reader_variable
+    !> call reader%get_text(name, text [, variable] [, stat] [, errmsg]): an attribute of the archive, or of a variable.
+    procedure :: get_text => reader_get_text
+    !> call reader%get_reals(name, values [, variable] [, stat] [, errmsg]); whole numbers come as real64, too.
+    procedure :: get_reals => reader_get_reals
     !> call reader%time(step, time [, stat] [, errmsg])
     procedure :: time => reader_time
     procedure, private :: read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
     !> call reader%read(variable, step, start, field [, stat] [, errmsg]); the box has the shape of field.
     generic :: read => read_r32_1, read_r32_2, read_r32_3, read_r32_4, read_r64_1, read_r64_2, read_r64_3, read_r64_4
+    procedure, private :: read_steps_r32_2, read_steps_r32_3, read_steps_r32_4
+    procedure, private :: read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
+    !> call reader%read_steps(variable, first_step, start, field [, stat] [, errmsg]): as many steps as the last dimension of
+    !> field has, of the box that the other dimensions are.
+    generic :: read_steps => read_steps_r32_2, read_steps_r32_3, read_steps_r32_4, &
+      read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
     procedure :: close => reader_close
     final :: reader_finalise
   end type
@@ -110,6 +131,16 @@ module fieldpress_mpi
       character(kind=c_char), intent(in) :: name(*), value(*)
       integer(c_int32_t) :: status
     end function
+    function c_set_reals(archive, variable, name, count, values) bind(c, name='fieldpress_archive_set_reals') &
+        result(status)
+      import
+      type(c_ptr), value :: archive
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_size_t), value :: count
+      real(c_double), intent(in) :: values(*)
+      integer(c_int32_t) :: status
+    end function
     function c_begin_step(archive, time) bind(c, name='fieldpress_archive_begin_step') result(status)
       import
       type(c_ptr), value :: archive
@@ -121,7 +152,7 @@ module fieldpress_mpi
       type(c_ptr), value :: archive
       integer(c_int32_t), value :: variable, kind
       integer(c_size_t), intent(in) :: start(*)
-      type(c_field), intent(in) :: field
+      type(fieldpress_c_field), intent(in) :: field
       real(c_double), value :: value
       integer(c_int32_t) :: status
     end function
@@ -152,6 +183,22 @@ module fieldpress_mpi
       type(c_ptr), intent(out) :: reader
       integer(c_int32_t) :: status
     end function
+    function c_reader_open_shared(comm, path, options, reader) &
+        bind(c, name='fieldpress_reader_open_shared_fortran') result(status)
+      import
+      integer(c_int), value :: comm
+      character(kind=c_char), intent(in) :: path(*), options(*)
+      type(c_ptr), intent(out) :: reader
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_share_index(comm, reader, step) bind(c, name='fieldpress_reader_share_index_fortran') &
+        result(status)
+      import
+      integer(c_int), value :: comm
+      type(c_ptr), value :: reader
+      integer(c_int64_t), value :: step
+      integer(c_int32_t) :: status
+    end function
     subroutine c_reader_close(reader) bind(c, name='fieldpress_reader_close')
       import
       type(c_ptr), value :: reader
@@ -170,6 +217,33 @@ module fieldpress_mpi
       integer(c_int32_t), intent(out) :: variable
       integer(c_int32_t) :: status
     end function
+    function c_reader_variable(reader, variable, info) bind(c, name='fieldpress_reader_variable') result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      type(c_variable), intent(inout) :: info
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_get_text(reader, variable, name, buffer, bytes) bind(c, name='fieldpress_reader_get_text') &
+        result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      character(kind=c_char), intent(out) :: buffer(*)
+      integer(c_size_t), intent(inout) :: bytes
+      integer(c_int32_t) :: status
+    end function
+    function c_reader_get_reals(reader, variable, name, values, count) bind(c, name='fieldpress_reader_get_reals') &
+        result(status)
+      import
+      type(c_ptr), value :: reader
+      integer(c_int32_t), value :: variable
+      character(kind=c_char), intent(in) :: name(*)
+      real(c_double), intent(out) :: values(*)
+      integer(c_size_t), intent(inout) :: count
+      integer(c_int32_t) :: status
+    end function
     function c_reader_time(reader, step, time) bind(c, name='fieldpress_reader_time') result(status)
       import
       type(c_ptr), value :: reader
@@ -184,48 +258,12 @@ module fieldpress_mpi
       integer(c_int32_t), value :: variable
       integer(c_int64_t), value :: first, steps
       integer(c_size_t), intent(in) :: start(*), count(*)
-      type(c_field), intent(in) :: output
+      type(fieldpress_c_field), intent(in) :: output
       integer(c_int32_t) :: status
-    end function
-    function c_last_error() bind(c, name='fieldpress_last_error') result(text)
-      import
-      type(c_ptr) :: text
-    end function
-    function c_strlen(text) bind(c, name='strlen') result(length)
-      import
-      type(c_ptr), value :: text
-      integer(c_size_t) :: length
     end function
   end interface
 
 contains
-
-  !> Passes a status on, or stops the program where the caller does not take one.
-  subroutine settle(status, stat, errmsg)
-    integer(c_int32_t), intent(in) :: status
-    integer, optional, intent(out) :: stat
-    character(*), optional, intent(inout) :: errmsg
-    if (present(stat)) stat = status
-    if (status == fieldpress_ok) return
-    if (present(errmsg)) errmsg = message()
-    if (.not. present(stat)) then
-      write (error_unit, '(2a)') 'fieldpress: ', message()
-      error stop 1
-    end if
-  end subroutine
-
-  function message() result(text)
-    character(:), allocatable :: text
-    character(kind=c_char), pointer :: characters(:)
-    type(c_ptr) :: address
-    integer :: i
-    address = c_last_error()
-    call c_f_pointer(address, characters, [c_strlen(address)])
-    allocate (character(size(characters)) :: text)
-    do i = 1, size(characters)
-      text(i:i) = characters(i)
-    end do
-  end function
 
   function reversed(values) result(other)
     integer, intent(in) :: values(:)
@@ -240,14 +278,6 @@ contains
     if (present(text)) given = trim(text)//c_null_char
   end function
 
-  function field_of(address, dtype, extents) result(field)
-    type(c_ptr), intent(in) :: address
-    integer, intent(in) :: dtype, extents(:)
-    type(c_field) :: field
-    field = c_field(address, dtype, size(extents), 0, 0)
-    field%dims(:size(extents)) = reversed(extents)
-  end function
-
   subroutine open_integer(self, comm, path, options, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, intent(in) :: comm
@@ -255,7 +285,7 @@ contains
     character(*), optional, intent(in) :: options
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_open(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+    call fieldpress_finish(c_open(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
   end subroutine
 
   subroutine open_f08(self, comm, path, options, stat, errmsg)
@@ -279,7 +309,7 @@ contains
     number = -1
     status = c_define(self%handle, trim(name)//c_null_char, int(dtype, c_int32_t), size(extents), reversed(extents), number)
     variable = number
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine archive_set_text(self, name, value, variable, stat, errmsg)
@@ -288,18 +318,35 @@ contains
     integer, optional, intent(in) :: variable
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_set_text(self%handle, owner(variable), trim(name)//c_null_char, trim(value)//c_null_char), &
+      stat, errmsg)
+  end subroutine
+
+  subroutine archive_set_reals(self, name, values, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name
+    real(real64), intent(in) :: values(:)
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_set_reals(self%handle, owner(variable), trim(name)//c_null_char, &
+      size(values, kind=c_size_t), values), stat, errmsg)
+  end subroutine
+
+  !> Whose attribute: a variable's, or the archive's.
+  function owner(variable) result(number)
+    integer, optional, intent(in) :: variable
     integer(c_int32_t) :: number
     number = fieldpress_archive_itself
     if (present(variable)) number = variable
-    call settle(c_set_text(self%handle, number, trim(name)//c_null_char, trim(value)//c_null_char), stat, errmsg)
-  end subroutine
+  end function
 
   subroutine archive_begin_step(self, time, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     real(real64), intent(in) :: time
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_begin_step(self%handle, time), stat, errmsg)
+    call fieldpress_finish(c_begin_step(self%handle, time), stat, errmsg)
   end subroutine
 
   subroutine archive_end_step(self, report, stat, errmsg)
@@ -313,14 +360,14 @@ contains
       report%size = c_sizeof(report)
       address = c_loc(report)
     end if
-    call settle(c_end_step(self%handle, address), stat, errmsg)
+    call fieldpress_finish(c_end_step(self%handle, address), stat, errmsg)
   end subroutine
 
   subroutine archive_flush(self, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_flush(self%handle, c_null_ptr), stat, errmsg)
+    call fieldpress_finish(c_flush(self%handle, c_null_ptr), stat, errmsg)
   end subroutine
 
   subroutine archive_committed_steps(self, steps, stat, errmsg)
@@ -333,7 +380,7 @@ contains
     count = 0
     status = c_committed_steps(self%handle, count)
     steps = int(count)
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine archive_close(self, stat, errmsg)
@@ -343,7 +390,7 @@ contains
     type(c_ptr) :: handle
     handle = self%handle
     self%handle = c_null_ptr
-    call settle(c_close(handle), stat, errmsg)
+    call fieldpress_finish(c_close(handle), stat, errmsg)
   end subroutine
 
   subroutine reader_open(self, path, options, stat, errmsg)
@@ -353,7 +400,46 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     call self%close()
-    call settle(c_reader_open(trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+    call fieldpress_finish(c_reader_open(trim(path)//c_null_char, text_or_nothing(options), self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine open_shared_integer(self, comm, path, options, stat, errmsg)
+    class(fieldpress_reader), intent(inout) :: self
+    integer, intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%close()
+    call fieldpress_finish(c_reader_open_shared(int(comm, c_int), trim(path)//c_null_char, text_or_nothing(options), &
+      self%handle), stat, errmsg)
+  end subroutine
+
+  subroutine open_shared_f08(self, comm, path, options, stat, errmsg)
+    class(fieldpress_reader), intent(inout) :: self
+    type(MPI_Comm), intent(in) :: comm
+    character(*), intent(in) :: path
+    character(*), optional, intent(in) :: options
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%open_shared_integer(comm%mpi_val, path, options, stat, errmsg)
+  end subroutine
+
+  subroutine share_index_integer(self, comm, step, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: comm, step
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call fieldpress_finish(c_reader_share_index(int(comm, c_int), self%handle, int(step, c_int64_t)), stat, errmsg)
+  end subroutine
+
+  subroutine share_index_f08(self, comm, step, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    type(MPI_Comm), intent(in) :: comm
+    integer, intent(in) :: step
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%share_index_integer(comm%mpi_val, step, stat, errmsg)
   end subroutine
 
   subroutine reader_counts(self, variables, steps, stat, errmsg)
@@ -368,7 +454,7 @@ contains
     status = c_reader_counts(self%handle, found, count)
     variables = found
     steps = int(count)
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
   subroutine reader_find(self, name, variable, stat, errmsg)
@@ -381,8 +467,88 @@ contains
     number = -1
     status = c_reader_find(self%handle, trim(name)//c_null_char, number)
     variable = number
-    call settle(status, stat, errmsg)
+    call fieldpress_finish(status, stat, errmsg)
   end subroutine
+
+  subroutine reader_variable(self, number, name, extents, dtype, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: number
+    character(:), allocatable, intent(out) :: name
+    integer, allocatable, intent(out) :: extents(:)
+    integer, intent(out) :: dtype
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    type(c_variable) :: info
+    integer(c_int32_t) :: status
+    info%size = c_sizeof(info)
+    info%dtype = 0
+    info%ndim = 0
+    info%name = c_null_char
+    status = c_reader_variable(self%handle, int(number, c_int32_t), info)
+    name = text_of(info%name)
+    extents = int(info%dims(info%ndim:1:-1))
+    dtype = info%dtype
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_get_text(self, name, text, variable, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    character(*), intent(in) :: name
+    character(:), allocatable, intent(out) :: text
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    character(kind=c_char), allocatable :: buffer(:)
+    integer(c_size_t) :: bytes
+    integer(c_int32_t) :: status
+    bytes = 256
+    do
+      allocate (buffer(bytes))
+      buffer = c_null_char
+      status = c_reader_get_text(self%handle, owner(variable), trim(name)//c_null_char, buffer, bytes)
+      if (status /= fieldpress_buffer_too_small) exit
+      deallocate (buffer)
+    end do
+    text = text_of(buffer)
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  subroutine reader_get_reals(self, name, values, variable, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    character(*), intent(in) :: name
+    real(real64), allocatable, intent(out) :: values(:)
+    integer, optional, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    real(c_double), allocatable :: buffer(:)
+    integer(c_size_t) :: count
+    integer(c_int32_t) :: status
+    count = 16
+    do
+      allocate (buffer(count))
+      status = c_reader_get_reals(self%handle, owner(variable), trim(name)//c_null_char, buffer, count)
+      if (status /= fieldpress_buffer_too_small) exit
+      deallocate (buffer)
+    end do
+    if (status /= fieldpress_ok) count = 0
+    values = buffer(:count)
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  !> Characters up to the first zero.
+  function text_of(characters) result(text)
+    character(kind=c_char), intent(in) :: characters(:)
+    character(:), allocatable :: text
+    integer :: length, i
+    length = size(characters)
+    do i = size(characters), 1, -1
+      if (characters(i) == c_null_char) length = i - 1
+    end do
+    allocate (character(length) :: text)
+    do i = 1, length
+      text(i:i) = characters(i)
+    end do
+  end function
 
   subroutine reader_time(self, step, time, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
@@ -391,7 +557,7 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     time = 0
-    call settle(c_reader_time(self%handle, int(step, c_int64_t), time), stat, errmsg)
+    call fieldpress_finish(c_reader_time(self%handle, int(step, c_int64_t), time), stat, errmsg)
   end subroutine
 
   subroutine reader_close(self)
@@ -408,60 +574,74 @@ contains
   subroutine put_any(self, variable, start, field, bound, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, intent(in) :: variable, start(:)
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
+    call fieldpress_finish(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
       stat, errmsg)
   end subroutine
 
   subroutine read_any(self, variable, step, start, field, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
     integer, intent(in) :: variable, step, start(:)
-    type(c_field), intent(in) :: field
+    type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call settle(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
+    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
       reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
   end subroutine
 
+  subroutine read_steps_any(self, variable, first_step, start, field, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: variable, first_step, start(:)
+    type(fieldpress_c_field), intent(in) :: field
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    ! In C's order the steps come first.
+    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
+      int(field%dims(1), c_int64_t), reversed(start - 1), field%dims(2:), c_null_ptr, field), stat, errmsg)
+  end subroutine
+
 #define KIND real32
-#define DTYPE fieldpress_f32
 #define PUT put_r32_1
 #define READ read_r32_1
 #define RANKS :
 #include "specifics.inc"
 #define PUT put_r32_2
 #define READ read_r32_2
+#define READ_STEPS read_steps_r32_2
 #define RANKS :, :
 #include "specifics.inc"
 #define PUT put_r32_3
 #define READ read_r32_3
+#define READ_STEPS read_steps_r32_3
 #define RANKS :, :, :
 #include "specifics.inc"
 #define PUT put_r32_4
 #define READ read_r32_4
+#define READ_STEPS read_steps_r32_4
 #define RANKS :, :, :, :
 #include "specifics.inc"
 #undef KIND
-#undef DTYPE
 #define KIND real64
-#define DTYPE fieldpress_f64
 #define PUT put_r64_1
 #define READ read_r64_1
 #define RANKS :
 #include "specifics.inc"
 #define PUT put_r64_2
 #define READ read_r64_2
+#define READ_STEPS read_steps_r64_2
 #define RANKS :, :
 #include "specifics.inc"
 #define PUT put_r64_3
 #define READ read_r64_3
+#define READ_STEPS read_steps_r64_3
 #define RANKS :, :, :
 #include "specifics.inc"
 #define PUT put_r64_4
 #define READ read_r64_4
+#define READ_STEPS read_steps_r64_4
 #define RANKS :, :, :, :
 #include "specifics.inc"
 

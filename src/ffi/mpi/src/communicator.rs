@@ -2,7 +2,7 @@
 
 use crate::raw::{self, Comm, File};
 use fieldpress::Result;
-use fieldpress::archive::{Communicator, SharedFile, Write, WriterOptions};
+use fieldpress::archive::{Communicator, Placed, SharedFile, Write, WriterOptions};
 use mpi::ffi;
 use std::path::Path;
 
@@ -36,20 +36,16 @@ impl Communicator for MpiCommunicator {
         self.0.size
     }
 
-    fn all_max(&self, values: &mut [u64]) -> Result<()> {
-        self.0.all_max(values)
+    fn reduce(&self, most: &mut [u64], sums: &mut [f64]) -> Result<()> {
+        self.0.reduce(most, sums)
     }
 
-    fn all_sum(&self, values: &mut [f64]) -> Result<()> {
-        self.0.all_sum(values)
+    fn place(&self, values: [u64; 2]) -> Result<Placed> {
+        self.0.place(values)
     }
 
-    fn sum_before(&self, value: u64) -> Result<u64> {
-        self.0.sum_before(value)
-    }
-
-    fn gather(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
-        self.0.gather(bytes)
+    fn gather(&self, bytes: &[u8], most: u64) -> Result<Option<Vec<Vec<u8>>>> {
+        self.0.gather(bytes, most)
     }
 
     fn broadcast(&self, root: usize, bytes: &mut Vec<u8>) -> Result<()> {
@@ -78,7 +74,7 @@ impl Communicator for MpiCommunicator {
 struct CollectiveFile(File);
 
 impl SharedFile for CollectiveFile {
-    fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at_all(&mut self, offset: u64, bytes: &[u8], _total: u64) -> Result<()> {
         self.0.write_at_all(offset, bytes)
     }
 
@@ -108,11 +104,12 @@ impl GatheredFile {
 }
 
 impl SharedFile for GatheredFile {
-    fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+    fn write_at_all(&mut self, offset: u64, bytes: &[u8], total: u64) -> Result<()> {
         if self.group.size == 1 {
             return self.write(offset, bytes);
         }
-        if self.group.sum(bytes.len() as u64)? <= MOST_GATHERED {
+        // What all ranks have together a node's surely have; only where that is much the node's own sum is asked for.
+        if total <= MOST_GATHERED || self.group.place([bytes.len() as u64, 0])?.total[0] <= MOST_GATHERED {
             return match self.group.gather_flat(bytes)? {
                 Some((gathered, _)) => self.write(offset, &gathered),
                 None => Ok(()),
@@ -123,13 +120,13 @@ impl SharedFile for GatheredFile {
         for rank in 0..self.group.size {
             let mut rounds =
                 [if rank == self.group.rank { bytes.len().div_ceil(MOST_GATHERED as usize) as u64 } else { 0 }];
-            self.group.all_max(&mut rounds)?;
+            self.group.reduce(&mut rounds, &mut [])?;
             for round in 0..rounds[0] as usize {
                 let from = round * MOST_GATHERED as usize;
                 let own = rank == self.group.rank;
                 let piece = if own { bytes.chunks(MOST_GATHERED as usize).nth(round).unwrap_or(&[]) } else { &[] };
                 let mut place = [if own { offset + from as u64 } else { 0 }];
-                self.group.all_max(&mut place)?;
+                self.group.reduce(&mut place, &mut [])?;
                 if let Some((gathered, _)) = self.group.gather_flat(piece)? {
                     let written = self.write(place[0], &gathered);
                     outcome = outcome.and(written);

@@ -1,11 +1,13 @@
 //! The MPI calls, each with its return code checked, on slices of Rust. All of this crate's `unsafe` that is not the C ABI's
 //! is here. The collectives of the `mpi` crate drop return codes, and it has no MPI-IO.
 
+use fieldpress::archive::Placed;
 use fieldpress::{Error, ErrorKind, Result};
 use mpi::ffi;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Bytes that one call of MPI moves at most; its counts are `int`.
 const PIECE: usize = 1 << 30;
@@ -123,56 +125,65 @@ impl Comm {
         collective("MPI_Comm_free", unsafe { ffi::MPI_Comm_free(&mut self.raw) })
     }
 
-    pub(crate) fn all_max(&self, values: &mut [u64]) -> Result<()> {
+    /// Replaces each of `most` by the largest of all ranks' values, and each of `sums` by their sum: two reductions that are
+    /// under way together.
+    pub(crate) fn reduce(&self, most: &mut [u64], sums: &mut [f64]) -> Result<()> {
         // As signed numbers in the same order: MPICH 4.0 compares unsigned ones as if they were signed.
         const SIGN: u64 = 1 << 63;
-        let sent: Vec<i64> = values.iter().map(|&value| (value ^ SIGN) as i64).collect();
-        let mut largest = vec![0i64; sent.len()];
-        // SAFETY: both have as many elements as are said, of the type that is said.
-        collective("MPI_Allreduce", unsafe {
-            ffi::MPI_Allreduce(
-                address(&sent),
-                address_mut(&mut largest, &mut 0),
-                count(sent.len())?,
-                ffi::RSMPI_INT64_T,
-                ffi::RSMPI_MAX,
-                self.raw,
-            )
-        })?;
-        values.iter_mut().zip(largest).for_each(|(value, largest)| *value = largest as u64 ^ SIGN);
+        let own_most: Vec<i64> = most.iter().map(|&value| (value ^ SIGN) as i64).collect();
+        let own_sums = sums.to_vec();
+        let mut largest = vec![0i64; most.len()];
+        let mut requests = Requests::default();
+        // SAFETY: the buffers have as many elements as are said, of the type that is said, and outlive the wait.
+        let started = unsafe {
+            requests
+                .start("MPI_Iallreduce", most.is_empty(), |request| {
+                    let (sent, received) = (address(&own_most), address_mut(&mut largest, &mut 0));
+                    let count = count(own_most.len())?;
+                    Ok(ffi::MPI_Iallreduce(
+                        sent,
+                        received,
+                        count,
+                        ffi::RSMPI_INT64_T,
+                        ffi::RSMPI_MAX,
+                        self.raw,
+                        request,
+                    ))
+                })
+                .and(requests.start("MPI_Iallreduce", sums.is_empty(), |request| {
+                    let (sent, received) = (address(&own_sums), address_mut(sums, &mut 0));
+                    let count = count(own_sums.len())?;
+                    Ok(ffi::MPI_Iallreduce(sent, received, count, ffi::RSMPI_DOUBLE, ffi::RSMPI_SUM, self.raw, request))
+                }))
+        };
+        requests.wait().and(started)?;
+        most.iter_mut().zip(largest).for_each(|(value, largest)| *value = largest as u64 ^ SIGN);
         Ok(())
     }
 
-    pub(crate) fn all_sum(&self, values: &mut [f64]) -> Result<()> {
-        let sent = values.to_vec();
-        // SAFETY: both have as many elements as are said, of the type that is said.
-        collective("MPI_Allreduce", unsafe {
-            ffi::MPI_Allreduce(
-                address(&sent),
-                address_mut(values, &mut 0),
-                count(values.len())?,
-                ffi::RSMPI_DOUBLE,
-                ffi::RSMPI_SUM,
-                self.raw,
-            )
-        })
-    }
-
-    pub(crate) fn sum_before(&self, value: u64) -> Result<u64> {
-        // Rank 0's result is not defined by MPI, so it stays what it is here.
-        let mut sum = 0u64;
-        // SAFETY: one element each, of the type that is said.
-        collective("MPI_Exscan", unsafe {
-            ffi::MPI_Exscan(
-                (&raw const value).cast::<c_void>(),
-                (&raw mut sum).cast::<c_void>(),
-                1,
-                ffi::RSMPI_UINT64_T,
-                ffi::RSMPI_SUM,
-                self.raw,
-            )
-        })?;
-        Ok(if self.rank == 0 { 0 } else { sum })
+    /// The sums over the ranks before this one, and over all: two reductions that are under way together.
+    pub(crate) fn place(&self, values: [u64; 2]) -> Result<Placed> {
+        // Rank 0's result of the first is not defined by MPI, so it stays what it is here.
+        let mut placed = Placed::default();
+        let Placed { before, total } = &mut placed;
+        let sent = address(&values);
+        let mut requests = Requests::default();
+        // SAFETY: two elements each, of the type that is said, which outlive the wait.
+        let started = unsafe {
+            let (kind, sum) = (ffi::RSMPI_UINT64_T, ffi::RSMPI_SUM);
+            requests
+                .start("MPI_Iexscan", false, |request| {
+                    Ok(ffi::MPI_Iexscan(sent, before.as_mut_ptr().cast(), 2, kind, sum, self.raw, request))
+                })
+                .and(requests.start("MPI_Iallreduce", false, |request| {
+                    Ok(ffi::MPI_Iallreduce(sent, total.as_mut_ptr().cast(), 2, kind, sum, self.raw, request))
+                }))
+        };
+        requests.wait().and(started)?;
+        if self.rank == 0 {
+            placed.before = [0; 2];
+        }
+        Ok(placed)
     }
 
     /// As many ranks as share the largest node's memory; collective.
@@ -187,7 +198,7 @@ impl Comm {
         };
         let mut most = [node.size as u64];
         node.free()?;
-        self.all_max(&mut most)?;
+        self.reduce(&mut most, &mut [])?;
         Ok(most[0] as usize)
     }
 
@@ -234,13 +245,13 @@ impl Comm {
         Ok(at_root.then_some((received, lengths)))
     }
 
-    /// Every rank's bytes at rank 0. More than one message holds is an error on all ranks.
-    pub(crate) fn gather(&self, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
-        let total = self.sum(bytes.len() as u64)?;
-        if total > MOST_GATHERED {
+    /// Every rank's bytes at rank 0. `most`, what they are together or more, is an error on all ranks where it is more than one
+    /// message holds.
+    pub(crate) fn gather(&self, bytes: &[u8], most: u64) -> Result<Option<Vec<Vec<u8>>>> {
+        if most > MOST_GATHERED {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("an index of {total} bytes is more than one message of MPI holds; put larger boxes"),
+                format!("an index of {most} bytes is more than one message of MPI holds; put larger boxes"),
             ));
         }
         Ok(self.gather_flat(bytes)?.map(|(received, lengths)| {
@@ -252,23 +263,6 @@ impl Comm {
             };
             lengths.iter().map(&mut part).collect()
         }))
-    }
-
-    /// The sum over all ranks.
-    pub(crate) fn sum(&self, value: u64) -> Result<u64> {
-        let mut sum = 0u64;
-        // SAFETY: one element each, of the type that is said.
-        collective("MPI_Allreduce", unsafe {
-            ffi::MPI_Allreduce(
-                (&raw const value).cast::<c_void>(),
-                (&raw mut sum).cast::<c_void>(),
-                1,
-                ffi::RSMPI_UINT64_T,
-                ffi::RSMPI_SUM,
-                self.raw,
-            )
-        })?;
-        Ok(sum)
     }
 
     /// Rank `root`'s bytes on all ranks.
@@ -292,6 +286,67 @@ impl Comm {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Operations that were started. All are waited for, also where one could not be started: MPI uses their buffers until then.
+#[derive(Default)]
+struct Requests(Vec<(&'static str, ffi::MPI_Request)>);
+
+impl Requests {
+    /// Starts one, unless there is nothing to do, which all ranks must find alike.
+    ///
+    /// # Safety
+    /// `start` gives MPI buffers that are alive, and not used by others, until [`Requests::wait`] has returned.
+    unsafe fn start(
+        &mut self,
+        call: &'static str,
+        nothing: bool,
+        start: impl FnOnce(*mut ffi::MPI_Request) -> Result<c_int>,
+    ) -> Result<()> {
+        if nothing {
+            return Ok(());
+        }
+        let mut request = MaybeUninit::uninit();
+        collective(call, start(request.as_mut_ptr())?)?;
+        // SAFETY: MPI stores a handle where it succeeds.
+        self.0.push((call, unsafe { request.assume_init() }));
+        Ok(())
+    }
+
+    /// Waits for all of them, with pauses: MPI's own waiting keeps a core busy, also where the rank that is waited for, or the
+    /// disk that it writes to, needs that core.
+    fn wait(self) -> Result<()> {
+        let begin = Instant::now();
+        let mut outcome = Ok(());
+        for (call, mut request) in self.0 {
+            loop {
+                let mut done = 0;
+                // SAFETY: a request of ours, which is not tested again after it is done or has failed.
+                let tested = unsafe { ffi::MPI_Test(&mut request, &mut done, ffi::RSMPI_STATUS_IGNORE) };
+                let tested = collective(call, tested);
+                if done != 0 || tested.is_err() {
+                    outcome = outcome.and(tested);
+                    break;
+                }
+                pause(begin.elapsed());
+            }
+        }
+        outcome
+    }
+}
+
+/// Waits that are shorter than this are for ranks that are on their way.
+const SHORT_WAIT: Duration = Duration::from_micros(100);
+/// The longest pause: what one may add to each of the log2(ranks) rounds of a reduction.
+const LONGEST_PAUSE: Duration = Duration::from_micros(200);
+
+/// A pause in a wait that has taken so long: none at first, then at most a part of it, so that no wait gets much longer.
+fn pause(waited: Duration) {
+    if waited < SHORT_WAIT {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep((waited / 8).min(LONGEST_PAUSE));
     }
 }
 
@@ -359,7 +414,7 @@ impl File {
         let info = Info::new(hints);
         // Not before all ranks are here with what they need: opening is collective.
         let mut bad = [u64::from(name.is_err() || info.is_err())];
-        comm.all_max(&mut bad)?;
+        comm.reduce(&mut bad, &mut [])?;
         let (name, info) = (name?, info?);
         if bad[0] > 0 {
             return Err(Error::invalid("another rank's path or hints are not valid"));

@@ -1,9 +1,10 @@
-//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND `weak` (sizes of each rank's box) or `strong` (of the domain).
+//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND beginning with `weak` (sizes of each rank's box) or `strong` (of the domain).
 //! Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks. And `index PATH CHUNKS ...`: the cost
-//! of the index of a step with so many chunks, all put by one process, so that there is no communication in it.
+//! of the index of a step with so many chunks, all put by one process, so that there is no communication in it. And `open PATH`:
+//! what it costs all ranks to open such an archive.
 
-use fieldpress::archive::{Reader, Selection, Serial, VariableInfo, Writer, WriterOptions};
-use fieldpress::{Bound, DType, FieldView, FieldViewMut, Region, Shape};
+use fieldpress::archive::{Communicator as _, Reader, Selection, Serial, VariableInfo, Writer, WriterOptions};
+use fieldpress::{Bound, DType, FieldView, FieldViewMut, Options, Region, Shape};
 use fieldpress_mpi::MpiCommunicator;
 use mpi::collective::SystemOperation;
 use mpi::traits::{Communicator, CommunicatorCollectives};
@@ -17,7 +18,7 @@ pub fn run(world: &impl Communicator, arguments: &[String]) {
     let options: WriterOptions =
         format!("mode=replace;threads=1;{}", sizes.get(3).map_or("", String::as_str)).parse().expect("options");
     let grid = grid(size);
-    let domain: Vec<usize> = (0..3).map(|k| given[k] * if kind == "weak" { grid[k] } else { 1 }).collect();
+    let domain: Vec<usize> = (0..3).map(|k| given[k] * if kind.starts_with("weak") { grid[k] } else { 1 }).collect();
     let place = [rank / (grid[1] * grid[2]), rank / grid[2] % grid[1], rank % grid[2]];
     let start: Vec<usize> = (0..3).map(|k| place[k] * domain[k] / grid[k]).collect();
     let count: Vec<usize> = (0..3).map(|k| (place[k] + 1) * domain[k] / grid[k] - start[k]).collect();
@@ -120,6 +121,48 @@ pub fn index(arguments: &[String]) {
         let read = begin.elapsed().as_secs_f64();
         println!("{chunks},{bytes},{:.2},{commit:.6},{open:.6},{read:.6}", bytes as f64 / chunks as f64);
     }
+}
+
+/// How long all ranks take until each has the index of step 1, and how many bytes of the file they read for it: each for
+/// itself, and from rank 0.
+pub fn open(world: &impl Communicator, arguments: &[String]) {
+    let [path] = arguments else { panic!("open PATH") };
+    let comm = MpiCommunicator::duplicate(world).expect("a communicator");
+    for way in ["each", "shared"] {
+        let mut best: Option<[f64; 2]> = None;
+        for _ in 0..7 {
+            world.barrier();
+            let (begin, before) = (Instant::now(), bytes_read());
+            let reader = if way == "shared" {
+                let reader = Reader::open_shared(&comm, path.as_ref(), Options::default()).expect("an archive");
+                reader.share_index(&comm, 1).expect("a step");
+                reader
+            } else {
+                Reader::open(path.as_ref()).expect("an archive")
+            };
+            let chunks = reader.chunks(0, 1).expect("the index").len();
+            let own = [begin.elapsed().as_secs_f64(), (bytes_read() - before) as f64];
+            let (mut most, mut sums) = ([0.0; 2], [0.0; 2]);
+            world.all_reduce_into(&own, &mut most, SystemOperation::max());
+            world.all_reduce_into(&own, &mut sums, SystemOperation::sum());
+            assert!(chunks > 0);
+            if best.is_none_or(|[seconds, _]| most[0] < seconds) {
+                best = Some([most[0], sums[1]]);
+            }
+        }
+        let [seconds, bytes] = best.expect("seven rounds");
+        if world.rank() == 0 {
+            println!("{way},{},{seconds:.6},{bytes}", world.size());
+        }
+    }
+    Box::new(comm).free().expect("freeing");
+}
+
+/// Bytes that this process has asked of files, as Linux counts them.
+fn bytes_read() -> u64 {
+    let counters = std::fs::read_to_string("/proc/self/io").expect("Linux's counters");
+    let line = counters.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("rchar");
+    line.trim().parse().expect("a number")
 }
 
 /// Three factors of the number of ranks, as equal as can be.

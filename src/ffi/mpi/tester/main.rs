@@ -5,7 +5,7 @@ mod faults;
 mod scenario;
 
 use faults::Faults;
-use fieldpress::archive::{Reader, Selection, VariableId, VariableInfo, Writer, WriterOptions};
+use fieldpress::archive::{Communicator as _, Reader, Selection, VariableId, VariableInfo, Writer, WriterOptions};
 use fieldpress::{Bound, DType, Error, FieldView, FieldViewMut, Region, Result, Shape};
 use fieldpress_mpi::MpiCommunicator;
 use mpi::traits::Communicator;
@@ -14,15 +14,16 @@ use std::rc::Rc;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let command = arguments.next().expect("a scenario, `bench` or `index`");
+    let command = arguments.next().expect("a scenario, `bench`, `index` or `open`");
     if command == "index" {
         return bench::index(&arguments.collect::<Vec<_>>());
     }
     let universe = mpi::initialize().expect("MPI");
     let world = universe.world();
-    if command == "bench" {
-        bench::run(&world, &arguments.collect::<Vec<_>>());
-        return;
+    match command.as_str() {
+        "bench" => return bench::run(&world, &arguments.collect::<Vec<_>>()),
+        "open" => return bench::open(&world, &arguments.collect::<Vec<_>>()),
+        _ => {}
     }
     let scenario: Scenario = serde_json::from_str(&std::fs::read_to_string(&command).expect(&command)).expect("JSON");
     let mut run = Run { rank: world.rank() as usize, size: world.size() as usize, scenario, report: Report::default() };
@@ -95,7 +96,7 @@ impl Run {
         let closed = writer.close();
         self.note("close", &closed);
         if scenario.read_back {
-            let read = self.read_back();
+            let read = self.read_back(world);
             self.note("read", &read);
         }
         Ok(())
@@ -115,8 +116,16 @@ impl Run {
     }
 
     /// Every rank reads another cut of the domain than was written, and compares.
-    fn read_back(&self) -> Result<()> {
-        let reader = Reader::open_with(self.scenario.path.as_ref(), self.options()?.codec)?;
+    fn read_back(&self, world: &impl Communicator) -> Result<()> {
+        let comm = MpiCommunicator::duplicate(world)?;
+        let reader = Reader::open_shared(&comm, self.scenario.path.as_ref(), self.options()?.codec)?;
+        for step in (0..reader.steps()).step_by(2) {
+            reader.share_index(&comm, step)?;
+        }
+        if reader.steps() > 0 && reader.share_index(&comm, reader.steps()).is_ok() {
+            return Err(Error::internal("a step that is not there was shared"));
+        }
+        Box::new(comm).free()?;
         for (number, variable) in self.scenario.variables.iter().enumerate() {
             let last = variable.dims.len() - 1;
             let size = variable.dims[last];

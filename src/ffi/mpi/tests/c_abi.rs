@@ -1,8 +1,8 @@
-//! The header, and the C ABI over MPI from C, with everything that goes wrong before MPI runs, and on one rank alone.
+//! The header, and the C ABI over MPI from C and Fortran, with everything that goes wrong before MPI runs, and on one rank alone.
 
 mod run;
 
-use run::{folder, mpicc, mpirun, watch};
+use run::{compiler, folder, mpicc, mpirun, watch};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,6 +46,15 @@ fn header_is_current() {
     );
 }
 
+/// The shared library lets out the C ABI and nothing else.
+#[test]
+fn shared_library_exports_the_c_abi() {
+    let mut symbols = Command::new(root().join("tests/hosts/symbols"));
+    symbols.arg(library().with_extension("so")).arg("fieldpress_[a-z_]+");
+    let (well, output, _) = watch(&mut symbols, "nm");
+    assert!(well, "{output}");
+}
+
 #[test]
 fn life_cycle_and_errors() {
     let folder = folder("c_abi");
@@ -59,6 +68,39 @@ fn life_cycle_and_errors() {
         .args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-Wl,--no-undefined", "-o"])
         .arg(&program);
     let (compiled, output, _) = watch(&mut compiler, "compiling");
+    assert!(compiled, "{output}");
+    for ranks in [1, 3] {
+        let path = folder.join(format!("{ranks}.fpa"));
+        let (success, output, _) = watch(mpirun(ranks).arg(&program).arg(&path), "life_cycle");
+        assert!(success && output.is_empty(), "{ranks} ranks: {output}");
+    }
+}
+
+/// The module, with communicators that are integers and of type(MPI_Comm).
+#[test]
+fn fortran_life_cycle() {
+    let folder = folder("fortran");
+    let program = folder.join("life_cycle");
+    let mut command = Command::new(compiler("mpif90"));
+    command
+        .args([
+            "-std=f2008",
+            "-O1",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-compare-reals",
+            "-fcheck=all",
+            "-cpp",
+            "-J",
+        ])
+        .arg(&folder);
+    for source in ["fortran/fieldpress.F90", "mpi/fortran/fieldpress_mpi.F90", "mpi/tests/life_cycle.f90"] {
+        command.arg(root().join("src/ffi").join(source));
+    }
+    command.arg(library()).args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-Wl,--no-undefined", "-o"]).arg(&program);
+    let (compiled, output, _) = watch(&mut command, "compiling");
     assert!(compiled, "{output}");
     for ranks in [1, 3] {
         let path = folder.join(format!("{ranks}.fpa"));

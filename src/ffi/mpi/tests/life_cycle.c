@@ -114,6 +114,31 @@ int main(int argc, char **argv)
   CHECK(fieldpress_reader_read(reader, 0, 1, 1, from, box, NULL, &output) == FIELDPRESS_INVALID_ARGUMENT);
   fieldpress_reader_close(reader);
   fieldpress_reader_close(NULL);
+
+  /* All ranks together: the same, and one rank's mistake is every rank's error. */
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, argv[1], "threads=1", &reader) == FIELDPRESS_OK);
+  CHECK(fieldpress_reader_share_index(MPI_COMM_WORLD, reader, 1) == FIELDPRESS_OK);
+  output.dtype = FIELDPRESS_F64;
+  memset(back, 0, sizeof back);
+  CHECK(fieldpress_reader_read(reader, 0, 1, 1, from, box, NULL, &output) == FIELDPRESS_OK);
+  CHECK(back[0] == 0.1 * (other * ROWS) + 2);
+  CHECK(fieldpress_reader_share_index(MPI_COMM_WORLD, reader, 2) == FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(fieldpress_reader_share_index(MPI_COMM_WORLD, rank == ranks - 1 ? NULL : reader, 0) ==
+        FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(strstr(fieldpress_last_error(), "reader") != NULL);
+  if (ranks > 1)
+  {
+    CHECK(fieldpress_reader_share_index(MPI_COMM_WORLD, reader, rank == 0) == FIELDPRESS_INVALID_ARGUMENT);
+    CHECK(strstr(fieldpress_last_error(), "the step differs") != NULL);
+  }
+  fieldpress_reader_close(reader);
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, "/no/such/archive", NULL, &reader) == FIELDPRESS_IO);
+  CHECK(reader == NULL && strstr(fieldpress_last_error(), "/no/such/archive") != NULL);
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, rank == ranks - 1 ? "/no/such/archive" : argv[1], NULL, &reader) ==
+        FIELDPRESS_IO);
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, argv[1], rank == 0 ? "effort=fast" : NULL, &reader) ==
+        FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_NULL, argv[1], NULL, &reader) == FIELDPRESS_INVALID_ARGUMENT);
   MPI_Finalize();
   return 0;
 }

@@ -142,6 +142,7 @@ fn the_number_of_ranks_changes_no_stream() {
     let folder = folder("ranks");
     let boxes = cut(&[20, 24, 18], 7, &mut 99);
     let mut streams: Vec<Vec<Vec<u8>>> = Vec::new();
+    let mut infos = Vec::new();
     for ranks in RANKS {
         let mut scenario = Scenario {
             path: folder.join(format!("{ranks}.fpa")).display().to_string(),
@@ -171,10 +172,63 @@ fn the_number_of_ranks_changes_no_stream() {
             })
             .collect::<Vec<_>>();
         streams.push(chunks.drain(..).map(|chunk| reader.stream(&chunk).unwrap()).collect());
+        infos.push([0, 1].map(|variable| [0, 1].map(|step| reader.commit_info(variable, step).unwrap().unwrap())));
     }
+    assert!(infos.iter().all(|info| *info == infos[0]), "ranges and errors are the same to the bit: {infos:?}");
     for (other, ranks) in streams[1..].iter().zip(&RANKS[1..]) {
         let same = streams[0].iter().zip(other).filter(|(a, b)| a == b).count();
         assert_eq!(same, streams[0].len(), "{ranks} ranks");
+    }
+}
+
+/// An archive's bytes without what differs from one to the next: its id, and the checksums of what holds the id.
+fn without_id(path: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(path).unwrap();
+    let id: [u8; 16] = bytes[8..24].try_into().unwrap();
+    let places: Vec<usize> = bytes.windows(16).enumerate().filter(|(_, b)| **b == id).map(|(k, _)| k).collect();
+    for &place in &places {
+        // Behind the id: the superblock's checksum, a slot's, a record header's (docs/archive.md).
+        let crc = match &bytes[..place] {
+            before if before.ends_with(b"FPAR\x01\0\0\0") => place + 16,
+            before if before.ends_with(b"FPCS") => place + 32,
+            before if before[place - 8..].starts_with(b"FPRC") => place + 52,
+            _ => panic!("an id where none should be, at byte {place}"),
+        };
+        bytes[place..place + 16].fill(0);
+        bytes[crc..crc + 4].fill(0);
+    }
+    assert!(places.len() >= 4, "superblock, slot, definitions, steps");
+    bytes
+}
+
+/// The same decomposition gives the same file, byte for byte, as ranks make that are threads of this process: so also under
+/// whichever MPI this runs. Only the archive's id differs, and what is made from it.
+#[test]
+fn the_file_does_not_depend_on_the_mpi() {
+    let folder = folder("bytes");
+    for (ranks, window) in [(1, 1), (2, 3), (4, 1), (7, 3)] {
+        let mut seed = 7 + ranks as u64;
+        let mut scenario = Scenario {
+            path: folder.join(format!("{ranks}-mpi.fpa")).display().to_string(),
+            options: format!("sync=off;window={window}"),
+            steps: 5,
+            ..Default::default()
+        };
+        for (k, bound) in ["nrmse=1e-3", "rel=1e-3", "psnr=60", "lossless", "nrmse=1e-2"].into_iter().enumerate() {
+            let (name, double) = (format!("v{k}"), k % 2 == 0);
+            scenario.variables.push(Variable { name, dims: vec![12, 20, 14], double, bound: bound.into() });
+            deal(&mut scenario, k, 2 * ranks, ranks, &mut seed);
+        }
+        let outcome = run::run(ranks, &folder, &scenario);
+        assert!(outcome.success, "{outcome:?}");
+        let by_mpi = without_id(&scenario.path);
+        scenario.path = folder.join(format!("{ranks}-threads.fpa")).display().to_string();
+        run::threads::write(ranks, &scenario);
+        let by_threads = without_id(&scenario.path);
+        assert_eq!(by_mpi.len(), by_threads.len());
+        let differing = by_mpi.iter().zip(&by_threads).position(|(a, b)| a != b);
+        assert_eq!(differing, None, "{ranks} ranks");
+        check(&scenario, window);
     }
 }
 
@@ -243,4 +297,44 @@ fn much_data_goes_out_in_pieces() {
     assert!(reader.commit_info(0, 0).unwrap().unwrap().stream_bytes > 64 << 20, "as much as one rank does not gather");
     assert!(read(&reader, 0, 0) == original(&scenario, 0, 0));
     std::fs::remove_file(&scenario.path).unwrap();
+}
+
+/// A model that only the archive has: read by all ranks, each of which gets it from rank 0.
+#[test]
+fn an_embedded_model_reaches_all_ranks() {
+    let folder = folder("model");
+    let (from, model) =
+        (std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../models/default"), folder.join("tuned"));
+    std::fs::create_dir_all(&model).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    // As a package that a user has tuned: another hash than the compiled-in one's.
+    let manifest = model.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("\"created\": \"", "\"created\": \"tuned ", 1)).unwrap();
+    let mut scenario = Scenario {
+        path: folder.join("a.fpa").display().to_string(),
+        options: format!("fm=on;window=9;embed_model=on;model={}", model.display()),
+        steps: 9,
+        ..Default::default()
+    };
+    let bound = "nrmse=1e-3".to_owned();
+    scenario.variables.push(Variable { name: "u".into(), dims: vec![64, 128], double: true, bound });
+    for rank in 0..2 {
+        scenario.puts.push(Put { rank, variable: 0, step: None, start: vec![0, 64 * rank], count: vec![64, 64] });
+    }
+    let outcome = run::run(2, &folder, &scenario);
+    assert!(outcome.success, "{outcome:?}");
+    let written = outcome.call("run");
+    if written.iter().any(|call| call.starts_with("Runtime")) {
+        return println!("left out, no model can run here: {written:?}");
+    }
+    assert_eq!(written, vec!["ok"; 2]);
+    std::fs::remove_dir_all(&model).unwrap();
+    // Another job, which only reads, and knows of no model.
+    (scenario.options, scenario.steps, scenario.read_back) = ("mode=append".into(), 0, true);
+    let outcome = run::run(3, &folder, &scenario);
+    assert_eq!(outcome.call("read"), vec!["ok"; 3], "{outcome:?}");
 }

@@ -3,6 +3,7 @@
 
 #[path = "../../tester/scenario.rs"]
 pub mod scenario;
+pub mod threads;
 
 use scenario::{Report, Scenario};
 use std::path::{Path, PathBuf};

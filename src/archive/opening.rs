@@ -1,0 +1,161 @@
+//! Opening an archive's files to write: rank 0 makes the archive or finds out where it ends, and tells all ranks.
+
+use super::agreement::agree;
+use super::commit::io;
+use super::communicator::{Communicator, SharedFile};
+use super::index::Head;
+use super::layout::{ArchiveId, SUPERBLOCK_BYTES, Superblock, align};
+use super::options::{Mode, WriterOptions};
+use super::places;
+use super::reader::Reader;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stream;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// A number that no other archive has, as far as a clock, a process number and an address can tell.
+fn new_id(path: &Path) -> ArchiveId {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let local = 0u8;
+    let seed = format!("{:?} {} {:p} {}", now, std::process::id(), &raw const local, path.display());
+    Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
+}
+
+/// What rank 0 found or made, told to all.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) temporary: bool,
+    pub(super) id: ArchiveId,
+    pub(super) sequence: u64,
+    pub(super) steps: u64,
+    pub(super) tail: u64,
+    pub(super) definitions: Option<(u64, Vec<u8>)>,
+}
+
+impl Opened {
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut out = stream::Writer::default();
+        out.u8(u8::from(self.temporary));
+        out.bytes.extend_from_slice(&self.id);
+        [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
+        let (place, bytes) = self.definitions.as_ref().map_or((0, &[][..]), |(place, bytes)| (*place, bytes));
+        out.u64(place);
+        out.bytes.extend_from_slice(bytes);
+        out.bytes
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+        let mut reader = stream::Reader::new(bytes);
+        let temporary = reader.u8()? != 0;
+        let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
+        let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
+        let rest = reader.bytes(reader.remaining())?;
+        let definitions = (place > 0).then(|| (place, rest.to_vec()));
+        Ok(Self { temporary, id, sequence, steps, tail, definitions })
+    }
+}
+
+/// Rank 0's part of opening: the file, and what is in it.
+pub(super) fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+    let exists = path.try_exists().map_err(|error| io(path, error))?;
+    if exists && options.mode == Mode::Append {
+        return open_to_append(path, options);
+    }
+    if exists && options.mode == Mode::Create {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!("{} exists; use mode=append to add steps, or mode=replace", path.display()),
+        ));
+    }
+    if options.keep.is_some_and(|keep| keep > 0) {
+        return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
+    }
+    let name = places::temporary(path);
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).create(true).truncate(true).open(&name).map_err(|error| io(&name, error))?;
+    let id = new_id(path);
+    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| io(&name, error))?;
+    let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
+    Ok((opened, file, None))
+}
+
+fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+    let reader = Reader::open(path)?;
+    if reader.newest_is_damaged() {
+        return Err(Error::corrupt(format!(
+            "{}: the newest commit is damaged, and appending would overwrite it; run fieldpress repair first",
+            path.display()
+        )));
+    }
+    let newest = reader.newest()?;
+    let tail = align(newest.end().ok_or_else(|| Error::corrupt("the newest record ends beyond any file"))?);
+    let sequence = newest.sequence;
+    let keep = options.keep.unwrap_or(reader.steps());
+    let head = match keep {
+        0 => None,
+        keep => Some(reader.head_ending_at(keep)?),
+    };
+    let definitions = reader.definitions_record(keep.min(reader.steps()))?;
+    let mut open = OpenOptions::new();
+    let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
+    file.set_len(tail).map_err(|error| io(path, error))?;
+    let opened =
+        Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
+    Ok((opened, file, head))
+}
+
+/// The file that takes this rank's data: the archive, or one of those beside it.
+pub(super) struct DataFile {
+    /// The ranks that write it; `None` where those are all.
+    pub(super) comm: Option<Box<dyn Communicator>>,
+    pub(super) shared: Box<dyn SharedFile>,
+    /// On the first of its ranks.
+    pub(super) file: Option<File>,
+    /// 0 for the archive.
+    pub(super) number: u32,
+    /// Where the next data begins in a file beside the archive.
+    pub(super) tail: u64,
+    /// Names of all files beside the archive, on rank 0.
+    pub(super) names: Vec<String>,
+}
+
+impl DataFile {
+    pub(super) fn open(
+        comm: &dyn Communicator,
+        path: &Path,
+        archive: &Path,
+        id: ArchiveId,
+        sequence: u64,
+        options: &WriterOptions,
+    ) -> Result<Self> {
+        if options.ranks_per_file == 0 {
+            let opened = comm.open(archive, options);
+            agree(comm, &[], opened.as_ref().err())?;
+            return Ok(Self { comm: None, shared: opened?, file: None, number: 0, tail: 0, names: Vec::new() });
+        }
+        let color = comm.rank() / options.ranks_per_file;
+        let group = comm.split(color)?;
+        let folder = places::parts(path);
+        let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
+        let own = folder.join(name(color));
+        let mut file = Ok(None);
+        if group.rank() == 0 {
+            // Every group's first rank may be the one that makes the folder.
+            let made = fs::create_dir_all(&folder);
+            let mut open = OpenOptions::new();
+            file = made
+                .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
+                .map(Some)
+                .map_err(|error| io(&own, error));
+        }
+        agree(comm, &[], file.as_ref().err())?;
+        let opened = group.open(&own, options);
+        agree(comm, &[], opened.as_ref().err())?;
+        let groups = comm.size().div_ceil(options.ranks_per_file);
+        let names = if comm.rank() == 0 { (0..groups).map(name).collect() } else { Vec::new() };
+        Ok(Self { comm: Some(group), shared: opened?, file: file?, number: color as u32 + 1, tail: 0, names })
+    }
+}

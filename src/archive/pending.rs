@@ -1,0 +1,143 @@
+//! A put on its way: values kept until their window is full, then a stream.
+
+use super::buffer::Buffer;
+use super::chain::{self, Chains, Link};
+use super::commit::Coded;
+use crate::bound::Bound;
+use crate::codec::{Codec, error_curve, inspect};
+use crate::error::Result;
+use crate::field::{FieldStats, FieldView, Region};
+use crate::options::Options;
+
+/// A box of a variable over some steps of the window.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) variable: usize,
+    pub(super) region: Region,
+    pub(super) bound: Bound,
+    /// Of the window.
+    pub(super) first: usize,
+    pub(super) steps: usize,
+    values: Buffer,
+    pub(super) stats: Statistics,
+}
+
+/// What is known of a put's valid values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Statistics {
+    pub(super) valid: usize,
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+impl Pending {
+    pub(super) fn new(
+        variable: usize,
+        region: Region,
+        bound: Bound,
+        first: usize,
+        field: &FieldView<'_>,
+        stats: Statistics,
+    ) -> Self {
+        let mut values = Buffer::new(field.dtype());
+        values.push(field);
+        Self { variable, region, bound, first, steps: 1, values, stats }
+    }
+
+    /// Adds the step after its last one.
+    pub(super) fn push(&mut self, field: &FieldView<'_>, stats: &Statistics) {
+        self.values.push(field);
+        self.steps += 1;
+        self.stats.extend(stats);
+    }
+
+    /// Forgets the window's steps from `end` on.
+    pub(super) fn truncate(&mut self, end: usize) {
+        if self.first + self.steps > end {
+            self.steps = end.saturating_sub(self.first);
+            self.values.truncate(self.steps * self.points());
+        }
+    }
+
+    fn points(&self) -> usize {
+        self.region.count.iter().product()
+    }
+
+    fn dims(&self) -> Vec<usize> {
+        let steps = (self.steps > 1).then_some(self.steps);
+        steps.into_iter().chain(self.region.count.iter().copied()).collect()
+    }
+
+    /// The axes that are frames, rows and columns, where the default is not meant.
+    fn axes(&self, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
+        chain::axes(self.steps, self.region.count.len(), given)
+    }
+
+    /// Estimated sums of squared errors at quantiser steps in the field's units.
+    pub(super) fn error_curve(&self, codec: &Codec, steps: &[f64]) -> Result<Vec<f64>> {
+        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
+    }
+
+    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
+    pub(super) fn compress(
+        &self,
+        codec: &Codec,
+        bound: Bound,
+        range: Option<f64>,
+        first_step: u64,
+        chains: &Chains,
+        keyframe: usize,
+    ) -> Result<(Coded, Option<Link>)> {
+        let field = self.values.view(&self.dims())?;
+        let given = codec.options().axes;
+        let options = Options { range, axes: self.axes(given), ..codec.options().clone() };
+        let count = &self.region.count;
+        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
+        let key = chain::key(self.variable, &self.region);
+        let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
+        let link = chains.get(&key).filter(|_| in_time).filter(begins);
+        let dims = chain::frame_dims(count);
+        let before = link.map(|link| link.before(&dims)).transpose()?;
+        let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
+        let info = inspect(&bytes)?;
+        // Streams without segments, such as constant ones, follow none.
+        let link = link.filter(|_| info.follows);
+        let depth = link.map_or(0, |link| link.depth + 1);
+        let next = if in_time && (depth as usize) + 1 < keyframe {
+            let frame = Link::decode(codec, &bytes, field.dtype(), self.steps, count, link)?;
+            let end = first_step + (self.first + self.steps) as u64;
+            Some(Link { end, depth, flips: report.flips, frame })
+        } else {
+            None
+        };
+        let rms = report.nrmse * info.range;
+        let coded = Coded {
+            variable: self.variable,
+            region: self.region.clone(),
+            first: self.first as u64,
+            steps: self.steps as u64,
+            depth,
+            squared_error: rms * rms * self.stats.valid as f64,
+            input_bytes: field.byte_len() as u64,
+            crc: crc32fast::hash(&bytes),
+            bytes,
+        };
+        Ok((coded, next))
+    }
+}
+
+impl Statistics {
+    pub(super) fn of(field: &FieldView<'_>, fill_value: Option<f64>) -> Self {
+        let found = FieldStats::of(field, fill_value);
+        Self { valid: found.valid, min: found.min, max: found.max }
+    }
+
+    fn extend(&mut self, other: &Self) {
+        if other.valid > 0 {
+            let fresh = self.valid == 0;
+            self.min = if fresh { other.min } else { self.min.min(other.min) };
+            self.max = if fresh { other.max } else { self.max.max(other.max) };
+            self.valid += other.valid;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a writer says of its work: phases as they begin, and what a step cost.
+
+use crate::error::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// What a writer is about to do; see [`Writer::on_phase`](super::Writer::on_phase).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Take a box.
+    Put,
+    /// Compress this rank's boxes.
+    Compress,
+    /// Write data, together.
+    Data,
+    /// Write a commit's index, on rank 0.
+    Index,
+    /// Name the index in the superblock, on rank 0: the commit.
+    Commit,
+    /// Close the file, together.
+    Close,
+}
+
+/// What ending a step did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepReport {
+    /// Steps that were committed: none while a window fills.
+    pub steps: u64,
+    /// This rank's chunks, the bytes of their fields and of their streams.
+    pub chunks: u64,
+    /// Bytes of this rank's values.
+    pub input_bytes: u64,
+    /// Bytes of this rank's streams.
+    pub stream_bytes: u64,
+    /// Bytes of the commit's index, definitions among them; on rank 0.
+    pub index_bytes: u64,
+    /// Seconds that this rank worked alone: copies, statistics and compression.
+    pub local_seconds: f64,
+    /// Seconds in the reductions that follow this rank's own work: waiting for the rank that comes last.
+    pub wait_seconds: f64,
+    /// Seconds of everything else: further reductions, offsets, writing, the index.
+    pub collective_seconds: f64,
+}
+
+impl StepReport {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.chunks += other.chunks;
+        self.input_bytes += other.input_bytes;
+        self.stream_bytes += other.stream_bytes;
+        self.index_bytes += other.index_bytes;
+        self.local_seconds += other.local_seconds;
+        self.wait_seconds += other.wait_seconds;
+        self.collective_seconds += other.collective_seconds;
+    }
+}
+
+/// Told of every phase.
+pub(super) type Observer = Option<Box<dyn FnMut(Phase)>>;
+
+pub(super) fn enter(observer: &mut Observer, phase: Phase) {
+    if let Some(observer) = observer {
+        observer(phase);
+    }
+}
+
+/// What `work` says, or that it panicked: a panic on one rank must not leave the others waiting.
+pub(super) fn unpanicked<O>(work: impl FnOnce() -> Result<O>) -> Result<O> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("compression panicked")))
+}
+
+/// Seconds of a commit, by what they went into; the rest of it is collective.
+#[derive(Default)]
+pub(super) struct Clock {
+    pub(super) local: f64,
+    pub(super) wait: f64,
+}
+
+impl Clock {
+    /// Does this rank's own work.
+    pub(super) fn work<O>(&mut self, work: impl FnOnce() -> O) -> O {
+        let begin = Instant::now();
+        let out = work();
+        self.local += begin.elapsed().as_secs_f64();
+        out
+    }
+
+    /// Does the reduction that follows this rank's own work: nearly all of its time is waiting for the rank that comes last.
+    pub(super) fn wait<O>(&mut self, rank: usize, reduction: impl FnOnce() -> O) -> O {
+        let _span = tracing::info_span!("archive.wait", rank).entered();
+        let begin = Instant::now();
+        let out = reduction();
+        self.wait += begin.elapsed().as_secs_f64();
+        out
+    }
+}

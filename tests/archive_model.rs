@@ -1,0 +1,127 @@
+//! Archives that carry their model: they read back where the model is not installed.
+
+mod common;
+
+use common::archive::{folder, options, read, variable};
+use fieldpress::archive::{Reader, Selection, Serial, Writer, WriterOptions};
+use fieldpress::model::{MODEL_PATH, Package};
+use fieldpress::{Bound, DType, ErrorKind, FieldView, FmMode, Options, inspect};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const DIMS: [usize; 2] = [64, 64];
+const STEPS: usize = 9;
+/// The archive that the process that is started reads.
+const PATH: &str = "FIELDPRESS_TEST_ARCHIVE";
+
+/// The shipped package under another manifest, as one that a user has tuned: the same name, another hash.
+fn tuned(folder: &Path) -> PathBuf {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default"), folder.join("tuned"));
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    let manifest = to.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let changed = text.replacen("\"created\": \"", "\"created\": \"tuned ", 1);
+    assert_ne!(text, changed);
+    std::fs::write(manifest, changed).unwrap();
+    to
+}
+
+fn step(k: usize) -> Vec<f64> {
+    let (k, n) = (k as f64, DIMS[0] * DIMS[1]);
+    (0..n)
+        .map(|i| ((i / DIMS[1]) as f64 * 0.21 + 0.3 * k).sin() + ((i % DIMS[1]) as f64 * 0.17 - 0.2 * k).cos())
+        .collect()
+}
+
+/// Writes steps as one window, in whose streams the model is used.
+fn write(path: &Path, model: &Path, embed_model: bool) -> fieldpress::Result<()> {
+    let codec = Options { fm: FmMode::On, model: Some(model.to_owned()), ..options().codec };
+    let writer_options = WriterOptions { codec, embed_model, window: STEPS, ..Default::default() };
+    let mut writer = Writer::open(Box::new(Serial), path, writer_options)?;
+    let id = writer.define(variable("u", &DIMS, DType::F64))?;
+    for k in 0..STEPS {
+        writer.begin_step(k as f64)?;
+        writer.put(id, &[0, 0], &FieldView::new(&step(k), &DIMS)?, Bound::Nrmse(1e-3))?;
+        writer.end_step()?;
+    }
+    writer.close().map(drop)
+}
+
+fn digest(path: &Path, codec: Options) -> fieldpress::Result<String> {
+    let reader = Reader::open_with(path, codec)?;
+    let mut bytes = Vec::new();
+    for step in 0..reader.steps() {
+        bytes.extend(common::bytes(&read(&reader, 0, &Selection::step(step))?));
+    }
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What a process says that knows no model but the compiled-in one, and none from before.
+fn read_elsewhere(path: &Path) -> Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "reads_alone", "--ignored", "--nocapture"])
+        .env(PATH, path)
+        .env_remove(MODEL_PATH)
+        .output()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "started by the other test, with an archive"]
+fn reads_alone() {
+    let path = std::env::var_os(PATH).expect("the archive's path");
+    match digest(path.as_ref(), options().codec) {
+        Ok(digest) => println!("digest {digest}"),
+        Err(error) => println!("{:?} {error}", error.kind()),
+    }
+}
+
+#[test]
+fn an_archive_that_carries_its_model_needs_none_installed() {
+    let folder = folder("model");
+    let model = tuned(&folder);
+    let hash = Package::folder_hash(&model).unwrap();
+    assert_ne!(Some(hash), Package::builtin_hash());
+    let (with, without) = (folder.join("with.fpa"), folder.join("without.fpa"));
+    match write(&with, &model, true) {
+        Err(error) if error.kind() == ErrorKind::Runtime => {
+            return println!("left out, no model can run here: {error}");
+        }
+        written => written.unwrap(),
+    }
+    write(&without, &model, false).unwrap();
+    let reader = Reader::open(&with).unwrap();
+    let chunk = &reader.chunks(0, 0).unwrap()[0];
+    let (name, named) = inspect(&reader.stream(chunk).unwrap()).unwrap().model.expect("the stream needs the model");
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(hex.starts_with(&named), "{named} {hex}");
+    assert!(std::fs::metadata(&with).unwrap().len() > std::fs::metadata(&without).unwrap().len() + 100_000);
+    let wanted = digest(&without, Options { model: Some(model.clone()), ..options().codec }).unwrap();
+    std::fs::remove_dir_all(&model).unwrap();
+
+    let found = String::from_utf8(read_elsewhere(&with).stdout).unwrap();
+    assert!(found.contains(&format!("digest {wanted}")), "{found}");
+    // The same archive without its model: an error that names it.
+    let found = String::from_utf8(read_elsewhere(&without).stdout).unwrap();
+    assert!(found.contains("Model ") && found.contains(&name), "{found}");
+
+    // A repaired one still carries it, and it can be checked.
+    let again = folder.join("again.fpa");
+    let repaired = fieldpress::archive::repair(&with, &again).unwrap();
+    assert!(repaired.losses.is_empty() && repaired.steps == STEPS as u64);
+    let found = String::from_utf8(read_elsewhere(&again).stdout).unwrap();
+    assert!(found.contains(&format!("digest {wanted}")), "{found}");
+
+    // Damage of the model is found.
+    let mut bytes = std::fs::read(&with).unwrap();
+    let inside = bytes.windows(13).position(|window| window == b"manifest.json").unwrap() + 5000;
+    bytes[inside] ^= 1;
+    std::fs::write(&again, bytes).unwrap();
+    let found = String::from_utf8(read_elsewhere(&again).stdout).unwrap();
+    assert!(found.contains("Corrupt ") || found.contains("Model "), "{found}");
+}
