@@ -5,9 +5,10 @@ use super::choose::{Choice, choose, plain};
 use super::decoder::{Shared, decode};
 use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
 use super::forecast::{self, Forecast, step_for};
+use super::progress::Progress;
 use super::rate::STEP_POWER;
 use super::report::StageSeconds;
-use super::segment::{Method, Way};
+use super::segment::{Buffers, Method, Way};
 use super::{Tools, flat, lossless};
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
@@ -57,7 +58,7 @@ pub(crate) fn compress<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
     let begin = Instant::now();
-    let stats = FieldStats::of(field, tools.options.fill_value);
+    let stats = tracing::debug_span!("statistics").in_scope(|| FieldStats::of(field, tools.options.fill_value));
     let mut stages = StageSeconds { field: begin.elapsed().as_secs_f64(), ..Default::default() };
     let range = tools.options.range.unwrap_or(stats.range());
     let mut header = Header {
@@ -82,7 +83,18 @@ pub(crate) fn compress<T: Element>(
     let mut best: Option<Vec<u8>> = None;
     if let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(&stats), &stats.specials) {
         let (range, package) = (header.range, tools.package);
-        let shared = Shared { normalisation: &normalisation, specials, bound, range, package, reference, memo: None };
+        // Every value is encoded and checked.
+        let progress = Progress::new(2 * field.shape().len());
+        let shared = Shared {
+            normalisation: &normalisation,
+            specials,
+            bound,
+            range,
+            package,
+            reference,
+            progress: Some(&progress),
+            memo: None,
+        };
         let job = Job { field, values, cut: &cut, shared, target, valid: stats.valid, tools };
         let narrow = f32_suffices(stats.range(), target.size());
         let mut done = None;
@@ -108,6 +120,7 @@ pub(crate) fn compress<T: Element>(
     }
     let raw = field.byte_len();
     if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
+        let _span = tracing::debug_span!("lossless").entered();
         let begin = Instant::now();
         header.content = Content::Lossless;
         (header.nrmse, header.max_abs_error) = (0.0, 0.0);
@@ -208,6 +221,9 @@ impl<T: Element> Job<'_, T> {
         let mut tighten = 1.0;
         let mut caution = 1.0;
         for pass in 0..PASSES {
+            if let Some(progress) = self.shared.progress {
+                progress.restart();
+            }
             let budget = match self.target {
                 Target::Rms(rms) => Some((rms / scale).powi(2) * self.valid as f64 * tighten),
                 Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
@@ -257,6 +273,7 @@ impl<T: Element> Job<'_, T> {
         let wanted = PROBES.min(count);
         // Evenly spaced, and the last one, which settles the account.
         let probes: Vec<usize> = (1..=wanted).map(|k| k * count / wanted - 1).collect();
+        let span = tracing::debug_span!("choose").entered();
         let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * caution) else {
             return Ok(Pass::Impossible);
         };
@@ -270,7 +287,9 @@ impl<T: Element> Job<'_, T> {
             return Ok(Pass::Impossible);
         };
         let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
+        tracing::debug!(chosen_at = step, refined, "step");
         step = refined;
+        drop(span);
         stages.choose += begin.elapsed().as_secs_f64();
         let (sections, errors) = (Vec::with_capacity(count), Errors::default());
         let mut done = Done { sections, errors, uses_model: false, flips: self.shared.inherited_flips() };
@@ -314,6 +333,7 @@ impl<T: Element> Job<'_, T> {
                     Err(_) => return Ok(Pass::Impossible),
                 };
                 spent += piece.encoded.squared_error;
+                tracing::debug!(segment = k, step, spent, budget, "coded");
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
                 done.uses_model |= piece.choice.method.uses_model;
@@ -391,6 +411,7 @@ impl<T: Element> Job<'_, T> {
         step: f64,
         thin: usize,
     ) -> Result<Option<Vec<Forecast>>> {
+        let _span = tracing::debug_span!("forecast").entered();
         let forecasts = self.tools.map(0..segments.len(), |k| {
             let source = self.source(segments[k]);
             let choice = &choices[&segments[k]];
@@ -456,29 +477,40 @@ impl<T: Element> Job<'_, T> {
         goal: &Goal<'_>,
     ) -> Result<std::result::Result<Piece, f64>> {
         let source = self.source(index);
+        let span = tracing::debug_span!("encode").entered();
         let memo = fm::Memo::default();
+        let mut buffers = Buffers::default();
         let encoded = self.with_model(&source, &choice, &memo, |model| {
-            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain)
+            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain, &mut buffers)
         })?;
         let mut encoded = match encoded {
             Ok(encoded) => encoded,
             Err(times) => return Ok(Err(times)),
         };
+        drop(span);
+        let _span = tracing::debug_span!("check").entered();
         let begin = Instant::now();
-        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo)?;
+        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         Ok(Ok(Piece { encoded, errors, choice }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.
-    fn check<R: Kernel>(&self, source: &Source<'_, T>, bytes: &[u8], memo: &fm::Memo) -> Result<Errors> {
+    fn check<R: Kernel>(
+        &self,
+        source: &Source<'_, T>,
+        bytes: &[u8],
+        memo: &fm::Memo,
+        buffers: &mut Buffers<R>,
+    ) -> Result<Errors> {
         let mut errors = Errors::default();
         let mut exact = Vec::new();
         let segment = source.segment;
         let mut ignored = StageSeconds::default();
         let shared = Shared { memo: Some(memo), ..self.shared };
-        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, |window| {
+        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, buffers, |window| {
+            let _span = tracing::debug_span!("compare").entered();
             original(source.values, segment, &source.at(window.first), window.count, &mut exact);
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())

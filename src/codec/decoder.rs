@@ -1,16 +1,17 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
 use super::before::{Reference, flips_of_grid};
+use super::progress::Progress;
 use super::reduced::Reduced;
 use super::report::StageSeconds;
-use super::segment::{Method, SegmentState, Way};
+use super::segment::{Buffers, Method, SegmentState, Way};
 use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, MaskModel, Normalisation, Specials};
 use crate::model::Model as Package;
+use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::{CodedWindow, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::real::Real;
@@ -28,6 +29,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) package: Option<&'a Package>,
     /// The frame before the field, where the stream follows another.
     pub(crate) reference: Option<&'a Reference>,
+    /// Where how far the call is gets told.
+    pub(crate) progress: Option<&'a Progress>,
     /// What the model made of the segment when it was encoded, if this is its check.
     pub(crate) memo: Option<&'a fm::Memo>,
 }
@@ -96,6 +99,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     until: usize,
     low: usize,
     stages: &mut StageSeconds,
+    buffers: &mut Buffers<R>,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
     let (mut method, parts) = SegmentBytes::read(bytes)?;
@@ -114,7 +118,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         Some(interpolator) => ModelUse::Always(interpolator),
         None => ModelUse::Off,
     };
-    let mut state = SegmentState::<R>::new(&layout, &method, model)?.after(before.as_deref());
+    let mut coded = std::mem::take(&mut buffers.coded);
+    let mut state =
+        SegmentState::<R>::new(&layout, &method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Decoder::new(parts.side);
     let mut coefficients = Decoder::new(parts.coefficients);
     let mut mask = Decoder::new(parts.mask);
@@ -126,7 +132,6 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut pointwise: Option<PointwiseModel> = None;
     let mut values: Vec<T> = Vec::new();
     let mut classes = Vec::new();
-    let mut coded = CodedWindow::default();
     let mut sum: Vec<R> = Vec::new();
     // Corrections run through all windows, and reduced scales have no use for them.
     let corrected = low == 0 && !parts.corrections.is_empty();
@@ -203,6 +208,9 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         stages.field += begin.elapsed().as_secs_f64();
         state.advance(decoded);
         first += count;
+        if let Some(progress) = shared.progress {
+            progress.add(count * n);
+        }
     }
     if until >= segment.count {
         for decoder in [side, coefficients, mask] {
@@ -214,11 +222,13 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         }
         latents.finish()?;
     }
+    *buffers = state.into_buffers(coded);
     Ok(())
 }
 
 /// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
 pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+    let _span = tracing::debug_span!("restore units").entered();
     let scale = shared.normalisation.scale();
     out.clear();
     out.extend(frames.iter().map(|v| T::from_f64(shared.normalisation.restore(v.to_f64(), scale))));

@@ -2,7 +2,9 @@
 
 use super::before::Reference;
 use super::decoder::{Shared, decode};
+use super::progress::Progress;
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
+use super::segment::Buffers;
 use super::{Request, Tools, flat};
 use crate::error::{Error, Result};
 use crate::field::{Element, Region};
@@ -63,6 +65,7 @@ pub(crate) fn decompress<T: Element>(
             if model.is_some() && tools.package.is_none() {
                 return Err(Error::internal("a stream's model was not opened"));
             }
+            let progress = Progress::new(region.count.iter().product());
             let shared = Shared {
                 normalisation,
                 specials,
@@ -70,6 +73,7 @@ pub(crate) fn decompress<T: Element>(
                 range: header.range,
                 package: tools.package,
                 reference: reference.filter(|_| follows.is_some()),
+                progress: Some(&progress),
                 memo: None,
             };
             let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
@@ -84,15 +88,36 @@ pub(crate) fn decompress<T: Element>(
                 let bytes = stream.section(k)?;
                 let low = factor.trailing_zeros() as usize;
                 if *double {
-                    decode::<T, f64>(bytes, segment, shared, from, until, low, &mut stages, |window| {
-                        place.put(segment, &window, &target);
-                        Ok(())
-                    })?;
+                    decode::<T, f64>(
+                        bytes,
+                        segment,
+                        shared,
+                        from,
+                        until,
+                        low,
+                        &mut stages,
+                        &mut Buffers::default(),
+                        |window| {
+                            let _span = tracing::debug_span!("put in place").entered();
+                            place.put(segment, &window, &target);
+                            Ok(())
+                        },
+                    )?;
                 } else {
-                    decode::<T, f32>(bytes, segment, shared, from, until, low, &mut stages, |window| {
-                        place.put(segment, &window, &target);
-                        Ok(())
-                    })?;
+                    decode::<T, f32>(
+                        bytes,
+                        segment,
+                        shared,
+                        from,
+                        until,
+                        low,
+                        &mut stages,
+                        &mut Buffers::default(),
+                        |window| {
+                            place.put(segment, &window, &target);
+                            Ok(())
+                        },
+                    )?;
                 }
                 Ok(stages)
             })?;

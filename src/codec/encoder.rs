@@ -5,7 +5,7 @@ use super::decoder::{Shared, finish};
 use super::forecast::Forecast;
 use super::rate::{Rate, Window};
 use super::report::StageSeconds;
-use super::segment::{Method, Prepared, SegmentState, Way};
+use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
 use crate::entropy::{Cost, Encoder};
 use crate::error::Result;
@@ -77,6 +77,7 @@ pub(crate) struct Frames<R> {
 impl<R: Kernel> Frames<R> {
     /// Gathers `count` frames from frame `first` on.
     pub(crate) fn load<T: Element>(&mut self, source: &Source<'_, T>, shared: &Shared<'_>, first: usize, count: usize) {
+        let _span = tracing::debug_span!("gather").entered();
         self.masked = gather(
             source.values,
             source.segment,
@@ -127,12 +128,15 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     goal: &Goal<'_>,
     model: ModelUse<'_>,
     gain: usize,
+    buffers: &mut Buffers<R>,
 ) -> Result<std::result::Result<Encoded, f64>> {
     let segment = source.segment;
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
     let before = shared.before(segment).filter(|_| method.follows);
-    let mut state = SegmentState::<R>::new(&layout, method, model)?.after(before.as_deref());
+    let mut spare = std::mem::take(&mut buffers.coded);
+    let mut state =
+        SegmentState::<R>::new(&layout, method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Encoder::new(Vec::new());
     let mut coefficients = Encoder::new(Vec::new());
     let mut mask = Encoder::new(Vec::new());
@@ -146,7 +150,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut values: Vec<T> = Vec::new();
     let mut exact: Vec<T> = Vec::new();
     let mut rate = Rate::new(goal);
-    let (mut prepared, mut spare) = (Prepared::default(), CodedWindow::default());
+    let mut prepared = Prepared::default();
     let mut sum: Vec<R> = Vec::new();
     let mut corrected = false;
     let windows = method.windows(segment.count);
@@ -184,6 +188,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             }
             None => &trial.decoded.frames,
         };
+        let _span = tracing::debug_span!("correct").entered();
         match (shared.bound, shared.pointwise()) {
             (_, Some(epsilon)) => {
                 original(source.values, segment, &source.at(first), count, &mut exact);
@@ -212,6 +217,9 @@ pub(crate) fn encode<T: Element, R: Kernel>(
             _ => {}
         }
         state.advance(trial.decoded);
+        if let Some(progress) = shared.progress {
+            progress.add(count * h * w);
+        }
         spare = trial.coded;
         first += count;
     }
@@ -223,6 +231,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
     };
     out.bytes = parts.write(method);
+    *buffers = state.into_buffers(spare);
     Ok(Ok(out))
 }
 
@@ -257,7 +266,7 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     Ok(Some(coded))
 }
 
-/// What a sample of a segment costs with a method at a step: bits, squared error.
+/// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
 ///
 /// # Errors
 /// What the model says.
@@ -287,8 +296,7 @@ pub(crate) fn cost<R: Kernel>(
         state.advance(decoded);
         first += count;
     }
-    let basis = method.basis.as_ref().map_or(0, |basis| 16 * basis.len());
-    Ok(Some((side.bits() + coefficients.bits() + basis as f64, error)))
+    Ok(Some((side.bits() + coefficients.bits(), error)))
 }
 
 /// Limits that clamp nothing.

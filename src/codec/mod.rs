@@ -12,6 +12,7 @@ mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
 mod probe;
+mod progress;
 mod rate;
 mod reduced;
 mod report;
@@ -235,6 +236,7 @@ impl Codec {
         bound: Bound,
         before: Option<&Before<'_>>,
     ) -> Result<(Vec<u8>, Report)> {
+        let _span = tracing::debug_span!("compress").entered();
         let begin = Instant::now();
         let reference =
             before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
@@ -292,6 +294,7 @@ impl Codec {
         before: Option<&Before<'_>>,
         out: &mut FieldViewMut<'_>,
     ) -> Result<Report> {
+        let _span = tracing::debug_span!("decompress").entered();
         let begin = Instant::now();
         let parsed = Stream::parse(stream)?;
         let header = &parsed.header;

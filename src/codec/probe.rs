@@ -53,6 +53,7 @@ fn curve<T: Element>(
         range: stats.range(),
         package: None,
         reference: None,
+        progress: None,
         memo: None,
     };
     let cut = Cut::new(field.shape(), axes)?;

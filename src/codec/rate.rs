@@ -8,8 +8,9 @@ use crate::predict::{CodedWindow, Reconstruction, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::spectrum::Spectrum;
 
-/// The share of the budget that may be left unused.
+/// The share of the budget that the last window may leave unused; and where time matters most.
 const SLACK: f64 = 0.006;
+const SLACK_FAST: f64 = 0.02;
 /// Errors are known this well, below 1.
 const SURE: f64 = 1.0 - 1e-5;
 /// How far a window's step may stray from the goal's, but for the last's; more where the budget runs short.
@@ -175,7 +176,9 @@ fn solve<R: Kernel>(
     // (log step, log error) of the coarsest success and the finest failure.
     let mut low: Option<(f64, f64)> = None;
     let mut high: Option<(f64, f64)> = None;
-    let target = (budget * (1.0 - SLACK / 3.0)).ln();
+    let fast = !state.method.uses_model && !state.method.mixing;
+    let slack = if fast { SLACK_FAST } else { SLACK };
+    let target = (budget * (1.0 - slack / 3.0)).ln();
     let trials_enough = match (state.method.uses_model, state.method.mixing) {
         (true, _) => TRIALS_ENOUGH_MODEL,
         (false, true) => TRIALS_ENOUGH,
@@ -226,7 +229,7 @@ fn solve<R: Kernel>(
         }
         let point = (log_step, log_error);
         if trial.squared_error <= budget * SURE {
-            let close = trial.squared_error >= budget * (1.0 - SLACK);
+            let close = trial.squared_error >= budget * (1.0 - slack);
             low = Some(point);
             let out = if best.as_ref().is_none_or(|b| trial.squared_error >= b.squared_error) {
                 best.replace(trial)

@@ -104,16 +104,24 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     /// Whether that is a window of this segment, with magnitudes.
     begun: bool,
     /// What the way `previous` predicts the next window from; for windows of so many frames.
-    predictors: Predictors<R>,
     predictors_for: Option<usize>,
     contexts: ContextModel,
     side: SideModel,
-    magnitudes: [Magnitudes; 2],
-    scratch: Scratch<R>,
     /// The model's corrections in the window that was encoded last.
     corrections: Vec<Option<Vec<R>>>,
-    /// Buffers of a window that is no longer needed.
-    spare: Reconstruction<R>,
+    buffers: Buffers<R>,
+}
+
+/// What a segment's windows are worked on in. Handed from one pass over a segment to the next: memory that was touched before is
+/// cheaper than new.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers<R: Kernel> {
+    /// Windows that are no longer needed.
+    spare: Vec<Reconstruction<R>>,
+    predictors: Predictors<R>,
+    magnitudes: [Magnitudes; 2],
+    scratch: Scratch<R>,
+    pub(crate) coded: CodedWindow<R>,
 }
 
 /// A window ready to be encoded at one step after another.
@@ -137,22 +145,32 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             full_basis: method.full_basis()?,
             previous: None,
             begun: false,
-            predictors: Predictors::default(),
             predictors_for: None,
             contexts: ContextModel::new(method.mixing),
             side: SideModel::new(method.step),
-            magnitudes: Default::default(),
-            scratch: Scratch::default(),
             corrections: Vec::new(),
-            spare: Reconstruction::default(),
+            buffers: Buffers::default(),
         })
+    }
+
+    /// Works in these buffers.
+    pub(crate) fn within(mut self, buffers: Buffers<R>) -> Self {
+        self.buffers = buffers;
+        self
+    }
+
+    /// The buffers, for the next pass over a segment; `coded` are a window's.
+    pub(crate) fn into_buffers(mut self, coded: CodedWindow<R>) -> Buffers<R> {
+        self.buffers.spare.extend(self.previous);
+        self.buffers.coded = coded;
+        self.buffers
     }
 
     /// Starts from a frame before the segment, in working units, where there is one.
     pub(crate) fn after(mut self, before: Option<&[R]>) -> Self {
         self.previous = before.map(|frame| {
             let mut planes = frame.to_vec();
-            forward(&mut planes, self.layout.h, self.layout.w, self.layout.levels, &mut self.scratch.lines);
+            forward(&mut planes, self.layout.h, self.layout.w, self.layout.levels, &mut self.buffers.scratch.lines);
             Reconstruction { count: 1, planes, frames: frame.to_vec() }
         });
         self
@@ -174,7 +192,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             && self.predictors_for != Some(count)
         {
             let basis = self.full_basis.of(previous.count);
-            self.predictors.of_decoded(previous, &basis, count, self.layout.len());
+            self.buffers.predictors.of_decoded(previous, &basis, count, self.layout.len());
             self.predictors_for = Some(count);
         }
     }
@@ -224,13 +242,14 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         coded: &mut CodedWindow<R>,
         finest: usize,
     ) -> Result<()> {
+        let _span = tracing::debug_span!("entropy coding").entered();
         let (predicted, flags) = self.side_sizes(coded.count);
         self.side.code(side, self.layout, predicted, flags, coded)?;
         let contexts = self.plane_contexts(coded.count);
-        let [last, next] = &mut self.magnitudes;
+        let [last, next] = &mut self.buffers.magnitudes;
         let last = self.begun.then_some(&*last);
         self.contexts.code(coefficients, self.layout, &mut coded.indices, &contexts, last, next, finest)?;
-        self.magnitudes.swap(0, 1);
+        self.buffers.magnitudes.swap(0, 1);
         Ok(())
     }
 
@@ -240,32 +259,30 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     /// `Corrupt`, or what the model says.
     pub(crate) fn reconstruct(&mut self, coded: &CodedWindow<R>, synthesise: bool) -> Result<Reconstruction<R>> {
         self.make_predictors(coded.count);
-        let mut out = std::mem::take(&mut self.spare);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut out = self.buffers.spare.pop().unwrap_or_default();
+        let mut scratch = std::mem::take(&mut self.buffers.scratch);
         match self.method.way {
             Way::Hierarchical => self.hierarchy().reconstruct(coded, synthesise, &mut scratch, &mut out)?,
             _ => {
                 let basis = self.full_basis.of(coded.count);
-                let predictors = self.predicts().then_some(&self.predictors);
+                let predictors = self.predicts().then_some(&self.buffers.predictors);
                 transform::reconstruct(coded, &basis, predictors, self.layout, synthesise, &mut scratch, &mut out);
             }
         }
-        self.scratch = scratch;
+        self.buffers.scratch = scratch;
         Ok(out)
     }
 
     /// Makes a decoded window the previous one, for the next.
     pub(crate) fn advance(&mut self, decoded: Reconstruction<R>) {
-        if let Some(old) = self.previous.replace(decoded) {
-            self.spare = old;
-        }
+        self.buffers.spare.extend(self.previous.replace(decoded));
         self.begun = true;
         self.predictors_for = None;
     }
 
     /// Takes back the buffers of a decoded window that is not needed.
     pub(crate) fn discard(&mut self, decoded: Reconstruction<R>) {
-        self.spare = decoded;
+        self.buffers.spare.push(decoded);
     }
 
     /// What does not depend on the step, of the window `frames [count][h][w]`; `buffers` are those of an earlier window.
@@ -278,9 +295,17 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             Prepared::Transform(analysed) => analysed,
             Prepared::Frames => Default::default(),
         };
-        let predictors = self.predicts().then_some(&self.predictors);
+        let predictors = self.predicts().then_some(&self.buffers.predictors);
         let basis = self.full_basis.of(count);
-        transform::analyse(frames, count, &basis, predictors, self.layout, &mut self.scratch.lines, &mut analysed);
+        transform::analyse(
+            frames,
+            count,
+            &basis,
+            predictors,
+            self.layout,
+            &mut self.buffers.scratch.lines,
+            &mut analysed,
+        );
         Prepared::Transform(analysed)
     }
 
@@ -299,12 +324,12 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     ) -> Result<Option<(f64, Reconstruction<R>)>> {
         match prepared {
             Prepared::Frames => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                let mut out = std::mem::take(&mut self.spare);
+                let mut scratch = std::mem::take(&mut self.buffers.scratch);
+                let mut out = self.buffers.spare.pop().unwrap_or_default();
                 let mut corrections = std::mem::take(&mut self.corrections);
                 let run = Run::Final(&mut corrections);
                 let done = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
-                (self.scratch, self.corrections) = (scratch, corrections);
+                (self.buffers.scratch, self.corrections) = (scratch, corrections);
                 Ok(done.map(|error| (error, out)))
             }
             Prepared::Transform(analysed) => match transform::quantise(analysed, step, self.layout, coded) {
@@ -327,12 +352,12 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         step: Step,
         coded: &mut CodedWindow<R>,
     ) -> Result<Option<(f64, Reconstruction<R>)>> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let mut out = std::mem::take(&mut self.spare);
+        let mut scratch = std::mem::take(&mut self.buffers.scratch);
+        let mut out = self.buffers.spare.pop().unwrap_or_default();
         let mut corrections = std::mem::take(&mut self.corrections);
         let run = Run::Estimate(&mut corrections);
         let error = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
-        (self.scratch, self.corrections) = (scratch, corrections);
+        (self.buffers.scratch, self.corrections) = (scratch, corrections);
         Ok(error.map(|error| (error, out)))
     }
 }

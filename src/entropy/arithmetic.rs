@@ -5,13 +5,14 @@
 use crate::error::{Error, Result};
 
 /// One direction of the coder. A model's traversal is written once, over this trait.
-pub(crate) trait BitCoder {
+pub(crate) trait BitCoder: Default {
     /// True where [`BitCoder::bit`] returns what it was given.
     const ENCODES: bool;
     /// Codes one bit whose probability of being 1 is `p1 / 65536`, with `p1` in 1..=65535. A decoder ignores `bit`.
     fn bit(&mut self, bit: bool, p1: u32) -> bool;
 
     /// Codes the lowest `count` bits of `value`, each with probability one half, highest first.
+    #[inline(always)]
     fn raw(&mut self, value: u64, count: u32) -> u64 {
         let mut out = 0;
         for i in (0..count).rev() {
@@ -22,7 +23,7 @@ pub(crate) trait BitCoder {
 }
 
 /// Writes bits to bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Encoder {
     low: u32,
     high: u32,
@@ -80,7 +81,7 @@ impl BitCoder for Encoder {
 }
 
 /// Reads bits from bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Decoder<'a> {
     low: u32,
     high: u32,

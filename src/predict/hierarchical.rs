@@ -258,6 +258,7 @@ impl<R: Kernel> Hierarchy<'_, R> {
         coded: &mut CodedWindow<R>,
         out: &mut Reconstruction<R>,
     ) -> Result<Option<f64>> {
+        let _span = tracing::debug_span!("closed loop").entered();
         let n = self.layout.len();
         let bands = self.layout.bands.len();
         let nodes = schedule(count, self.previous.map_or(0, |p| p.count));
@@ -341,6 +342,7 @@ impl<R: Kernel> Hierarchy<'_, R> {
         scratch: &mut Scratch<R>,
         out: &mut Reconstruction<R>,
     ) -> Result<()> {
+        let _span = tracing::debug_span!("synthesise").entered();
         let n = self.layout.len();
         let bands = self.layout.bands.len();
         let synthesise = synthesise || !matches!(self.model, ModelUse::Off);

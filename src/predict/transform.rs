@@ -83,6 +83,7 @@ pub(crate) fn analyse<R: Kernel>(
     scratch: &mut Vec<R>,
     out: &mut Analysed<R>,
 ) {
+    let _span = tracing::debug_span!("analyse").entered();
     let n = layout.len();
     out.count = count;
     out.residual.resize(count * n, R::default());
@@ -108,6 +109,7 @@ pub(crate) fn quantise<R: Kernel>(
     layout: &Layout,
     coded: &mut CodedWindow<R>,
 ) -> Option<f64> {
+    let _span = tracing::debug_span!("quantise").entered();
     let value = step.value();
     let n = layout.len();
     coded.indices.resize(analysed.residual.len(), R::Index::default());
@@ -133,6 +135,7 @@ pub(crate) fn reconstruct<R: Kernel>(
     scratch: &mut Scratch<R>,
     out: &mut Reconstruction<R>,
 ) {
+    let _span = tracing::debug_span!("synthesise").entered();
     let n = layout.len();
     let count = coded.count;
     out.count = count;

@@ -41,8 +41,6 @@ pub(crate) const CLASSES: usize = 16;
 const LEVELS: usize = 8;
 /// Unary bits of a magnitude before its Exp-Golomb escape.
 const UNARY: u32 = 14;
-/// From this class of expected magnitude on, an exponent and a mantissa are coded in place of unary bits.
-const BUSY: usize = 14;
 
 pub(super) const INPUTS: usize = 7;
 /// The input of the bias: the logistic of a probability of about 0.73.
@@ -94,7 +92,11 @@ fn code_single<C: BitCoder, I: Index>(
     planes: &Planes<'_>,
     magnitudes: &mut Magnitudes,
 ) -> Result<()> {
-    model.code_planes::<C, I, false>(coder, indices, planes, magnitudes)
+    // In the function's own hands: the coder's few numbers stay in registers.
+    let mut own = std::mem::take(coder);
+    let done = model.code_planes::<C, I, false>(&mut own, indices, planes, magnitudes);
+    *coder = own;
+    done
 }
 
 /// [`ContextModel::code`] with contexts mixed.
@@ -106,7 +108,10 @@ fn code_mixed<C: BitCoder, I: Index>(
     planes: &Planes<'_>,
     magnitudes: &mut Magnitudes,
 ) -> Result<()> {
-    model.code_planes::<C, I, true>(coder, indices, planes, magnitudes)
+    let mut own = std::mem::take(coder);
+    let done = model.code_planes::<C, I, true>(&mut own, indices, planes, magnitudes);
+    *coder = own;
+    done
 }
 
 impl ContextModel {
@@ -316,7 +321,7 @@ impl ContextModel {
         orient: Orient,
         plane_class: usize,
     ) -> Result<u64> {
-        if n.all >= BUSY {
+        if n.busy {
             return self.busy_magnitude::<C, MIXING>(coder, value, n);
         }
         let band = level * 4 + orient as usize;
@@ -412,6 +417,7 @@ impl ContextModel {
 
     /// A magnitude where large ones are expected: its exponent (the bit length of magnitude + 1, less 1) in unary under the
     /// expectation, the two bits after its leading one under the exponent, the rest raw.
+    #[inline(always)]
     fn busy_magnitude<C: BitCoder, const MIXING: bool>(
         &mut self,
         coder: &mut C,
@@ -458,6 +464,7 @@ impl ContextModel {
 }
 
 /// An Exp-Golomb code whose exponent's bits are adaptive.
+#[inline(always)]
 fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) -> Result<u64> {
     let target = 63 - value.wrapping_add(1).max(1).leading_zeros();
     let mut exponent = 0u32;

@@ -5,6 +5,10 @@ use super::layout::{BLOCK, Band};
 
 /// Levels of quantised sums of magnitudes.
 pub(super) const SUMS: usize = 24;
+/// From this class of the sum of all on, an exponent and a mantissa are coded in place of unary bits; and the least such sum.
+const BUSY: usize = 14;
+const BUSY_SUM: u32 = 128;
+const _: () = assert!(CLASS[BUSY_SUM as usize] as usize == BUSY && (CLASS[BUSY_SUM as usize - 1] as usize) < BUSY);
 /// Sums of magnitudes that are told apart.
 const LARGEST_SUM: usize = 4095;
 
@@ -34,6 +38,8 @@ pub(super) struct Neighbours {
     pub(super) parent: usize,
     pub(super) sibling: usize,
     pub(super) all: usize,
+    /// Whether large magnitudes are expected: a class of all from [`BUSY`] on.
+    pub(super) busy: bool,
     pub(super) pattern: usize,
 }
 
@@ -153,6 +159,7 @@ impl Strip {
                 inside: class(inside).min(SUMS - 1),
                 near: class(near).min(SUMS - 1),
                 all: class((inside + near) >> 1).min(31),
+                busy: (inside + near) >> 1 >= BUSY_SUM,
                 far: 0,
                 parent: 0,
                 sibling: 0,
@@ -169,6 +176,7 @@ impl Strip {
             parent: class(above),
             sibling: class(sibling),
             all: class(all >> 2).min(31),
+            busy: all >> 2 >= BUSY_SUM,
             pattern: (west.min(2) * 81) as usize + usize::from(self.pattern[k]),
         }
     }

@@ -282,7 +282,7 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["mixing", "single"],
     );
-    let dims: &[usize] = &[17, 20, 28];
+    let dims: &[usize] = &[35, 20, 28];
     add(
         "hierarchical-psnr-f64",
         dims,
@@ -314,7 +314,7 @@ pub fn cases() -> Vec<Case> {
         "previous",
         &["axes", "segments"],
     );
-    let dims: &[usize] = &[131, 6, 9];
+    let dims: &[usize] = &[163, 6, 9];
     add("long-nrmse-f32", dims, narrow(steady(dims)), Bound::Nrmse(2e-2), options(Fast), "previous", &["segments"]);
     let dims: &[usize] = &[1, 3, 45_000];
     let wide = field(dims, |_, t, y, x| smooth(91, 100 * t as i64, 90 * y as i64, x as i64 / 32) as f64 / 64.0);

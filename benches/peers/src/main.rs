@@ -4,6 +4,7 @@ mod compare;
 mod input;
 mod peers;
 mod plot;
+mod profile;
 mod reference;
 mod results;
 mod sample;
@@ -61,6 +62,15 @@ enum Command {
         further: bool,
         #[command(flatten)]
         plan: PlanArgs,
+    },
+    /// Where fieldpress's time goes: flame graphs and tables of its tracing spans.
+    Profile {
+        /// The folder that tools/fetch-data filled.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// Where profile.md and profile/ go.
+        #[arg(long, default_value = "docs/benchmarks")]
+        out: PathBuf,
     },
 }
 
@@ -162,6 +172,7 @@ fn run() -> Result<Vec<String>> {
             let (codecs, known) = (cli.plan.codecs()?, cli.plan.known()?);
             single(&cli.single, &Plan { codecs: &codecs, repeats: cli.plan.repeats, known: &known })
         }
+        Some(Command::Profile { data, out }) => profile::run(data, out).map(|()| Vec::new()),
         Some(Command::Suite { data, out, only, further, plan }) => {
             let (codecs, known) = (plan.codecs()?, plan.known()?);
             let plan = Plan { codecs: &codecs, repeats: plan.repeats, known: &known };

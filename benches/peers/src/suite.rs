@@ -58,13 +58,17 @@ impl Suite {
 }
 
 /// A line of `index.txt`.
-struct Entry {
-    path: PathBuf,
-    dims: Vec<usize>,
-    fill: Option<f64>,
+pub struct Entry {
+    /// Its values.
+    pub path: PathBuf,
+    /// Sizes of its axes.
+    pub dims: Vec<usize>,
+    /// The value that marks points without data.
+    pub fill: Option<f64>,
 }
 
-fn entry(folder: &Path, name: &str) -> Result<Entry> {
+/// What `index.txt` of a folder of fields says of one.
+pub fn entry(folder: &Path, name: &str) -> Result<Entry> {
     let path = folder.join("index.txt");
     let index = std::fs::read_to_string(&path).with_context(|| {
         format!("cannot read {}: run tools/fetch-data first, or name the folder with --data", path.display())
