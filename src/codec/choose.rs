@@ -24,7 +24,8 @@ pub(crate) struct Choice {
     pub(crate) model_error: f64,
 }
 
-/// Frames of a sample: a key frame and the longest window.
+/// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
+/// which are often a volume's levels and not alike.
 const SAMPLE_FRAMES: usize = 33;
 /// A sample of at least this many values is always taken (or the segment, where that is smaller).
 const SAMPLE_VALUES: usize = 1 << 17;
@@ -66,14 +67,14 @@ pub(crate) struct Sample<R> {
 }
 
 impl<R: Kernel> Sample<R> {
-    /// A piece of a segment from its middle: all frames up to [`SAMPLE_FRAMES`], and as much of each as the effort allows.
+    /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
     pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
         let segment = source.segment;
         let total = segment.count * segment.h * segment.w;
         if effort == Effort::High {
             return Self::piece(source, shared, segment.count, segment.h * segment.w);
         }
-        let count = segment.count.min(SAMPLE_FRAMES);
+        let count = if segment.count < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES };
         let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
         Self::piece(source, shared, count, (limit / count).max(1024))
     }
