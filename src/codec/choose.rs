@@ -63,9 +63,9 @@ const ENHANCED_FROM: f64 = 3e-4;
 /// The most that enhancement may leave of the squared error.
 const ENHANCED_MOST: f64 = 0.97;
 /// A cautious power for what less error is worth in bits.
-const ENHANCED_POWER: f64 = 0.4;
-/// What naming a model costs a stream, in bytes, and as much again for what samples do not tell.
-const MODEL_BYTES: f64 = 50.0;
+const ENHANCED_POWER: f64 = 0.5;
+/// What naming a model costs a stream, in bytes, and some more for what samples do not tell.
+const MODEL_BYTES: f64 = 32.0;
 
 /// A piece of a segment, in working units.
 pub(crate) struct Sample<R> {

@@ -120,7 +120,7 @@ pub(crate) fn compress<T: Element>(
                 hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
             });
             flips = done.flips;
-            let follows = reference.map(|reference| reference.crc);
+            let follows = reference.map(Reference::name);
             header.content = Content::Segments { normalisation, specials: specials.clone(), double, follows, model };
             best = Some(assemble(&header, &done.sections));
         }

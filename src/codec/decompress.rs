@@ -54,12 +54,7 @@ pub(crate) fn decompress<T: Element>(
                         "the stream follows another in time: it needs the last frame decoded from that one",
                     ));
                 }
-                (Some(crc), Some(reference)) if *crc != reference.crc => {
-                    return Err(Error::invalid(format!(
-                        "the stream follows a frame with checksum {crc:08x}, but the frame given has {:08x}",
-                        reference.crc
-                    )));
-                }
+                (Some(name), Some(reference)) => reference.check(*name)?,
                 _ => {}
             }
             if model.is_some() && tools.package.is_none() {

@@ -2,7 +2,7 @@ use super::{Enhanced, Enhancer, Queue};
 use crate::model::Model;
 use crate::model::testing::runtime;
 use crate::stream::{SegmentBytes, Stream};
-use crate::{Bound, Codec, Device, FieldView, FieldViewMut, FmMode, Options, Region, Request};
+use crate::{Before, Bound, Codec, Device, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect};
 
 const H: usize = 40;
 const W: usize = 72;
@@ -102,4 +102,44 @@ fn boxes_are_parts_of_the_whole_and_masked_points_exact() {
             assert_eq!(v.to_bits(), whole[at].to_bits(), "{start:?} {count:?}: {t} {y} {x}");
         }
     }
+}
+
+#[test]
+fn fields_follow_frames_that_another_device_has_a_little_differently() {
+    runtime();
+    // A number of threads that no other test asks for, so that no other test shares the model.
+    let options = Options { threads: Some(4), ..options() };
+    let codec = Codec::new(options.clone()).unwrap();
+    let model = Model::open(&options).unwrap();
+    let (dims, n) = ([9, H, W], H * W);
+    let values = frames(18);
+    let (first, second) = values.split_at(9 * n);
+    let bound = Bound::Nrmse(1e-2);
+    let view = |values| FieldView::new(values, &dims).unwrap();
+    let decode = |stream: &[u8], before: Option<&[f32]>| {
+        let mut out = vec![0f32; 9 * n];
+        let mut target = FieldViewMut::new(&mut out, &dims).unwrap();
+        let request = Request::default();
+        match before {
+            None => codec.decompress(stream, &request, &mut target).unwrap(),
+            Some(frame) => {
+                let before = Before { frame: FieldView::new(frame, &[1, H, W]).unwrap(), flips: 0.0 };
+                codec.decompress_after(stream, &request, &before, &mut target).unwrap()
+            }
+        };
+        out
+    };
+    let (one, report) = codec.compress(&view(first), bound).unwrap();
+    let last = decode(&one, None)[8 * n..].to_vec();
+    let before = Before { frame: FieldView::new(&last, &[1, H, W]).unwrap(), flips: report.flips };
+    let (two, _) = codec.compress_after(&view(second), bound, &before).unwrap();
+    let info = inspect(&two).unwrap();
+    assert!(info.follows && report.flips > 0.0);
+    model.set_perturbation(0.999);
+    let moved = decode(&one, None)[8 * n..].to_vec();
+    let out = decode(&two, Some(&moved));
+    model.set_perturbation(0.0);
+    assert!(last != moved, "the last frame is enhanced");
+    let squared: f64 = second.iter().zip(&out).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    assert!((squared / out.len() as f64).sqrt() <= 1e-2 * info.range);
 }
