@@ -360,7 +360,7 @@ fn quiet_and_busy_boxes_share_one_budget() {
             (y as f64 * 0.1).sin() + (x as f64 * 0.07).cos() + if busy { 1.0 } else { 1e-4 } * noise(i)
         })
         .collect();
-    let epsilon = 0.05;
+    let epsilon = 0.03;
     let halves = [&values[..n / 2], &values[n / 2..]];
     let mut writer = Writer::open(Box::new(Serial), &path, options()).unwrap();
     let id = writer.define(variable("t", &dims, DType::F64)).unwrap();

@@ -47,12 +47,19 @@ const SAMPLE_SHARE: usize = 8;
 /// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
 /// differences of error that are left between trials until two trials of a method tell better.
 const ERROR_POWER: f64 = 0.75;
+/// About how many bits an entry of a stored basis takes.
+const BASIS_BITS: f64 = 16.0;
+/// One row in so many is looked at for a basis.
+const BASIS_ROWS: usize = 4;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
 const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
 /// The same where each trial runs the model.
 const ERROR_NEAR_MODEL: f64 = 1.3;
+/// Such repetitions, at most; and the factor over the best method so far from which on the first is the last.
+const AGAIN: usize = 3;
+const NO_RIVAL: f64 = 1.08;
 /// The length of hierarchical windows that is tried first.
 const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
@@ -74,6 +81,8 @@ pub(crate) struct Sample<R> {
     layout: Layout,
     /// What of a frame before the segment lies before the sample.
     before: Option<Vec<R>>,
+    /// What it is of its segment.
+    share: f64,
 }
 
 impl<R: Kernel> Sample<R> {
@@ -115,36 +124,50 @@ impl<R: Kernel> Sample<R> {
         let before = shared.before(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
             frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
         });
-        Self { frames: frames.frames, count, layout: Layout::new(h, w), before }
+        let share = (count * h * w) as f64 / (segment.count * segment.h * segment.w) as f64;
+        Self { frames: frames.frames, count, layout: Layout::new(h, w), before, share }
     }
 
     fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
         let _span = tracing::debug_span!("trial").entered();
-        cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())
+        let found = cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())?;
+        // A basis serves the whole segment.
+        let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
+        Ok(found.map(|(bits, error)| (bits + basis, error)))
     }
+}
 
-    /// The PCA basis of the sample's windows.
-    fn basis(&self, window: usize) -> Option<Vec<i16>> {
-        let n = self.layout.len();
-        let windows = self.count / window;
-        if windows == 0 || window < 2 {
-            return None;
-        }
-        let mut moments = vec![0.0; window * window];
-        for k in 0..windows {
-            let frames = &self.frames[k * window * n..][..window * n];
-            for i in 0..window {
-                for j in 0..=i {
-                    let dot = R::dot(&frames[i * n..][..n], &frames[j * n..][..n]);
-                    moments[i * window + j] += dot;
-                    if i != j {
-                        moments[j * window + i] += dot;
-                    }
+/// The PCA basis of a segment's windows, from all of its frames and rows evenly spread over them: a corner of them has
+/// a basis of its own, which costs more than it gains elsewhere (docs/design.md).
+fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &Shared<'_>, window: usize) -> Option<Vec<i16>> {
+    let segment = source.segment;
+    let windows = segment.count / window;
+    if windows == 0 || window < 2 {
+        return None;
+    }
+    let mut thinned = *segment;
+    thinned.h = segment.h.div_ceil(BASIS_ROWS);
+    let mut placement = source.at(0);
+    placement.start += (segment.h - 1) % BASIS_ROWS / 2 * placement.strides[1];
+    placement.strides[1] *= BASIS_ROWS;
+    let thinned = Source { values: source.values, segment: &thinned, placement };
+    let n = thinned.segment.h * thinned.segment.w;
+    let mut frames = Frames::<R>::default();
+    let mut moments = vec![0.0; window * window];
+    for k in 0..windows {
+        frames.load(&thinned, shared, k * window, window);
+        let frames = &frames.frames;
+        for i in 0..window {
+            for j in 0..=i {
+                let dot = R::dot(&frames[i * n..][..n], &frames[j * n..][..n]);
+                moments[i * window + j] += dot;
+                if i != j {
+                    moments[j * window + i] += dot;
                 }
             }
         }
-        Basis::pca(&moments, window).ok().map(|(_, stored)| stored)
     }
+    Basis::pca(&moments, window).ok().map(|(_, stored)| stored)
 }
 
 /// A method without trials: what `effort=0` uses, and the first step is estimated with.
@@ -192,7 +215,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             search.consider(Method { window, ..base.clone() }, ModelUse::Off, 0)?;
         }
         if let Some((_, best)) = &search.best
-            && let Some(basis) = sample.basis(best.method.window)
+            && let Some(basis) = basis::<T, R>(source, shared, best.method.window)
         {
             let method = Method { basis: Some(basis), ..best.method.clone() };
             search.consider(method, ModelUse::Off, 0)?;
@@ -208,7 +231,8 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     // The longest may be longer than the segment, which is then one window.
     let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
     let mut best_length = USUAL_LENGTH;
-    let mut without = None;
+    // What is best before each part of the model is tried.
+    let mut before: Vec<(f64, Choice)> = Vec::new();
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
         let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
@@ -228,7 +252,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             // The trials without the model were for the window's length alone.
             search.best = None;
         }
-        without = search.best.clone();
+        before.extend(search.best.clone());
         if let Some(package) = package.filter(|p| p.has_interpolator()) {
             let wider = match tools.options.fm {
                 FmMode::Auto => sample.wider(source, shared),
@@ -274,19 +298,25 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         }
     }
     if let Some(package) = package.filter(|p| p.has_latents()) {
+        before.extend(search.best.clone());
         latents(&mut search, &base, package, tools, shared, grid)?;
     }
     let best = search.best.unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)));
     let Some(package) = package.filter(|p| p.has_enhancer() && may_enhance::<R>(shared)) else {
         return Ok(best.1);
     };
-    // What is best without the model may be so again when both are enhanced.
-    let without = without.filter(|(bits, _)| best.1.method.uses_model && *bits < best.0 * HOPELESS);
+    // What was best before may be so again when both are enhanced.
+    let mut candidates = vec![best];
+    for (bits, choice) in before {
+        if bits < candidates[0].0 * HOPELESS && candidates.iter().all(|(_, known)| known.method != choice.method) {
+            candidates.push((bits, choice));
+        }
+    }
     let wider = sample.wider(source, shared);
     let size = (count * source.segment.h * source.segment.w) as f64 / sample.frames.len() as f64;
     let sample = wider.as_ref().unwrap_or(sample);
     let mut least: Option<(f64, Choice)> = None;
-    for (bits, mut choice) in [Some(best), without].into_iter().flatten() {
+    for (bits, mut choice) in candidates {
         enhance(sample, &mut choice, step, bits * size, package, tools.options.fm)?;
         let bits = bits * choice.enhanced.powf(ERROR_POWER);
         if least.as_ref().is_none_or(|(least, _)| bits < *least) {
@@ -428,24 +458,35 @@ impl<R: Kernel> Search<'_, R> {
         Method { mixing: self.exact, ..method.clone() }
     }
 
-    /// Tries a method.
+    /// Tries a method, again at other steps while its error is not near the common one and it may be the best.
     fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<Outcome>> {
         let trial = self.trial(&method);
         let first = self.sample.try_out(&trial, self.step, model)?;
-        let mut found = first;
-        if let (Some((bits, error)), Some(common)) = (first, self.error) {
+        let near = if method.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
+        let (mut step, mut found, mut slope) = (self.step, first, STEP_POWER);
+        for round in 0..AGAIN {
+            let (Some((bits, error)), Some(common)) = (found, self.error) else { break };
             let ratio = common / error.max(f64::MIN_POSITIVE);
-            let near = if method.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
-            if !(1.0 / near..near).contains(&ratio) {
-                let step = self.step * ratio.powf(1.0 / STEP_POWER).clamp(0.5, 2.0);
-                found = self.sample.try_out(&trial, step, model)?;
-                if let Some((bits_again, error_again)) = found {
-                    let power = (bits / bits_again).ln() / (error_again / error).ln();
-                    if power.is_finite() {
-                        self.power = power.clamp(0.15, 1.0);
-                    }
+            let hopeless = || {
+                let best = self.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
+                bits * ratio.powf(-self.power) > best * NO_RIVAL
+            };
+            if (1.0 / near..near).contains(&ratio) || round > 0 && hopeless() {
+                break;
+            }
+            let next = step * ratio.powf(1.0 / slope).clamp(0.5, 2.0);
+            let again = self.sample.try_out(&trial, next, model)?;
+            if let Some((bits_again, error_again)) = again {
+                let power = (bits / bits_again).ln() / (error_again / error).ln();
+                if power.is_finite() {
+                    self.power = power.clamp(0.15, 1.5);
+                }
+                let steeper = (error_again / error).ln() / (next / step).ln();
+                if steeper.is_finite() {
+                    slope = steeper.clamp(0.8, 3.0);
                 }
             }
+            (step, found) = (next, again);
         }
         let bits = self.weigh(found, method, gain);
         Ok(bits.zip(first).map(|(bits, (_, error))| Outcome { bits, error }))

@@ -328,6 +328,7 @@ impl<T: Element> Job<'_, T> {
             return Ok(Pass::Impossible);
         };
         let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
+        tracing::debug!(chosen_at = step, refined, "step");
         step = refined;
         drop(span);
         stages.choose += begin.elapsed().as_secs_f64();
@@ -374,6 +375,7 @@ impl<T: Element> Job<'_, T> {
                     Err(_) => return Ok(Pass::Impossible),
                 };
                 spent += piece.encoded.squared_error;
+                tracing::debug!(segment = k, step, spent, budget, "coded");
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
                 done.uses_model |= piece.choice.method.uses_model || piece.enhanced;

@@ -273,7 +273,7 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     Ok(Some(coded))
 }
 
-/// What a sample of a segment costs with a method at a step: bits, squared error.
+/// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
 ///
 /// # Errors
 /// What the model says.
@@ -303,8 +303,7 @@ pub(crate) fn cost<R: Kernel>(
         state.advance(decoded);
         first += count;
     }
-    let basis = method.basis.as_ref().map_or(0, |basis| 16 * basis.len());
-    Ok(Some((side.bits() + coefficients.bits() + basis as f64, error)))
+    Ok(Some((side.bits() + coefficients.bits(), error)))
 }
 
 /// What a decoder gets of a sample of a segment coded with a method at a step.

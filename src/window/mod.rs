@@ -16,8 +16,10 @@ const TILE_AREA: usize = 1 << 17;
 const TILE_SIDE: usize = 360;
 /// Tiles and windows start at multiples of this, so that the blocks of the `block_l2` bound lie within them.
 pub(crate) const ALIGN: usize = 8;
-/// The most frames of a segment: what must be read to reach any one frame.
-pub(crate) const SEGMENT_FRAMES: usize = 128;
+/// Frames of a segment: what must be read to reach any one frame.
+const SEGMENT_FRAMES: usize = 128;
+/// Fewer frames than this are no segment of their own, but belong to the one before: learning anew for them would be dear.
+const LEAST_FRAMES: usize = 32;
 
 /// One segment: a run of frames of one tile of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl Cut {
         let (axes, series) = Self::series(shape, axes)?;
         let [frames, rows, columns] = axes.map(|axis| axis.map_or(1, |axis| shape.dims()[axis]));
         let (tile_h, tile_w) = tile_size(rows, columns);
-        [piece_count(rows, tile_h), piece_count(columns, tile_w), frames.div_ceil(SEGMENT_FRAMES)]
+        [piece_count(rows, tile_h), piece_count(columns, tile_w), run_count(frames)]
             .iter()
             .try_fold(series, |n, &m| n.checked_mul(m))
             .filter(|&n| n <= Self::MAX_SEGMENTS)
@@ -99,8 +101,7 @@ impl Cut {
         let outer: Vec<usize> = (0..shape.ndim()).filter(|axis| !axes.contains(&Some(*axis))).collect();
         let (tile_h, tile_w) = tile_size(rows, columns);
         let (rows, columns) = (pieces(rows, tile_h), pieces(columns, tile_w));
-        let frames: Vec<(usize, usize)> =
-            (0..frames).step_by(SEGMENT_FRAMES).map(|t| (t, SEGMENT_FRAMES.min(frames - t))).collect();
+        let frames: Vec<(usize, usize)> = (0..).step_by(SEGMENT_FRAMES).zip(runs(frames)).collect();
         let mut segments = Vec::with_capacity(total);
         for index in 0..series {
             let mut origin = [0; MAX_DIMS];
@@ -145,6 +146,17 @@ fn tile_size(rows: usize, columns: usize) -> (usize, usize) {
     }
 }
 
+/// How many segments a series of frames is cut into.
+fn run_count(frames: usize) -> usize {
+    frames.saturating_sub(LEAST_FRAMES - 1).div_ceil(SEGMENT_FRAMES).max(1)
+}
+
+/// Their frames.
+fn runs(frames: usize) -> impl Iterator<Item = usize> {
+    let count = run_count(frames);
+    (0..count).map(move |k| if k + 1 < count { SEGMENT_FRAMES } else { frames - k * SEGMENT_FRAMES })
+}
+
 /// The size of the nearly equal pieces of at most about `most` that `n` is cut into, all but the last a multiple of
 /// [`ALIGN`].
 fn piece_size(n: usize, most: usize) -> usize {
@@ -165,6 +177,16 @@ fn pieces(n: usize, most: usize) -> Vec<(usize, usize)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn short_remainders_belong_to_the_segment_before() {
+        let cut = |frames: usize| runs(frames).collect::<Vec<_>>();
+        assert_eq!(cut(1), [1]);
+        assert_eq!(cut(159), [159]);
+        assert_eq!(cut(160), [128, 32]);
+        assert_eq!(cut(287), [128, 159]);
+        assert_eq!(cut(288), [128, 128, 32]);
+    }
 
     proptest! {
         #[test]
