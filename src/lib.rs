@@ -10,6 +10,7 @@
 //! field ─ mask ─ normalise ─ windows and tiles     field, window
 //!   predict each window (four ways)                predict, model
 //!   residual: PCA, wavelet, quantise, contexts     residual, entropy
+//!   enhance what is decoded                        enhance
 //!   check and repair                               bound
 //!   header and sections                            stream
 //!   the flow itself                                codec
@@ -20,6 +21,7 @@
 pub mod archive;
 mod bound;
 mod codec;
+mod enhance;
 mod entropy;
 mod error;
 pub mod ffi;

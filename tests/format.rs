@@ -68,6 +68,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
                 show(if segment.mixing { "mixing" } else { "plain" }, true);
                 show(if segment.basis { "basis" } else { "cosine" }, true);
                 let [_, mask, latents, _, corrections] = segment.lengths;
+                show("enhanced", segment.enhanced);
                 show("mask", mask > 0);
                 show("latents", latents > 0);
                 show("corrections", corrections > 0);

@@ -30,6 +30,20 @@ def interpolator(args: argparse.Namespace) -> None:
     train(InterpolatorRun(loop_config(args), args.cache, initial=weights.start(args.start) if args.start else None))
 
 
+def pairs(args: argparse.Namespace) -> None:
+    from training.pairs import make
+
+    make(args.cache, args.out, args.tool, args.count)
+
+
+def enhancer(args: argparse.Namespace) -> None:
+    from training import weights
+    from training.train_enhancer import EnhancerRun, train
+
+    initial = weights.start(args.start, "enhancer") if args.start else None
+    train(EnhancerRun(loop_config(args), args.pairs, initial=initial))
+
+
 def latents(args: argparse.Namespace) -> None:
     from training.train_latents import RATES, LatentsRun, train
 
@@ -57,7 +71,13 @@ def export(args: argparse.Namespace) -> None:
 
     manifest = export(
         ExportConfig(
-            args.out, args.interpolator, args.latents, args.hyper_variants, reference=args.reference, latents_of=args.latents_of
+            args.out,
+            args.interpolator,
+            args.latents,
+            args.hyper_variants,
+            reference=args.reference,
+            enhancer=args.enhancer,
+            base=args.base,
         )
     )
     total = sum(f["bytes"] for f in manifest["files"].values())
@@ -133,6 +153,19 @@ def main() -> None:
     p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
     p.set_defaults(run=interpolator)
 
+    p = commands.add_parser("pairs", help="code crops of the corpus with the tool, for the enhancer to learn from")
+    p.add_argument("out", type=Path, help="folder, outside the source tree")
+    p.add_argument("--count", type=int, default=1400, help="pairs to train on")
+    p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
+    p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
+    p.set_defaults(run=pairs)
+
+    p = commands.add_parser("enhancer", help="train or resume the enhancer")
+    add_training_arguments(p)
+    p.add_argument("--pairs", type=Path, required=True, help="folder that `pairs` wrote")
+    p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
+    p.set_defaults(run=enhancer)
+
     p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
     add_training_arguments(p)
     p.set_defaults(run=latents)
@@ -147,7 +180,8 @@ def main() -> None:
     p.add_argument("out", type=Path, help="package folder, e.g. models/default")
     p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
-    p.add_argument("--latents-of", type=Path, help="package whose latents are taken over, in place of a run's")
+    p.add_argument("--enhancer", type=Path, help="run folder of the enhancer")
+    p.add_argument("--base", type=Path, help="package whose parts are taken over where no run is named")
     p.add_argument("--reference", type=Path, help="run folder of the paper's architecture, for a package of its own")
     p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
     p.set_defaults(run=export)

@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from training.corpus.build import KINDS
 from training.models import hyper
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
+from training.models.enhancer import Enhancer, EnhancerConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
 from training.models.reference import Reference, ReferenceConfig
 
@@ -52,8 +53,10 @@ class ExportConfig:
     seed: int = 1
     reference: Path | None = None
     """Run folder of the paper's architecture, whose latents take the place of ours."""
-    latents_of: Path | None = None
-    """Package whose latents are taken over as they are, in place of a run's."""
+    enhancer: Path | None = None
+    """Run folder of the enhancer."""
+    base: Path | None = None
+    """Package whose parts are taken over as they are, where no run is named."""
 
 
 def load(model: nn.Module, folder: Path) -> dict[str, Any]:
@@ -67,10 +70,10 @@ def load(model: nn.Module, folder: Path) -> dict[str, Any]:
     return {"steps": state["step"], **hours}
 
 
-def round_weights(model: nn.Module) -> None:
+def round_weights(model: nn.Module, exact: frozenset[str] = frozenset()) -> None:
     with torch.no_grad():
-        for p in model.parameters():
-            if p.numel() > HALF_THRESHOLD:
+        for name, p in model.named_parameters():
+            if p.numel() > HALF_THRESHOLD and name not in exact:
                 p.copy_(p.half().float())
 
 
@@ -99,12 +102,12 @@ def to_onnx(model: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> 
     return graph
 
 
-def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Stores large f32 initialisers as f16 with a Cast, which ONNX Runtime folds when it loads the graph."""
+def halve(model: onnx.ModelProto, exact: frozenset[str] = frozenset()) -> onnx.ModelProto:
+    """Stores large f32 initialisers but `exact` ones as f16 with a Cast, which ONNX Runtime folds when it loads the graph."""
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size <= HALF_THRESHOLD:
+        if tensor.data_type != TensorProto.FLOAT or values.size <= HALF_THRESHOLD or tensor.name in exact:
             continue
         name, stored = tensor.name, f"{tensor.name}_f16"
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
@@ -137,9 +140,15 @@ def check(name: str, data: bytes, model: nn.Module, inputs: dict[str, Tensor]) -
 
 
 def write(
-    out: Path, name: str, model: nn.Module, example: dict[str, Tensor], test: dict[str, Tensor], outputs: list[str]
+    out: Path,
+    name: str,
+    model: nn.Module,
+    example: dict[str, Tensor],
+    test: dict[str, Tensor],
+    outputs: list[str],
+    exact: frozenset[str] = frozenset(),
 ) -> None:
-    graph = halve(to_onnx(model, example, outputs))
+    graph = halve(to_onnx(model, example, outputs), exact)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
     check(name, data, model, test)
@@ -385,13 +394,29 @@ def export_reference(config: ExportConfig, run: Path) -> tuple[dict[str, Any], d
     return section, record
 
 
-def take_over_latents(config: ExportConfig, package: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Copies a package's latents; gives their section and their record."""
+def export_enhancer(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    torch.manual_seed(config.seed)
+    model = Enhancer(EnhancerConfig())
+    record = load(model, run)
+    model.settle()
+    # What is rounded sums to zero no longer.
+    exact = frozenset({"stem.weight"})
+    round_weights(model, exact)
+    c, generator = model.config, torch.Generator().manual_seed(5)
+    example = {"frames": torch.randn(1, c.frames, 64, 64, generator=generator), "cond": torch.zeros(1, 1)}
+    test = {"frames": 9 * torch.randn(2, c.frames, 64, 128, generator=generator), "cond": torch.tensor([[1.0], [5.0]])}
+    write(config.out, "enhancer.onnx", model, example, test, ["correction"], exact)
+    section = {"graph": "enhancer.onnx", "align": c.align, "max_tile": 256, "frames": c.frames, "parameters": count(model)}
+    return section, record
+
+
+def take_over(config: ExportConfig, package: Path, part: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copies a part of a package; gives its section and its record."""
     base = json.loads((package / "manifest.json").read_text())
-    section = base["latents"]
+    section = base[part]
     for name in sorted(set(base["files"]) & {v for v in section.values() if isinstance(v, str)}):
         shutil.copyfile(package / name, config.out / name)
-    return section, base["training"]["parts"]["latents"]
+    return section, base["training"]["parts"][part]
 
 
 def export(config: ExportConfig) -> dict[str, Any]:
@@ -428,12 +453,18 @@ def build(config: ExportConfig) -> dict[str, Any]:
             f"latents: learned block transform with ConvNeXt-like path {asdict(AutoencoderConfig())['widths']}, "
             "integer hyperprior"
         )
-    if config.latents_of:
-        manifest["latents"], records["latents"] = take_over_latents(config, config.latents_of)
-        parts.append("latents: those of an earlier package")
     if config.reference:
         manifest["latents"], records["reference"] = export_reference(config, config.reference)
         parts.append("latents: the architecture of the paper, C = 16, integer hyperprior")
+    if config.enhancer:
+        manifest["enhancer"], records["enhancer"] = export_enhancer(config, config.enhancer)
+        parts.append(f"enhancer: five frames, stride-4 stem, U-Net {asdict(EnhancerConfig())['widths']}, gated linear head")
+    if config.base:
+        there = json.loads((config.base / "manifest.json").read_text())
+        for part in ("interpolator", "latents", "enhancer"):
+            if part in there and part not in manifest:
+                manifest[part], records[part] = take_over(config, config.base, part)
+                parts.append(f"{part}: that of an earlier package")
     manifest["architecture"] = "; ".join(parts)
     manifest["training"] = {
         "seed": config.seed,

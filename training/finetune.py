@@ -1,7 +1,7 @@
 """Continues the interpolator of a package on a user's own sequences, and writes a new package with it.
 
-Weights come from the package's graph (initialisers keep their PyTorch names), so no checkpoint of the base is needed. The
-latents of the base package are taken over unchanged.
+Weights come from the package's graph (initialisers keep their PyTorch names), so no checkpoint of the base is needed. Its
+other parts are taken over unchanged.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     )
     train(InterpolatorRun(loop, config.run_folder / "data", crop=config.crop, initial=weights.start(config.base)))
     base = json.loads((config.base / "manifest.json").read_text())
-    latents_of = config.base if "latents" in base else None
-    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None, latents_of=latents_of))
+    manifest = export.export(export.ExportConfig(config.out, config.run_folder, None, base=config.base))
     manifest["training"] |= {"base": base["name"], "corpus": [p.name for p in config.data]}
     (config.out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest

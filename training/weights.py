@@ -34,8 +34,8 @@ def keep(run: Path, out: Path) -> None:
     part.rename(out)
 
 
-def start(source: Path) -> dict[str, Tensor]:
-    """Weights to start from: of a file that [`keep`] wrote, or of a package's interpolator."""
+def start(source: Path, part: str = "interpolator") -> dict[str, Tensor]:
+    """Weights to start from: of a file that [`keep`] wrote, or of a part of a package that is one graph."""
     if source.is_dir():
-        return of_graph(source / "interpolator.onnx")
+        return of_graph(source / f"{part}.onnx")
     return {name: value.float() for name, value in torch.load(source, weights_only=True).items()}

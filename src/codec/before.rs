@@ -23,10 +23,13 @@ pub(crate) struct Reference {
     strides: [usize; MAX_DIMS],
     axes: [Option<usize>; 3],
     /// The checksum of its values, little-endian, in C order.
-    pub(crate) crc: u32,
+    crc: u32,
     /// What other devices' floats may add to the error of what is predicted from it, in the field's units.
     pub(crate) flips: f64,
 }
+
+/// In place of a frame's checksum: it is not checked, since a device's floats have a part in it.
+const ANY: u32 = 0;
 
 /// How much larger than the frame's own the error of what is predicted from it may be: weights of predictions are near 1, and 2
 /// at most.
@@ -61,6 +64,25 @@ impl Reference {
         };
         let flips = before.flips.max(0.0) * WEIGHT_GAIN;
         Ok(Self { values, strides: wanted.contiguous_strides(), axes, crc, flips })
+    }
+
+    /// What the stream that follows names it by: its checksum, or [`ANY`] where other devices may have other values.
+    pub(crate) fn name(&self) -> u32 {
+        if self.flips > 0.0 { ANY } else { self.crc }
+    }
+
+    /// Checks that it is the frame that a stream names.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where it is another.
+    pub(crate) fn check(&self, name: u32) -> Result<()> {
+        if name == ANY || name == self.crc {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "the stream follows a frame with checksum {name:08x}, but the frame given has {:08x}",
+            self.crc
+        )))
     }
 
     /// The part of it that lies before a segment, in working units; `None` where other frames of the field do. What is far

@@ -1,9 +1,11 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, Source, cost};
+use super::encoder::{Frames, Source, cost, decoded};
 use super::rate::STEP_POWER;
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
+use crate::bound::Bound;
+use crate::enhance::Enhancer;
 use crate::error::Result;
 use crate::field::Element;
 use crate::model::Model;
@@ -22,6 +24,15 @@ pub(crate) struct Choice {
     pub(crate) gain: usize,
     /// What the squared error with the model is over that without, at the same step.
     pub(crate) model_error: f64,
+    /// What the squared error of enhanced frames is over that before; 1 where they are not.
+    pub(crate) enhanced: f64,
+}
+
+impl Choice {
+    /// The choice of a method that uses no model.
+    pub(crate) fn plain(method: Method) -> Self {
+        Self { method, gain: 0, model_error: 1.0, enhanced: 1.0 }
+    }
 }
 
 /// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
@@ -54,6 +65,15 @@ const NO_RIVAL: f64 = 1.08;
 const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
+
+/// The finest NRMSE at which frames are enhanced.
+const ENHANCED_FROM: f64 = 3e-4;
+/// The most that enhancement may leave of the squared error.
+const ENHANCED_MOST: f64 = 0.97;
+/// A cautious power for what less error is worth in bits.
+const ENHANCED_POWER: f64 = 0.5;
+/// What naming a model costs a stream, in bytes, and some more for what samples do not tell.
+const MODEL_BYTES: f64 = 32.0;
 
 /// A piece of a segment, in working units.
 pub(crate) struct Sample<R> {
@@ -159,6 +179,7 @@ pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> Method {
         basis: None,
         mixing: effort > Effort::Fast,
         uses_model: false,
+        enhance: None,
         layer_factor: 0,
         step: Step::at_most(1.0),
         follows,
@@ -211,6 +232,8 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     // The longest may be longer than the segment, which is then one window.
     let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
     let mut best_length = USUAL_LENGTH;
+    // What is best before each part of the model is tried.
+    let mut before: Vec<(f64, Choice)> = Vec::new();
     if count > 2 && !shared.block_bound() {
         let mut least = f64::INFINITY;
         let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
@@ -230,6 +253,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             // The trials without the model were for the window's length alone.
             search.best = None;
         }
+        before.extend(search.best.clone());
         if let Some(package) = package.filter(|p| p.has_interpolator()) {
             let wider = match tools.options.fm {
                 FmMode::Auto => sample.wider(source, shared),
@@ -275,12 +299,90 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         }
     }
     if let Some(package) = package.filter(|p| p.has_latents()) {
+        before.extend(search.best.clone());
         latents(&mut search, &base, package, tools, shared, grid)?;
     }
-    Ok(match search.best {
-        Some((_, choice)) => choice,
-        None => Choice { method: base, gain: 0, model_error: 1.0 },
-    })
+    let best = search.best.unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)));
+    let Some(package) = package.filter(|p| p.has_enhancer() && may_enhance::<R>(shared)) else {
+        return Ok(best.1);
+    };
+    // What was best before may be so again when both are enhanced.
+    let mut candidates = vec![best];
+    for (bits, choice) in before {
+        if bits < candidates[0].0 * HOPELESS && candidates.iter().all(|(_, known)| known.method != choice.method) {
+            candidates.push((bits, choice));
+        }
+    }
+    let wider = sample.wider(source, shared);
+    let size = (count * source.segment.h * source.segment.w) as f64 / sample.frames.len() as f64;
+    let sample = wider.as_ref().unwrap_or(sample);
+    let mut least: Option<(f64, Choice)> = None;
+    for (bits, mut choice) in candidates {
+        enhance(sample, &mut choice, step, bits * size, package, tools.options.fm)?;
+        let bits = bits * choice.enhanced.powf(ERROR_POWER);
+        if least.as_ref().is_none_or(|(least, _)| bits < *least) {
+            least = Some((bits, choice));
+        }
+    }
+    Ok(least.expect("at least one choice was tried").1)
+}
+
+/// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
+/// the enhancer knows.
+fn may_enhance<R>(shared: &Shared<'_>) -> bool {
+    let nrmse = match shared.bound {
+        Bound::Nrmse(nrmse) => nrmse,
+        Bound::Psnr(decibels) => crate::bound::check::psnr_to_nrmse(decibels),
+        _ => return false,
+    };
+    nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
+}
+
+/// Has frames enhanced where that makes their error smaller by enough to pay, told from a sample. `bits`: of the segment.
+fn enhance<R: Kernel>(
+    sample: &Sample<R>,
+    choice: &mut Choice,
+    step: f64,
+    bits: f64,
+    package: &Model,
+    mode: FmMode,
+) -> Result<()> {
+    let method = &mut choice.method;
+    if method.way == Way::Latents {
+        return Ok(());
+    }
+    let (layout, grid) = (&sample.layout, fm::grid(method.step));
+    let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
+    let model = match (&interpolator, mode) {
+        (None, _) => ModelUse::Off,
+        (Some(interpolator), FmMode::On) => ModelUse::Always(interpolator),
+        (Some(interpolator), _) => ModelUse::Auto(interpolator),
+    };
+    let found = decoded(&sample.frames, layout, sample.count, method, step, model, sample.before.as_deref())?;
+    let Some(mut frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
+        return Ok(());
+    };
+    let error = |frames: &[f32]| {
+        sample.frames.iter().zip(frames).map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
+    };
+    let before = error(&frames);
+    let noise = (before / frames.len() as f64).sqrt();
+    if noise <= 0.0 || !noise.is_finite() {
+        return Ok(());
+    }
+    let enhancer = Enhancer::new(package, layout.h, layout.w, noise, grid)?;
+    let mut corrections = Vec::new();
+    enhancer.corrections(&frames, 0..sample.count, &mut corrections)?;
+    frames.iter_mut().zip(&corrections).for_each(|(v, c)| *v += c);
+    let ratio = error(&frames) / before;
+    let saved = bits / 8.0 * (1.0 - ratio.powf(ENHANCED_POWER));
+    let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { MODEL_BYTES };
+    tracing::debug!(ratio, saved, pays, "enhancement");
+    if pays || mode == FmMode::On && ratio < 1.0 {
+        method.enhance = Some(Step::at_most(noise));
+        choice.enhanced = ratio;
+    }
+    Ok(())
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).
@@ -397,7 +499,7 @@ impl<R: Kernel> Search<'_, R> {
         let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(self.power);
         tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            self.best = Some((bits, Choice { method, gain, model_error: 1.0 }));
+            self.best = Some((bits, Choice { gain, ..Choice::plain(method) }));
         }
         Some(bits)
     }

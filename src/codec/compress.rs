@@ -39,6 +39,13 @@ const PROBES: usize = 8;
 const LEAST_CAUTION: f64 = 0.3;
 /// Passes over the field until its bound holds.
 const PASSES: usize = 4;
+/// Fields of so many segments are coded once more where the last window's step strays far.
+const EVENED: usize = 4;
+/// The share of the squared error that may be left unused where frames are enhanced; how much that takes away of the error is not
+/// known before.
+const SLACK_ENHANCED: f64 = 0.012;
+/// How well it is known after a pass, below 1.
+const SURE_ENHANCED: f64 = 0.998;
 /// The step over the half-width of a pointwise bound.
 const POINTWISE_STEP: f64 = 1.5;
 /// Forecasts of the probes at the step that the one before led to, at most.
@@ -113,7 +120,7 @@ pub(crate) fn compress<T: Element>(
                 hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
             });
             flips = done.flips;
-            let follows = reference.map(|reference| reference.crc);
+            let follows = reference.map(Reference::name);
             header.content = Content::Segments { normalisation, specials: specials.clone(), double, follows, model };
             best = Some(assemble(&header, &done.sections));
         }
@@ -194,6 +201,9 @@ struct Done {
     sections: Vec<Vec<u8>>,
     errors: Errors,
     uses_model: bool,
+    enhanced: bool,
+    /// How many times what was foreseen was spent before the last window, where its step suffers from that.
+    uneven: Option<f64>,
     /// What other devices' floats may add to the root mean square error, in the field's units.
     flips: f64,
 }
@@ -212,6 +222,7 @@ struct Piece {
     encoded: Encoded,
     errors: Errors,
     choice: Choice,
+    enhanced: bool,
 }
 
 impl<T: Element> Job<'_, T> {
@@ -220,6 +231,8 @@ impl<T: Element> Job<'_, T> {
         let scale = self.shared.normalisation.scale();
         let mut tighten = 1.0;
         let mut caution = 1.0;
+        let mut choices = HashMap::new();
+        let mut best: Option<Done> = None;
         for pass in 0..PASSES {
             if let Some(progress) = self.shared.progress {
                 progress.restart();
@@ -229,29 +242,51 @@ impl<T: Element> Job<'_, T> {
                 Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
                 Target::Pointwise(_) => None,
             };
-            let done = match self.pass::<R>(budget, caution, stages)? {
+            let done = match self.pass::<R>(budget, caution, &mut choices, stages)? {
                 Pass::Done(done) => done,
                 Pass::Overspent(times) => {
                     caution *= (0.97 / times).min(0.9);
                     continue;
                 }
-                Pass::Impossible => return Ok(None),
+                Pass::Impossible => return Ok(best),
             };
             let flips = done.flips;
+            // What the next pass may spend of what this one spent.
+            let left = match self.target {
+                Target::Rms(rms) => ((rms - flips).max(0.0) / done.errors.rms()).powi(2),
+                _ => 1.0,
+            };
+            let enhanced = done.enhanced;
+            let uneven = done.uneven.filter(|_| pass == 0 && self.cut.segments.len() <= EVENED);
+            if let Some(times) = uneven {
+                caution /= times;
+            }
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
-                return Ok(Some(done));
+                let unused = enhanced && left >= 1.0 + SLACK_ENHANCED;
+                let settled = best.is_some() || !unused && uneven.is_none();
+                let size = |done: &Done| done.sections.iter().map(Vec::len).sum::<usize>();
+                if best.as_ref().is_none_or(|best| size(&done) < size(best)) {
+                    best = Some(done);
+                }
+                if settled {
+                    break;
+                }
+                if unused {
+                    tighten *= left * SURE_ENHANCED;
+                }
+                continue;
             }
             tracing::debug!(pass, errors = ?done.errors, "the bound does not hold yet");
             match self.target {
                 // What rounding to the caller's type, or another device, adds.
-                Target::Rms(rms) => tighten *= ((rms - flips).max(0.0) / done.errors.rms()).powi(2).min(0.999) * 0.9995,
+                Target::Rms(_) => tighten *= left.min(0.999) * if enhanced { SURE_ENHANCED } else { 0.9995 },
                 _ => return Ok(None),
             }
             if tighten < 1e-3 {
                 break;
             }
         }
-        Ok(None)
+        Ok(best)
     }
 
     /// What other devices' floats may add to the root mean square error of a field, in its units, some of whose segments are
@@ -266,8 +301,14 @@ impl<T: Element> Job<'_, T> {
         Source { values: self.values, segment, placement: segment.place(&self.field.strides, along, 0) }
     }
 
-    /// Codes every segment once.
-    fn pass<R: Kernel>(&self, budget: Option<f64>, caution: f64, stages: &mut StageSeconds) -> Result<Pass> {
+    /// Codes every segment once, as `choices` say, to which those are added that are not yet there.
+    fn pass<R: Kernel>(
+        &self,
+        budget: Option<f64>,
+        caution: f64,
+        choices: &mut HashMap<usize, Choice>,
+        stages: &mut StageSeconds,
+    ) -> Result<Pass> {
         let begin = Instant::now();
         let count = self.cut.segments.len();
         let wanted = PROBES.min(count);
@@ -277,13 +318,13 @@ impl<T: Element> Job<'_, T> {
         let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * caution) else {
             return Ok(Pass::Impossible);
         };
-        let mut choices: HashMap<usize, Choice> = HashMap::new();
-        let chosen = self.tools.map(0..wanted, |k| self.choice::<R>(probes[k], step))?;
-        choices.extend(probes.iter().copied().zip(chosen));
+        let unknown: Vec<usize> = probes.iter().copied().filter(|k| !choices.contains_key(k)).collect();
+        let chosen = self.tools.map(0..unknown.len(), |k| self.choice::<R>(unknown[k], step))?;
+        choices.extend(unknown.iter().copied().zip(chosen));
         let flips = self.flips(choices.values().map(|choice| &choice.method)) / self.shared.normalisation.scale();
         let valid = self.valid as f64;
         let budget = budget.map(|budget| ((budget / valid).sqrt() - flips).max(0.0).powi(2) * valid);
-        let Some((refined, forecasts)) = self.refine::<R>(&probes, &choices, step, budget, caution)? else {
+        let Some((refined, forecasts)) = self.refine::<R>(&probes, choices, step, budget, caution)? else {
             return Ok(Pass::Impossible);
         };
         let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
@@ -292,7 +333,8 @@ impl<T: Element> Job<'_, T> {
         drop(span);
         stages.choose += begin.elapsed().as_secs_f64();
         let (sections, errors) = (Vec::with_capacity(count), Errors::default());
-        let mut done = Done { sections, errors, uses_model: false, flips: self.shared.inherited_flips() };
+        let flips = self.shared.inherited_flips();
+        let mut done = Done { sections, errors, uses_model: false, enhanced: false, uneven: None, flips };
         let mut spent = 0.0;
         let mut values_left = self.field.shape().len();
         let mut next = 0;
@@ -336,10 +378,13 @@ impl<T: Element> Job<'_, T> {
                 tracing::debug!(segment = k, step, spent, budget, "coded");
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
-                done.uses_model |= piece.choice.method.uses_model;
+                done.uses_model |= piece.choice.method.uses_model || piece.enhanced;
+                done.enhanced |= piece.enhanced;
                 done.flips = done.flips.max(self.shared.flips(&piece.choice.method));
+                done.uneven = piece.encoded.uneven;
                 done.sections.push(piece.encoded.bytes);
                 stages.add(&piece.encoded.stages);
+                choices.insert(k, piece.choice);
             }
             if let (Some(budget), false) = (budget, last) {
                 let seen: usize = (0..end).map(|k| self.size(k)).sum();
@@ -361,7 +406,7 @@ impl<T: Element> Job<'_, T> {
         let start = 3.0 * (budget / self.valid as f64).sqrt();
         let choices = probes.iter().map(|&k| {
             let method = Method { way: Way::Transform, ..plain(self.cut.segments[k].count, Effort::Fast, false) };
-            (k, Choice { method, gain: 0, model_error: 1.0 })
+            (k, Choice::plain(method))
         });
         let choices = choices.collect();
         Ok(self.forecasts::<R>(probes, &choices, start, forecast::ONE)?.map(|forecasts| {
@@ -423,7 +468,7 @@ impl<T: Element> Job<'_, T> {
             };
             let before = self.shared.before::<R>(segment).filter(|_| choice.method.follows);
             let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, before.as_deref(), load)?;
-            Ok(forecast.map(|forecast| forecast.times(choice.model_error)))
+            Ok(forecast.map(|forecast| forecast.times(choice.model_error * choice.enhanced)))
         })?;
         Ok(forecasts.into_iter().collect())
     }
@@ -441,7 +486,7 @@ impl<T: Element> Job<'_, T> {
         if self.tools.options.effort == Effort::Fast {
             let method = plain(source.segment.count, Effort::Fast, follows);
             let method = Method { step: Step::at_most(step), ..method };
-            return Ok(Choice { method, gain: 0, model_error: 1.0 });
+            return Ok(Choice::plain(method));
         }
         let mut choice = choose::<T, R>(&source, step, self.tools, &self.shared)?;
         choice.method.follows = follows;
@@ -480,6 +525,14 @@ impl<T: Element> Job<'_, T> {
         let span = tracing::debug_span!("encode").entered();
         let memo = fm::Memo::default();
         let mut buffers = Buffers::default();
+        // The encoder counts errors before they are enhanced.
+        let forecast = goal.budget.as_ref().map(|budget| budget.forecast.clone().times(1.0 / choice.enhanced));
+        let budget = goal.budget.as_ref().zip(forecast.as_ref()).map(|(budget, forecast)| Budget {
+            squared_error: budget.squared_error / choice.enhanced,
+            forecast,
+            settle: budget.settle,
+        });
+        let goal = &Goal { step: goal.step, budget };
         let encoded = self.with_model(&source, &choice, &memo, |model| {
             encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain, &mut buffers)
         })?;
@@ -493,7 +546,11 @@ impl<T: Element> Job<'_, T> {
         let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
-        Ok(Ok(Piece { encoded, errors, choice }))
+        let enhanced = choice.method.enhance.is_some();
+        if enhanced {
+            encoded.squared_error = errors.squared / self.shared.normalisation.scale().powi(2);
+        }
+        Ok(Ok(Piece { encoded, errors, choice, enhanced }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.

@@ -6,6 +6,7 @@ use super::reduced::Reduced;
 use super::report::StageSeconds;
 use super::segment::{Buffers, Method, SegmentState, Way};
 use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
+use crate::enhance::{Enhanced, Enhancer, Queue};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, MaskModel, Normalisation, Specials};
@@ -18,6 +19,10 @@ use crate::residual::real::Real;
 use crate::stream::SegmentBytes;
 use crate::window::Segment;
 use std::time::Instant;
+
+/// How much larger than that of its input the difference between two devices' corrections by the enhancer can be, beside what
+/// their own floats add.
+const ENHANCED_FLIPS: f64 = 0.25;
 
 /// What all segments of a field share when they are decoded.
 #[derive(Clone, Copy)]
@@ -67,8 +72,13 @@ impl Shared<'_> {
 
     /// What other devices' floats may add to the root mean square error of a segment, in the field's units.
     pub(crate) fn flips(&self, method: &Method) -> f64 {
-        let own = if method.uses_model { flips_of_grid(fm::grid(method.step)) } else { 0.0 };
-        own * self.normalisation.scale() + self.inherited_flips()
+        let grid = fm::grid(method.step);
+        let own = if method.uses_model { flips_of_grid(grid) } else { 0.0 };
+        let before = own * self.normalisation.scale() + self.inherited_flips();
+        if method.enhance.is_none() {
+            return before;
+        }
+        (1.0 + ENHANCED_FLIPS) * before + f64::from(grid) * self.normalisation.scale()
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.
@@ -105,7 +115,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let (mut method, parts) = SegmentBytes::read(bytes)?;
     let before = shared.before(segment);
     method.follows = before.is_some();
-    if (method.uses_model || method.way == Way::Latents) && shared.package.is_none() {
+    if (method.uses_model || method.enhance.is_some() || method.way == Way::Latents) && shared.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
     let (h, w) = (segment.h, segment.w);
@@ -135,9 +145,20 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut sum: Vec<R> = Vec::new();
     // Corrections run through all windows, and reduced scales have no use for them.
     let corrected = low == 0 && !parts.corrections.is_empty();
+    if method.enhance.is_some() && !parts.corrections.is_empty() {
+        return Err(Error::corrupt("a segment is both enhanced and corrected"));
+    }
+    let mut queue = match (method.enhance, shared.package) {
+        (Some(noise), Some(package)) if low == 0 => {
+            Some(Queue::new(Enhancer::new(package, h, w, noise.value(), grid)?, segment.count, n, from))
+        }
+        _ => None,
+    };
+    // Enhanced frames depend on some before and after them.
+    let context = queue.as_ref().map_or(0, Queue::context);
     let mut first = 0;
     for count in method.windows(segment.count) {
-        if first >= until {
+        if first >= until + context {
             break;
         }
         let begin = Instant::now();
@@ -154,7 +175,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         }
         stages.entropy += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let wanted = first + count > from;
+        let wanted = first + count + context > from;
         let reduced = Reduced::new(&layout, low);
         let decoded = state.reconstruct(&coded, wanted && reduced.needs_frames() || corrected)?;
         let used = wanted || corrected;
@@ -181,6 +202,21 @@ pub(crate) fn decode<T: Element, R: Kernel>(
             let classes = reduced.classes(&classes, count);
             finish(output, &classes, shared, &mut values);
             sink(DecodedWindow { first, count, h: reduced.h, w: reduced.w, values: &values })?;
+        } else if let Some(queue) = &mut queue {
+            if wanted {
+                queue.push(output, &classes);
+            } else {
+                queue.skip(count);
+            }
+            let start = Instant::now();
+            let enhanced = queue.pop(until)?;
+            let model = start.elapsed().as_secs_f64();
+            stages.model += model;
+            stages.field -= model;
+            if let Some(Enhanced { first, count, frames, classes }) = enhanced {
+                finish::<T, R>(&frames, classes, shared, &mut values);
+                sink(DecodedWindow { first, count, h, w, values: &values })?;
+            }
         } else if wanted || corrected {
             if let Bound::BlockL2(tau) = shared.bound {
                 let scale = shared.normalisation.scale();

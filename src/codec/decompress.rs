@@ -54,12 +54,7 @@ pub(crate) fn decompress<T: Element>(
                         "the stream follows another in time: it needs the last frame decoded from that one",
                     ));
                 }
-                (Some(crc), Some(reference)) if *crc != reference.crc => {
-                    return Err(Error::invalid(format!(
-                        "the stream follows a frame with checksum {crc:08x}, but the frame given has {:08x}",
-                        reference.crc
-                    )));
-                }
+                (Some(name), Some(reference)) => reference.check(*name)?,
                 _ => {}
             }
             if model.is_some() && tools.package.is_none() {
@@ -215,7 +210,7 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
                 sections.side += bytes.len() as u64 - named.iter().sum::<u64>();
                 let count = method.windows(segment.count).len() as u64;
                 windows += count;
-                with_model += if method.uses_model { count } else { 0 };
+                with_model += if method.uses_model || method.enhance.is_some() { count } else { 0 };
                 let name = format!("{}:{}", method.way.name(), method.window);
                 match ways.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, n)) => *n += count,

@@ -61,6 +61,8 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
     /// Sum of squared errors over valid points, in working units, before rounding to the caller's type.
     pub(crate) squared_error: f64,
+    /// See [`Rate::uneven`].
+    pub(crate) uneven: Option<f64>,
     pub(crate) stages: StageSeconds,
 }
 
@@ -153,6 +155,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut prepared = Prepared::default();
     let mut sum: Vec<R> = Vec::new();
     let mut corrected = false;
+    let mut valid = 0.0;
     let windows = method.windows(segment.count);
     let mut first = 0;
     for (i, &count) in windows.iter().enumerate() {
@@ -179,6 +182,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         state.code(&mut side, &mut coefficients, &mut trial.coded, 1)?;
         out.stages.entropy += begin.elapsed().as_secs_f64();
         out.squared_error += trial.squared_error;
+        valid += frames.valid_share() * (count * layout.len()) as f64;
         // The state goes on from the decoded residual; only the output has the autoencoder's prediction added.
         let output = match &predicted {
             Some(CodedLatents { frames: predicted, .. }) => {
@@ -230,7 +234,10 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         coefficients: coefficients.finish(),
         corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
     };
-    out.bytes = parts.write(method);
+    out.uneven = rate.uneven();
+    let noise = (out.squared_error / valid).sqrt();
+    let noise = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|_| Step::at_most(noise));
+    out.bytes = parts.write(&Method { enhance: noise, ..method.clone() });
     *buffers = state.into_buffers(spare);
     Ok(Ok(out))
 }
@@ -297,6 +304,35 @@ pub(crate) fn cost<R: Kernel>(
         first += count;
     }
     Ok(Some((side.bits() + coefficients.bits(), error)))
+}
+
+/// What a decoder gets of a sample of a segment coded with a method at a step.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn decoded<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    before: Option<&[R]>,
+) -> Result<Option<Vec<R>>> {
+    let n = layout.len();
+    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
+    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
+    let mut out = Vec::with_capacity(frames.len());
+    for count in method.windows(count) {
+        let window = &frames[out.len()..][..count * n];
+        prepared = state.prepare(window, count, prepared);
+        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
+            return Ok(None);
+        };
+        out.extend_from_slice(&decoded.frames);
+        state.advance(decoded);
+    }
+    Ok(Some(out))
 }
 
 /// Limits that clamp nothing.

@@ -16,6 +16,9 @@ const SURE: f64 = 1.0 - 1e-5;
 /// How far a window's step may stray from the goal's, but for the last's; more where the budget runs short.
 const STRAY: f64 = 1.06;
 const STRAY_FINER: f64 = 1.25;
+/// How far the step of the last may stray before the segment is better coded once more, where there are few before it.
+const EVEN: f64 = 1.3;
+const EVENED: usize = 8;
 /// Trials for the last window's step, until one meets the budget.
 const TRIALS: usize = 12;
 /// Trials after which one that meets the budget, though not closely, is taken; fewer where each needs the model, or time
@@ -59,11 +62,13 @@ pub(crate) struct Rate<'a> {
     foreseen: f64,
     /// The squared error of the coefficients so far, which is near that of the frames.
     near: f64,
+    /// How many times what was foreseen had been spent, where that made the last window's step stray far from the goal's.
+    uneven: Option<f64>,
 }
 
 impl<'a> Rate<'a> {
     pub(crate) fn new(goal: &'a Goal<'a>) -> Self {
-        Self { goal, spent: 0.0, foreseen: 0.0, near: 0.0 }
+        Self { goal, spent: 0.0, foreseen: 0.0, near: 0.0, uneven: None }
     }
 
     /// How many times what was foreseen has been spent; infinite where there is no budget, and 1 before the first window.
@@ -73,6 +78,11 @@ impl<'a> Rate<'a> {
             Some(_) if self.spent > 0.0 && self.foreseen > 0.0 => self.spent / self.foreseen,
             Some(_) => 1.0,
         }
+    }
+
+    /// How many times what was foreseen had been spent, where that made the last window's step stray far from the goal's.
+    pub(crate) fn uneven(&self) -> Option<f64> {
+        self.uneven
     }
 
     /// Codes the next window; `None` where its budget cannot be met. `coded` lends its buffers.
@@ -103,7 +113,11 @@ impl<'a> Rate<'a> {
                 }
                 Prepared::Frames => quotient(self.spent, self.near),
             };
-            solve(state, window, step, left, bias, coded)?
+            let found = solve(state, window, step, left, bias, coded)?;
+            let far = |trial: &&Trial<R>| !(1.0 / EVEN..EVEN).contains(&(trial.coded.step.value() / self.goal.step));
+            let uneven = found.as_ref().filter(far).filter(|_| (1..=EVENED).contains(&window.index));
+            self.uneven = uneven.map(|_| quotient(self.spent, self.foreseen));
+            found
         } else {
             attempt(state, window, step, coded)?
         };

@@ -55,6 +55,8 @@ pub(crate) struct Method {
     pub(crate) layer_factor: u8,
     /// The step that the first window's is coded against.
     pub(crate) step: Step,
+    /// Where decoded frames are enhanced: their root mean square error before that.
+    pub(crate) enhance: Option<Step>,
     /// Whether the segment starts from a frame before it: no part of the segment's bytes, but of what is known before them.
     pub(crate) follows: bool,
 }

@@ -56,6 +56,7 @@ fn methods(frames: usize) -> Vec<Method> {
         basis: None,
         mixing: true,
         uses_model: false,
+        enhance: None,
         layer_factor: 5,
         step: Step::at_most(1.0),
         follows: false,

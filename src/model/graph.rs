@@ -1,6 +1,6 @@
 //! What a graph takes and gives: names, shapes, and the tensors themselves. Known with and without ONNX Runtime.
 
-use super::manifest::{Interpolator, Latents};
+use super::manifest::{Enhancer, Interpolator, Latents};
 
 /// The length of an axis as a graph declares it; `None`: any.
 pub(crate) type Axis = Option<usize>;
@@ -31,11 +31,13 @@ pub(crate) enum GraphKind {
     DecoderHalf,
     /// `y` → `x` at a quarter.
     DecoderQuarter,
+    /// Decoded frames in, a correction of the middle one out.
+    Enhancer,
 }
 
 impl GraphKind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Interpolator,
         Self::Encoder,
         Self::HyperEncoder,
@@ -43,6 +45,7 @@ impl GraphKind {
         Self::Decoder,
         Self::DecoderHalf,
         Self::DecoderQuarter,
+        Self::Enhancer,
     ];
 
     /// Inputs and outputs of the interpolator.
@@ -52,12 +55,19 @@ impl GraphKind {
         (vec![planes, cond], vec![Port { name: "correction", axes: vec![None, Some(1), None, None] }])
     }
 
+    /// Inputs and outputs of the enhancer.
+    pub fn enhancer_ports(part: &Enhancer) -> (Vec<Port>, Vec<Port>) {
+        let frames = Port { name: "frames", axes: vec![None, Some(part.frames), None, None] };
+        let cond = Port { name: "cond", axes: vec![None, Some(1)] };
+        (vec![frames, cond], vec![Port { name: "correction", axes: vec![None, Some(1), None, None] }])
+    }
+
     /// Inputs and outputs of a graph of the latents' set.
     pub fn latents_ports(self, part: &Latents) -> (Vec<Port>, Vec<Port>) {
         let port = |name, channels| Port { name, axes: vec![None, Some(channels), None, None] };
         let (frames, y, z) = (part.frames, part.y_channels, part.z_channels);
         match self {
-            Self::Interpolator => (Vec::new(), Vec::new()),
+            Self::Interpolator | Self::Enhancer => (Vec::new(), Vec::new()),
             Self::Encoder => (vec![port("x", frames)], vec![port("y", y)]),
             Self::HyperEncoder => (vec![port("y_g", y)], vec![port("z", z)]),
             Self::HyperDecoder => (vec![port("z_hat", z)], vec![port("mean", y), port("scale_index", y)]),

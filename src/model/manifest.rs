@@ -46,6 +46,8 @@ pub struct Manifest {
     pub interpolator: Option<Interpolator>,
     /// The autoencoder's set, where the package has one.
     pub latents: Option<Latents>,
+    /// The enhancer, where the package has one.
+    pub enhancer: Option<Enhancer>,
     /// Length and checksum of every file but the manifest.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -59,6 +61,19 @@ pub struct Interpolator {
     pub align: usize,
     /// The edge of the largest square tile, in pixels.
     pub max_tile: usize,
+}
+
+/// The graph that gives decoded frames a part of what the quantiser took.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Enhancer {
+    /// File name of the graph.
+    pub graph: String,
+    /// Spatial sizes are multiples of this many pixels.
+    pub align: usize,
+    /// The edge of the largest square tile, in pixels.
+    pub max_tile: usize,
+    /// Frames that it sees, the one to be corrected in the middle; odd.
+    pub frames: usize,
 }
 
 /// The autoencoder with its hyperprior.
@@ -165,6 +180,7 @@ impl Manifest {
             names.extend(part.decoder_half.as_deref());
             names.extend(part.decoder_quarter.as_deref());
         }
+        names.extend(self.enhancer.iter().map(|part| part.graph.as_str()));
         names
     }
 
@@ -189,13 +205,16 @@ impl Manifest {
         if total > MAX_PACKAGE_BYTES {
             return Err(bad(format!("files: {total} bytes together; expected at most {MAX_PACKAGE_BYTES}")));
         }
-        if self.interpolator.is_none() && self.latents.is_none() {
-            return Err(bad("neither 'interpolator' nor 'latents' is there; expected at least one"));
+        if self.interpolator.is_none() && self.latents.is_none() && self.enhancer.is_none() {
+            return Err(bad("none of 'interpolator', 'latents' and 'enhancer' is there; expected at least one"));
         }
         if let Some(part) = &self.interpolator {
             part.check()?;
         }
         if let Some(part) = &self.latents {
+            part.check()?;
+        }
+        if let Some(part) = &self.enhancer {
             part.check()?;
         }
         match self.referenced().iter().find(|name| !self.files.contains_key(**name)) {
@@ -211,6 +230,21 @@ impl Interpolator {
         within("interpolator.max_tile", self.max_tile, self.align, MAX_TILE)?;
         if !self.max_tile.is_multiple_of(self.align) {
             return Err(bad(format!("interpolator.max_tile {} is no multiple of align {}", self.max_tile, self.align)));
+        }
+        Ok(())
+    }
+}
+
+impl Enhancer {
+    fn check(&self) -> Result<()> {
+        within("enhancer.align", self.align, 1, MAX_ALIGN)?;
+        within("enhancer.max_tile", self.max_tile, self.align, MAX_TILE)?;
+        within("enhancer.frames", self.frames, 1, MAX_FRAMES)?;
+        if !self.max_tile.is_multiple_of(self.align) {
+            return Err(bad(format!("enhancer.max_tile {} is no multiple of align {}", self.max_tile, self.align)));
+        }
+        if self.frames.is_multiple_of(2) {
+            return Err(bad(format!("enhancer.frames is {}; expected an odd number", self.frames)));
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ use absent as runtime;
 #[cfg(not(feature = "onnx"))]
 use absent as session;
 
-pub use manifest::{Interpolator, Latents, Manifest};
+pub use manifest::{Enhancer, Interpolator, Latents, Manifest};
 pub use package::{FileBytes, MODEL_PATH, Package, STREAM_HASH_BYTES, Source, find};
 pub use runtime::{RuntimeStatus, status};
 pub use tables::{PRECISION, Row, Tables, Y_ROWS};
@@ -131,7 +131,13 @@ impl Model {
             #[cfg(test)]
             perturbation: Default::default(),
         };
-        let first = if model.has_interpolator() { GraphKind::Interpolator } else { GraphKind::Decoder };
+        let first = if model.has_interpolator() {
+            GraphKind::Interpolator
+        } else if model.has_latents() {
+            GraphKind::Decoder
+        } else {
+            GraphKind::Enhancer
+        };
         // Whether a GPU works is known only once a graph is on it.
         match model.graph(first) {
             Err(error) if may_fall_back => {
@@ -174,6 +180,11 @@ impl Model {
         self.package.manifest().latents.is_some()
     }
 
+    /// Whether the package has the enhancer.
+    pub fn has_enhancer(&self) -> bool {
+        self.package.manifest().enhancer.is_some()
+    }
+
     /// Where its graphs run, for reports: `cpu` or `cuda:N`.
     pub fn device(&self) -> String {
         match self.provider {
@@ -196,6 +207,14 @@ impl Model {
     /// `Model` where the package has none.
     pub fn latents(&self) -> Result<&Latents> {
         self.package.manifest().latents.as_ref().ok_or_else(|| self.lacks("latents"))
+    }
+
+    /// The enhancer's entry in the manifest.
+    ///
+    /// # Errors
+    /// `Model` where the package has none.
+    pub fn enhancer(&self) -> Result<&Enhancer> {
+        self.package.manifest().enhancer.as_ref().ok_or_else(|| self.lacks("enhancer"))
     }
 
     /// The entropy tables of the latents.
@@ -223,10 +242,13 @@ impl Model {
         let (file, ports) = if kind == GraphKind::Interpolator {
             let part = self.interpolator()?;
             (&part.graph, GraphKind::interpolator_ports(part))
+        } else if kind == GraphKind::Enhancer {
+            let part = self.enhancer()?;
+            (&part.graph, GraphKind::enhancer_ports(part))
         } else {
             let part = self.latents()?;
             let file = match kind {
-                GraphKind::Interpolator | GraphKind::Encoder => &part.encoder,
+                GraphKind::Interpolator | GraphKind::Enhancer | GraphKind::Encoder => &part.encoder,
                 GraphKind::HyperEncoder => &part.hyper_encoder,
                 GraphKind::HyperDecoder => &part.hyper_decoder,
                 GraphKind::Decoder => &part.decoder,

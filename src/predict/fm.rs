@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The grid is at most the step over 2^GRID_BITS (docs/design.md, determinism).
-const GRID_BITS: f64 = 11.0;
+const GRID_BITS: f64 = 12.0;
 
 /// The power of two that the model's outputs are snapped to in a segment whose first step is `step`.
 pub(crate) fn grid(step: Step) -> f32 {

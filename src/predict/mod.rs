@@ -13,7 +13,7 @@ pub(crate) mod fm;
 pub(crate) mod hierarchical;
 pub(crate) mod interpolator;
 pub(crate) mod latents;
-mod tiles;
+pub(crate) mod tiles;
 pub(crate) mod transform;
 pub(crate) mod weights;
 

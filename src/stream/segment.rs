@@ -20,11 +20,15 @@ impl SegmentBytes<Vec<u8>> {
     /// The section of these parts.
     pub(crate) fn write(&self, method: &Method) -> Vec<u8> {
         let mut out = Writer::default();
-        let flags = u8::from(method.mixing) | u8::from(method.basis.is_some()) << 1 | u8::from(method.uses_model) << 2;
+        let flags = [method.mixing, method.basis.is_some(), method.uses_model, method.enhance.is_some()];
+        let flags = flags.iter().rev().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
         out.u8(method.way as u8 | flags << 4);
         out.u8(method.window as u8);
         out.u8(method.layer_factor);
         out.i16(method.step.0);
+        if let Some(noise) = method.enhance {
+            out.i16(noise.0);
+        }
         for &entry in method.basis.iter().flatten() {
             out.i16(entry);
         }
@@ -60,6 +64,7 @@ impl<'a> SegmentBytes<&'a [u8]> {
         }
         let layer_factor = reader.u8()?;
         let step = Step(reader.i16()?);
+        let enhance = if first >> 7 == 1 { Some(Step(reader.i16()?)) } else { None };
         let basis = if first >> 5 & 1 == 1 {
             Some((0..window * window).map(|_| reader.i16()).collect::<Result<Vec<_>>>()?)
         } else {
@@ -73,6 +78,7 @@ impl<'a> SegmentBytes<&'a [u8]> {
             uses_model: first >> 6 & 1 == 1,
             layer_factor,
             step,
+            enhance,
             follows: false,
         };
         let mut lengths = [0; 5];

@@ -89,6 +89,15 @@ fn moving(dims: &[usize]) -> Vec<f64> {
     })
 }
 
+/// A pattern of larger shapes that moves, under a little noise.
+fn gliding(dims: &[usize]) -> Vec<f64> {
+    field(dims, |s, t, y, x| {
+        let grain = noise(5, t, y, x);
+        let (t, y, x) = (t as i64, y as i64, x as i64);
+        (64 * flow(11 + s, 12 * t, 15 * y + 11 * t, 15 * x + 17 * t) + grain) as f64 / 262144.0
+    })
+}
+
 /// A pattern that slides and changes slowly.
 fn sliding(dims: &[usize]) -> Vec<f64> {
     field(dims, |_, t, y, x| {
@@ -340,6 +349,16 @@ pub fn cases() -> Vec<Case> {
         with_model(options(Normal)),
         "hierarchical",
         &["model"],
+    );
+    let dims: &[usize] = &[9, 64, 64];
+    add(
+        "fm-enhanced-nrmse-f32",
+        dims,
+        narrow(gliding(dims)),
+        Bound::Nrmse(1e-2),
+        with_model(options(Normal)),
+        "hierarchical",
+        &["model", "enhanced"],
     );
     // Noise that no frame shares with the next: no work for the interpolator.
     let dims: &[usize] = &[8, 64, 64];

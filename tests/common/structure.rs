@@ -30,6 +30,7 @@ pub struct SegmentStructure {
     pub mixing: bool,
     pub basis: bool,
     pub uses_model: bool,
+    pub enhanced: bool,
     pub window: usize,
     pub lengths: [usize; 5],
 }
@@ -134,7 +135,8 @@ impl Structure {
         let mut c = Cursor { bytes, at: 0 };
         let first = c.u8();
         let window = usize::from(c.u8());
-        c.at += 1 + 2; // layer factor, step
+        let enhanced = first >> 7 == 1;
+        c.at += 1 + 2 + if enhanced { 2 } else { 0 }; // layer factor, step, noise
         let basis = first >> 5 & 1 == 1;
         c.at += if basis { 2 * window * window } else { 0 };
         let lengths = std::array::from_fn(|_| c.varint());
@@ -144,6 +146,7 @@ impl Structure {
             mixing: first >> 4 & 1 == 1,
             basis,
             uses_model: first >> 6 & 1 == 1,
+            enhanced,
             window,
             lengths,
         }

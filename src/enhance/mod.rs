@@ -1,0 +1,147 @@
+//! The learnt enhancement: the last step of decoding, in which the foundation model's enhancer gives frames a part of what the
+//! quantiser took.
+//!
+//! In: decoded frames in working units, whatever way they were predicted, and how noisy they are. Out: a correction of each,
+//! snapped to the segment's grid. Predictions never see corrected frames. All arithmetic of the host is in a fixed order, so that
+//! two machines differ by no more than their graphs do.
+
+mod queue;
+
+pub(crate) use queue::{Enhanced, Queue};
+
+use crate::error::Result;
+use crate::model::{Feed, GraphKind, Model};
+use crate::predict::tiles::{Cover, Span, gather};
+use std::ops::Range;
+
+/// Pixels that neighbouring tiles share at least: twice the context that the graph sees well.
+const OVERLAP: usize = 32;
+/// Limits of the graph's condition.
+const COND: [f64; 2] = [-4.0, 12.0];
+
+/// The enhancer for frames of one size and noise.
+pub(crate) struct Enhancer<'a> {
+    model: &'a Model,
+    h: usize,
+    w: usize,
+    /// Frames that the graph sees.
+    frames: usize,
+    /// Root mean square error of the frames, in their unit.
+    noise: f64,
+    /// What corrections are snapped to.
+    grid: f32,
+    cover: Cover,
+}
+
+impl<'a> Enhancer<'a> {
+    /// The enhancer for frames of `[h][w]` whose root mean square error is `noise`.
+    ///
+    /// # Errors
+    /// `Model` where the package has none.
+    pub(crate) fn new(model: &'a Model, h: usize, w: usize, noise: f64, grid: f32) -> Result<Self> {
+        let part = model.enhancer()?;
+        let cover = Cover::overlapping(h, w, part.align, part.max_tile, OVERLAP);
+        Ok(Self { model, h, w, frames: part.frames, noise, grid, cover })
+    }
+
+    /// How many frames before and after a frame its correction depends on.
+    pub(crate) fn context(&self) -> usize {
+        self.frames / 2
+    }
+
+    /// The corrections of the frames `range` of `frames [count][h][w]`; the first and the last frame are repeated beyond the ends.
+    ///
+    /// # Errors
+    /// As [`Model::graph`], and `Runtime` where a run fails.
+    pub(crate) fn corrections(&self, frames: &[f32], range: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let _span = tracing::debug_span!("enhance", frames = range.len(), h = self.h, w = self.w).entered();
+        let n = self.h * self.w;
+        let count = frames.len() / n;
+        out.clear();
+        out.resize(range.len() * n, 0.0);
+        let limit = self.model.batch(self.cover.tile_len());
+        let mut batch = Batch::default();
+        for t in range.clone() {
+            for tile in self.cover.tiles() {
+                let seen = (t..t + self.frames).map(|k| k.saturating_sub(self.context()).min(count - 1));
+                self.add(&mut batch, seen.map(|k| &frames[k * n..][..n]), tile, t - range.start);
+                if batch.tiles.len() == limit {
+                    self.run(&mut batch, out)?;
+                }
+            }
+        }
+        self.run(&mut batch, out)?;
+        self.model.snap(out, self.grid);
+        Ok(())
+    }
+
+    /// Adds a tile of the frames around the `index`th wanted one, unless they are the same everywhere.
+    fn add<'f>(
+        &self,
+        batch: &mut Batch,
+        seen: impl Iterator<Item = &'f [f32]>,
+        (rows, columns): (Span, Span),
+        index: usize,
+    ) {
+        let extent = (self.cover.rows.tile, self.cover.columns.tile);
+        let start = batch.planes.len();
+        for frame in seen {
+            gather(frame, (self.h, self.w), (rows.start, columns.start), extent, &mut batch.planes);
+        }
+        let planes = &mut batch.planes[start..];
+        let points = planes.len() as f64;
+        let mean = planes.iter().map(|&v| f64::from(v)).sum::<f64>() / points;
+        let variance = planes.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / points;
+        if variance <= 0.0 || !variance.is_finite() {
+            batch.planes.truncate(start);
+            return;
+        }
+        let (mean, inverse) = (mean as f32, (1.0 / self.noise) as f32);
+        planes.iter_mut().for_each(|v| *v = (*v - mean) * inverse);
+        let cond = (libm::log(variance) / 2.0 - libm::log(self.noise)).clamp(COND[0], COND[1]);
+        batch.cond.push(cond as f32);
+        batch.tiles.push((rows, columns, index));
+    }
+
+    /// Runs the graph on what was added, writes the corrections, and empties the batch.
+    fn run(&self, batch: &mut Batch, out: &mut [f32]) -> Result<()> {
+        if batch.tiles.is_empty() {
+            return Ok(());
+        }
+        let (n, rows, columns) = (batch.tiles.len(), self.cover.rows.tile, self.cover.columns.tile);
+        let inputs = [
+            Feed { shape: &[n, self.frames, rows, columns], values: &batch.planes },
+            Feed { shape: &[n, 1], values: &batch.cond },
+        ];
+        let outputs = self.model.graph(GraphKind::Enhancer)?.run(&inputs, &[&[n, 1, rows, columns]])?;
+        let noise = self.noise as f32;
+        for (&(down, across, index), values) in batch.tiles.iter().zip(outputs[0].chunks_exact(rows * columns)) {
+            for row in down.own_start..down.own_end {
+                let line = &values[(row - down.start) * columns..][..columns];
+                let line = &line[across.own_start - across.start..across.own_end - across.start];
+                let target = &mut out[(index * self.h + row) * self.w + across.own_start..];
+                for (slot, value) in target.iter_mut().zip(line) {
+                    let value = value * noise;
+                    *slot = if value.is_finite() { value } else { 0.0 };
+                }
+            }
+        }
+        *batch = Batch { planes: std::mem::take(&mut batch.planes), ..Default::default() };
+        batch.planes.clear();
+        Ok(())
+    }
+}
+
+/// Tiles gathered for one run.
+#[derive(Default)]
+struct Batch {
+    /// `[N, frames, rows, columns]`.
+    planes: Vec<f32>,
+    /// `[N, 1]`.
+    cond: Vec<f32>,
+    /// Where each tile lies, and which of the wanted frames it belongs to.
+    tiles: Vec<(Span, Span, usize)>,
+}
+
+#[cfg(all(test, feature = "onnx"))]
+mod tests;

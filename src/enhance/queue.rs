@@ -1,0 +1,80 @@
+//! Decoded frames on their way to the enhancer, which needs a few frames after the one that it corrects.
+
+use super::Enhancer;
+use crate::error::Result;
+use crate::residual::real::Real;
+
+/// A segment's frames from the first that is still needed, and their masks' classes.
+pub(crate) struct Queue<'a> {
+    enhancer: Enhancer<'a>,
+    /// Frames of the segment.
+    total: usize,
+    /// Points of a frame.
+    points: usize,
+    /// The segment's frame that the first one held is.
+    first: usize,
+    frames: Vec<f32>,
+    /// Classes of the held frames; none where there are no masks.
+    classes: Vec<u8>,
+    /// The next frame to come out.
+    next: usize,
+    corrections: Vec<f32>,
+}
+
+/// Frames that have come out.
+pub(crate) struct Enhanced<'q, R> {
+    /// The segment's frame that the first of them is.
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) frames: Vec<R>,
+    pub(crate) classes: &'q [u8],
+}
+
+impl<'a> Queue<'a> {
+    /// A queue for a segment of `total` frames of `points` points, of which those from frame `from` on shall come out.
+    pub(crate) fn new(enhancer: Enhancer<'a>, total: usize, points: usize, from: usize) -> Self {
+        let (frames, classes, corrections) = Default::default();
+        Self { enhancer, total, points, first: 0, frames, classes, next: from, corrections }
+    }
+
+    /// How many frames before and after a frame are needed for it.
+    pub(crate) fn context(&self) -> usize {
+        self.enhancer.context()
+    }
+
+    /// Leaves out `count` frames that come next, none of which is needed.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.first += count;
+    }
+
+    /// Takes in the frames that come next.
+    pub(crate) fn push<R: Real>(&mut self, frames: &[R], classes: &[u8]) {
+        self.frames.extend(frames.iter().map(|v| v.to_f64() as f32));
+        self.classes.extend_from_slice(classes);
+    }
+
+    /// Gives out the frames before `until` that can be enhanced by now, if any.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn pop<R: Real>(&mut self, until: usize) -> Result<Option<Enhanced<'_, R>>> {
+        let n = self.points;
+        // What no frame to come needs.
+        let old = (self.next.saturating_sub(self.context()).max(self.first) - self.first).min(self.frames.len() / n);
+        self.frames.drain(..old * n);
+        self.classes.drain(..(old * n).min(self.classes.len()));
+        self.first += old;
+        let end = self.first + self.frames.len() / n;
+        let ready = if end == self.total { end } else { end.saturating_sub(self.context()) }.min(until);
+        if ready <= self.next {
+            return Ok(None);
+        }
+        let range = self.next - self.first..ready - self.first;
+        self.enhancer.corrections(&self.frames, range.clone(), &mut self.corrections)?;
+        let held = &self.frames[range.start * n..range.end * n];
+        let frames = held.iter().zip(&self.corrections).map(|(v, c)| R::from_f64(f64::from(v + c))).collect();
+        let classes = if self.classes.is_empty() { &[][..] } else { &self.classes[range.start * n..range.end * n] };
+        let first = std::mem::replace(&mut self.next, ready);
+        Ok(Some(Enhanced { first, count: range.len(), frames, classes }))
+    }
+}
