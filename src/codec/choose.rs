@@ -303,7 +303,9 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         latents(&mut search, &base, package, tools, shared, grid)?;
     }
     let best = search.best.unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)));
-    let Some(package) = package.filter(|p| p.has_enhancer() && may_enhance::<R>(shared)) else {
+    // It takes more time than normal effort has (docs/design.md).
+    let enhances = tools.options.effort == Effort::High && may_enhance::<R>(shared);
+    let Some(package) = package.filter(|p| enhances && p.has_enhancer()) else {
         return Ok(best.1);
     };
     // What was best before may be so again when both are enhanced.

@@ -3,7 +3,7 @@
 
 use crate::model::testing::runtime;
 use crate::model::{Model, STREAM_HASH_BYTES};
-use crate::{Bound, Codec, Device, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
+use crate::{Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
 
 /// A number of threads that no other test asks for, so that no other test shares the model.
 const THREADS: usize = 3;
@@ -38,17 +38,20 @@ fn steady(dims: &[usize; 3]) -> Vec<f32> {
 fn the_bound_holds_where_every_output_of_the_model_is_moved() {
     runtime();
     let options = Options { threads: Some(THREADS), device: Device::Cpu, fm: FmMode::On, ..Options::default() };
-    let codec = Codec::new(options.clone()).unwrap();
+    // The highest effort enhances, too.
+    let codecs =
+        [Effort::Normal, Effort::High].map(|effort| Codec::new(Options { effort, ..options.clone() }).unwrap());
     let model = Model::open(&options).unwrap();
     assert_eq!(STREAM_HASH_BYTES, 16);
     let mut used = Vec::new();
-    for (dims, bound) in [
+    let cases = [
         ([7, 48, 64], Bound::Nrmse(4e-3)),
         ([17, 48, 64], Bound::Nrmse(1e-3)),
         ([17, 48, 64], Bound::Abs(5e-3)),
         ([16, 64, 64], Bound::Nrmse(1e-2)),
         ([16, 64, 64], Bound::Abs(2e-2)),
-    ] {
+    ];
+    for (codec, (dims, bound)) in codecs.iter().flat_map(|codec| cases.map(|case| (codec, case))) {
         let values = if dims[1] == dims[2] { steady(&dims) } else { moving(&dims) };
         let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
         let info = inspect(&bytes).unwrap();

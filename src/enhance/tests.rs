@@ -2,13 +2,13 @@ use super::{Enhanced, Enhancer, Queue};
 use crate::model::Model;
 use crate::model::testing::runtime;
 use crate::stream::{SegmentBytes, Stream};
-use crate::{Before, Bound, Codec, Device, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect};
+use crate::{Before, Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect};
 
 const H: usize = 40;
 const W: usize = 72;
 
 fn options() -> Options {
-    Options { threads: Some(1), device: Device::Cpu, fm: FmMode::On, ..Options::default() }
+    Options { threads: Some(1), device: Device::Cpu, fm: FmMode::On, effort: Effort::High, ..Options::default() }
 }
 
 /// Waves, and noise of about a hundredth.

@@ -350,13 +350,13 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["model"],
     );
-    let dims: &[usize] = &[9, 64, 64];
+    let dims: &[usize] = &[7, 64, 64];
     add(
         "fm-enhanced-nrmse-f32",
         dims,
         narrow(gliding(dims)),
         Bound::Nrmse(1e-2),
-        with_model(options(Normal)),
+        with_model(options(High)),
         "hierarchical",
         &["model", "enhanced"],
     );
