@@ -39,7 +39,7 @@ const PROBES: usize = 8;
 const LEAST_CAUTION: f64 = 0.3;
 /// Passes over the field until its bound holds.
 const PASSES: usize = 4;
-/// Fields of so many segments are coded once more where the last window's step strays far.
+/// Fields of so many segments are coded once more where the last window's step strays far, but at the lowest effort.
 const EVENED: usize = 4;
 /// The share of the squared error that may be left unused where frames are enhanced; how much that takes away of the error is not
 /// known before.
@@ -257,7 +257,8 @@ impl<T: Element> Job<'_, T> {
                 _ => 1.0,
             };
             let enhanced = done.enhanced;
-            let uneven = done.uneven.filter(|_| pass == 0 && self.cut.segments.len() <= EVENED);
+            let evened = pass == 0 && self.cut.segments.len() <= EVENED && self.tools.options.effort > Effort::Fast;
+            let uneven = done.uneven.filter(|_| evened);
             if let Some(times) = uneven {
                 caution /= times;
             }
