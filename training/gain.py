@@ -81,10 +81,12 @@ def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances:
             yield Field(kind, path.stem, distance, values, miss, distance == first)
 
 
-def compress(tool: Path, field: Path, bound: float, mode: str, package: Path, folder: Path) -> dict[str, object]:
+def compress(
+    tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path
+) -> dict[str, object]:
     out = folder / "stream.fp"
     command = [tool, "compress", field, "-o", out, "--bound", f"nrmse={bound:g}", "--fm", mode, "--model", package]
-    command += ["--device", "cpu", "--threads", "1", "--json"]
+    command += ["--effort", effort, "--device", "cpu", "--threads", "1", "--json"]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -93,10 +95,12 @@ def compress(tool: Path, field: Path, bound: float, mode: str, package: Path, fo
     return report
 
 
-def measure(field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str]) -> Row:
+def measure(
+    field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int
+) -> Row:
     path = folder / "field.npy"
     np.save(path, field.values)
-    found = {mode: compress(tool, path, bound, mode, package, folder) for mode in modes}
+    found = {mode: compress(tool, path, bound, mode, effort, package, folder) for mode in modes}
     size = {mode: int(report["bytes"]) for mode, report in found.items()}
     ways = found["auto"]["ways"]
     return Row(
@@ -169,6 +173,7 @@ class GainConfig:
     bounds: tuple[float, ...] = BOUNDS
     only_failing: bool = False
     modes: tuple[str, ...] = MODES
+    effort: int = 1
 
 
 def gain(config: GainConfig) -> list[Row]:
@@ -179,7 +184,7 @@ def gain(config: GainConfig) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="fieldpress-gain-") as scratch:
         for field in tqdm(todo, desc="gain", disable=None):
             for bound in config.bounds:
-                rows.append(measure(field, bound, config.tool, config.package, Path(scratch), config.modes))
+                rows.append(measure(field, bound, config.tool, config.package, Path(scratch), config.modes, config.effort))
             write(rows, config.out)
     return rows
 
