@@ -1,26 +1,20 @@
 """The interpolator: four decoded frames in, a correction to the polynomial base of the middle frame out.
 
-`planes [N, 6, H, W]` and `cond [N, 4]` as in docs/model-package.md. A stride-4 stem makes `stem` linear features per 4×4
-cell; a U-Net without norms works on them at 1/8, 1/16 and 1/32, with one block at 1/4; the head is the sum of a direct term
-and a *gated* term: the stem's features (local derivatives of the references, say) times coefficients from the U-Net (a
-velocity, say). An advected field needs just that product: the correction to the average is v·∇(b−a)/2 to leading order.
+`planes [N, 6, H, W]` and `cond [N, 4]` as in docs/model-package.md. The body is `gated_unet.py`'s: its gated term multiplies
+the stem's features (local derivatives of the references, say) by coefficients (a velocity, say). An advected field needs just
+that product: the correction to the average is v·∇(b−a)/2 to leading order.
 
-What ONNX Runtime is slow at on a core is left out. Conditions enter at the coarsest scale and in the head alone, since a
-sum with a broadcast bias costs two changes of layout. Growing is a 1×1 convolution and a repetition of every value, which
-the block after it smooths. Of the six planes the stem reads the four from `(b−m)/s` to `(b2−b)/e`; the other two are linear
-in these, with coefficients that `cond` tells.
+Of the six planes the stem reads the four from `(b−m)/s` to `(b2−b)/e`; the other two are linear in these, with coefficients
+that `cond` tells.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from training.models.blocks import stage
+from training.models.gated_unet import GatedUnet, GatedUnetConfig, stem
 
 PLANES, CONDITIONS = 6, 4
 READ = slice(1, 5)
@@ -28,62 +22,13 @@ READ = slice(1, 5)
 
 
 @dataclass(frozen=True)
-class InterpolatorConfig:
-    """Channels and blocks per scale, finest (1/8) first; `fine` is the width at 1/4."""
-
-    stem: int = 48
-    stem_kernel: int = 6
-    fine: int = 32
-    fine_blocks: int = 1
-    fine_kernel: int = 5
-    widths: tuple[int, ...] = (64, 96, 128)
-    down_blocks: tuple[int, ...] = (1, 1, 1)
-    up_blocks: tuple[int, ...] = (2, 1)
-    expand: float = 2
-    kernel: int = 7
-
-    @property
-    def align(self) -> int:
-        return 4 * 2 ** len(self.widths)
+class InterpolatorConfig(GatedUnetConfig):
+    pass
 
 
-class Interpolator(nn.Module):
+class Interpolator(GatedUnet):
     def __init__(self, config: InterpolatorConfig) -> None:
-        super().__init__()
-        c, w = config, config.widths
-        self.config = config
-        pad = (c.stem_kernel - 4) // 2
-        self.stem = nn.Conv2d(READ.stop - READ.start, c.stem, c.stem_kernel, stride=4, padding=pad)
-        self.condition = nn.Sequential(nn.Linear(CONDITIONS, 64), nn.ReLU(), nn.Linear(64, w[-1] + 16))
-        self.skip = nn.Conv2d(c.stem, c.fine, 1)
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise((c.stem, *w)))
-        self.down = nn.ModuleList(stage(n, b, c.expand, c.kernel) for n, b in zip(w, c.down_blocks, strict=True))
-        self.grow = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise((c.fine, *w)))
-        self.up = nn.ModuleList(stage(n, b, c.expand, c.kernel) for n, b in zip(w[:-1], c.up_blocks, strict=True))
-        self.last = stage(c.fine, c.fine_blocks, c.expand, c.fine_kernel)
-        self.gate = nn.Conv2d(c.fine, c.stem, 1)
-        self.gated = nn.Conv2d(c.stem, 16, 1, bias=False)
-        self.direct = nn.Conv2d(c.fine, 16, 1)
-        for layer in (self.direct, self.condition[2]):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.gated.weight)
-        self.shuffle = nn.PixelShuffle(4)
-
-    def grown(self, level: int, x: Tensor) -> Tensor:
-        return F.interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
+        super().__init__(config, stem(config, READ.stop - READ.start, bias=True), CONDITIONS, hidden=64)
 
     def forward(self, planes: Tensor, cond: Tensor) -> Tensor:
-        bias, scale = torch.split(self.condition(cond)[:, :, None, None], [self.config.widths[-1], 16], dim=1)
-        x = local = self.stem(planes[:, READ])
-        coarsest = len(self.down) - 1
-        skips = []
-        for i, blocks in enumerate(self.down):
-            x = self.shrink[i](x)
-            x = blocks(torch.relu(x + bias if i == coarsest else x))
-            skips.append(x)
-        for i in reversed(range(coarsest)):
-            x = self.up[i](self.grown(i + 1, x) + skips[i])
-        x = self.last(torch.relu(self.grown(0, x) + self.skip(local)))
-        x = self.gated(self.gate(x) * local) + self.direct(x)
-        return self.shuffle(x * (1 + scale))
+        return self.body(self.stem(planes[:, READ]), cond)
