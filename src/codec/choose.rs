@@ -261,10 +261,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             };
             let sample = wider.as_ref().unwrap_or(sample);
             let interpolator = fm::interpolator(package, sample.layout.h, sample.layout.w, grid, None);
-            let model = match tools.options.fm {
-                FmMode::On => ModelUse::Always(&*interpolator),
-                _ => ModelUse::Auto(&*interpolator),
-            };
+            let model = ModelUse::of(tools.options.fm, &*interpolator);
             let mut again = Search { sample, step, error: None, power: search.power, exact, best: None };
             let plain = match (&search.best, &wider) {
                 (Some((bits, choice)), Some(_)) => {
@@ -315,12 +312,9 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             candidates.push((bits, choice));
         }
     }
-    let wider = sample.wider(source, shared);
-    let size = (count * source.segment.h * source.segment.w) as f64 / sample.frames.len() as f64;
-    let sample = wider.as_ref().unwrap_or(sample);
     let mut least: Option<(f64, Choice)> = None;
     for (bits, mut choice) in candidates {
-        enhance(sample, &mut choice, step, bits * size, package, tools.options.fm)?;
+        enhance(sample, &mut choice, step, bits / sample.share, package, tools.options.fm)?;
         let bits = bits * choice.enhanced.powf(ERROR_POWER);
         if least.as_ref().is_none_or(|(least, _)| bits < *least) {
             least = Some((bits, choice));
@@ -355,11 +349,7 @@ fn enhance<R: Kernel>(
     }
     let (layout, grid) = (&sample.layout, fm::grid(method.step));
     let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
-    let model = match (&interpolator, mode) {
-        (None, _) => ModelUse::Off,
-        (Some(interpolator), FmMode::On) => ModelUse::Always(interpolator),
-        (Some(interpolator), _) => ModelUse::Auto(interpolator),
-    };
+    let model = interpolator.as_ref().map_or(ModelUse::Off, |interpolator| ModelUse::of(mode, interpolator));
     let found = decoded(&sample.frames, layout, sample.count, method, step, model, sample.before.as_deref())?;
     let Some(mut frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
         return Ok(());

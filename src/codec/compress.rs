@@ -13,7 +13,7 @@ use super::{Tools, flat, lossless};
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
-use crate::options::{Effort, FmMode};
+use crate::options::Effort;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
@@ -222,7 +222,6 @@ struct Piece {
     encoded: Encoded,
     errors: Errors,
     choice: Choice,
-    enhanced: bool,
 }
 
 impl<T: Element> Job<'_, T> {
@@ -379,8 +378,9 @@ impl<T: Element> Job<'_, T> {
                 tracing::debug!(segment = k, step, spent, budget, "coded");
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
-                done.uses_model |= piece.choice.method.uses_model || piece.enhanced;
-                done.enhanced |= piece.enhanced;
+                let enhanced = piece.choice.method.enhance.is_some();
+                done.uses_model |= piece.choice.method.uses_model || enhanced;
+                done.enhanced |= enhanced;
                 done.flips = done.flips.max(self.shared.flips(&piece.choice.method));
                 done.uneven = piece.encoded.uneven;
                 done.sections.push(piece.encoded.bytes);
@@ -509,10 +509,7 @@ impl<T: Element> Job<'_, T> {
         };
         let (h, w) = (source.segment.h, source.segment.w);
         let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step), Some(memo));
-        f(match self.tools.options.fm {
-            FmMode::On => ModelUse::Always(&*interpolator),
-            _ => ModelUse::Auto(&*interpolator),
-        })
+        f(ModelUse::of(self.tools.options.fm, &*interpolator))
     }
 
     /// Encodes and checks one segment; see [`encode`] for the number in its place.
@@ -547,11 +544,10 @@ impl<T: Element> Job<'_, T> {
         let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
-        let enhanced = choice.method.enhance.is_some();
-        if enhanced {
+        if choice.method.enhance.is_some() {
             encoded.squared_error = errors.squared / self.shared.normalisation.scale().powi(2);
         }
-        Ok(Ok(Piece { encoded, errors, choice, enhanced }))
+        Ok(Ok(Piece { encoded, errors, choice }))
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.

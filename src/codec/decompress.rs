@@ -1,7 +1,7 @@
 //! Decompressing a stream, or a part of it, and inspecting one.
 
 use super::before::Reference;
-use super::decoder::{Shared, decode};
+use super::decoder::{DecodedWindow, Shared, decode};
 use super::progress::Progress;
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
 use super::segment::Buffers;
@@ -82,37 +82,17 @@ pub(crate) fn decompress<T: Element>(
                 };
                 let bytes = stream.section(k)?;
                 let low = factor.trailing_zeros() as usize;
+                let put = |window: DecodedWindow<'_, T>| {
+                    let _span = tracing::debug_span!("put in place").entered();
+                    place.put(segment, &window, &target);
+                    Ok(())
+                };
                 if *double {
-                    decode::<T, f64>(
-                        bytes,
-                        segment,
-                        shared,
-                        from,
-                        until,
-                        low,
-                        &mut stages,
-                        &mut Buffers::default(),
-                        |window| {
-                            let _span = tracing::debug_span!("put in place").entered();
-                            place.put(segment, &window, &target);
-                            Ok(())
-                        },
-                    )?;
+                    let buffers = &mut Buffers::default();
+                    decode::<T, f64>(bytes, segment, shared, from, until, low, &mut stages, buffers, put)?;
                 } else {
-                    decode::<T, f32>(
-                        bytes,
-                        segment,
-                        shared,
-                        from,
-                        until,
-                        low,
-                        &mut stages,
-                        &mut Buffers::default(),
-                        |window| {
-                            place.put(segment, &window, &target);
-                            Ok(())
-                        },
-                    )?;
+                    let buffers = &mut Buffers::default();
+                    decode::<T, f32>(bytes, segment, shared, from, until, low, &mut stages, buffers, put)?;
                 }
                 Ok(stages)
             })?;
@@ -151,7 +131,7 @@ impl Place<'_> {
     }
 
     /// Copies what the region wants of a window.
-    fn put<T: Element>(&self, segment: &Segment, window: &super::decoder::DecodedWindow<'_, T>, out: &Mutex<&mut [T]>) {
+    fn put<T: Element>(&self, segment: &Segment, window: &DecodedWindow<'_, T>, out: &Mutex<&mut [T]>) {
         let dims = [window.count, window.h, window.w];
         let factors = [1, self.factor, self.factor];
         let (mut from, mut size, mut strides) = ([0; 3], [1; 3], [0; 3]);

@@ -273,6 +273,38 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     Ok(Some(coded))
 }
 
+/// Codes a sample of a segment with a method at a step, and shows each window to `see`: the state before the next one, the window,
+/// what is written of it, and what its decoder gets. `None` where an index would be too large.
+///
+/// # Errors
+/// What the model or `see` says.
+fn code_sample<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    before: Option<&[R]>,
+    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, &[R]) -> Result<()>,
+) -> Result<Option<()>> {
+    let n = layout.len();
+    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
+    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
+    let mut first = 0;
+    for count in method.windows(count) {
+        let window = &frames[first * n..][..count * n];
+        prepared = state.prepare(window, count, prepared);
+        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
+            return Ok(None);
+        };
+        see(&mut state, window, &mut coded, &decoded.frames)?;
+        state.advance(decoded);
+        first += count;
+    }
+    Ok(Some(()))
+}
+
 /// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
 ///
 /// # Errors
@@ -286,24 +318,13 @@ pub(crate) fn cost<R: Kernel>(
     model: ModelUse<'_>,
     before: Option<&[R]>,
 ) -> Result<Option<(f64, f64)>> {
-    let n = layout.len();
-    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
     let (mut side, mut coefficients) = (Cost::default(), Cost::default());
-    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
     let mut error = 0.0;
-    let mut first = 0;
-    for count in method.windows(count) {
-        let window = &frames[first * n..][..count * n];
-        prepared = state.prepare(window, count, prepared);
-        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
-            return Ok(None);
-        };
-        error += R::squared_error(window, &decoded.frames, unlimited());
-        state.code(&mut side, &mut coefficients, &mut coded, 1)?;
-        state.advance(decoded);
-        first += count;
-    }
-    Ok(Some((side.bits() + coefficients.bits(), error)))
+    let done = code_sample(frames, layout, count, method, step, model, before, |state, window, coded, decoded| {
+        error += R::squared_error(window, decoded, unlimited());
+        state.code(&mut side, &mut coefficients, coded, 1)
+    })?;
+    Ok(done.map(|()| (side.bits() + coefficients.bits(), error)))
 }
 
 /// What a decoder gets of a sample of a segment coded with a method at a step.
@@ -319,20 +340,12 @@ pub(crate) fn decoded<R: Kernel>(
     model: ModelUse<'_>,
     before: Option<&[R]>,
 ) -> Result<Option<Vec<R>>> {
-    let n = layout.len();
-    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
-    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
     let mut out = Vec::with_capacity(frames.len());
-    for count in method.windows(count) {
-        let window = &frames[out.len()..][..count * n];
-        prepared = state.prepare(window, count, prepared);
-        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
-            return Ok(None);
-        };
-        out.extend_from_slice(&decoded.frames);
-        state.advance(decoded);
-    }
-    Ok(Some(out))
+    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, decoded| {
+        out.extend_from_slice(decoded);
+        Ok(())
+    })?;
+    Ok(done.map(|()| out))
 }
 
 /// Limits that clamp nothing.

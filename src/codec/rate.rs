@@ -73,11 +73,7 @@ impl<'a> Rate<'a> {
 
     /// How many times what was foreseen has been spent; infinite where there is no budget, and 1 before the first window.
     pub(crate) fn spent_of_foreseen(&self) -> f64 {
-        match &self.goal.budget {
-            None => f64::INFINITY,
-            Some(_) if self.spent > 0.0 && self.foreseen > 0.0 => self.spent / self.foreseen,
-            Some(_) => 1.0,
-        }
+        if self.goal.budget.is_some() { quotient(self.spent, self.foreseen) } else { f64::INFINITY }
     }
 
     /// How many times what was foreseen had been spent, where that made the last window's step stray far from the goal's.
@@ -98,7 +94,6 @@ impl<'a> Rate<'a> {
         let Some(budget) = &self.goal.budget else {
             return attempt(state, window, self.goal.step, coded);
         };
-        let quotient = |a: f64, b: f64| if a > 0.0 && b > 0.0 { a / b } else { 1.0 };
         let left = budget.squared_error - self.spent;
         let expected: f64 = (window.index..budget.forecast.windows())
             .map(|index| budget.forecast.window(index, self.goal.step))
@@ -128,6 +123,11 @@ impl<'a> Rate<'a> {
         }
         Ok(found)
     }
+}
+
+/// `a / b` where both are known; else 1.
+fn quotient(a: f64, b: f64) -> f64 {
+    if a > 0.0 && b > 0.0 { a / b } else { 1.0 }
 }
 
 fn attempt<R: Kernel>(
@@ -190,15 +190,13 @@ fn solve<R: Kernel>(
     // (log step, log error) of the coarsest success and the finest failure.
     let mut low: Option<(f64, f64)> = None;
     let mut high: Option<(f64, f64)> = None;
-    let fast = !state.method.uses_model && !state.method.mixing;
-    let slack = if fast { SLACK_FAST } else { SLACK };
-    let target = (budget * (1.0 - slack / 3.0)).ln();
-    let trials_enough = match (state.method.uses_model, state.method.mixing) {
-        (true, _) => TRIALS_ENOUGH_MODEL,
-        (false, true) => TRIALS_ENOUGH,
+    let (trials_enough, slack) = match (state.method.uses_model, state.method.mixing) {
+        (true, _) => (TRIALS_ENOUGH_MODEL, SLACK),
+        (false, true) => (TRIALS_ENOUGH, SLACK),
         // The lowest effort's.
-        (false, false) => TRIALS_ENOUGH_FAST,
+        (false, false) => (TRIALS_ENOUGH_FAST, SLACK_FAST),
     };
+    let target = (budget * (1.0 - slack / 3.0)).ln();
     let mut log_step = start.ln();
     let spectrum = match window.prepared {
         Prepared::Transform(analysed) => Some(Spectrum::of(analysed.residual())),

@@ -9,6 +9,7 @@ use super::interpolator::References;
 use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Reconstruction, Scratch, Step};
 use crate::error::{Error, Result};
+use crate::options::FmMode;
 use crate::residual::contexts::{PlaneContext, Resembles};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
@@ -125,6 +126,17 @@ pub(crate) enum ModelUse<'a> {
     Auto(&'a Interpolator<'a>),
     /// Used wherever it can be.
     Always(&'a Interpolator<'a>),
+}
+
+impl<'a> ModelUse<'a> {
+    /// What an encoder may do with an interpolator in a mode.
+    pub(crate) fn of(mode: FmMode, interpolator: &'a Interpolator<'a>) -> Self {
+        match mode {
+            FmMode::Off => Self::Off,
+            FmMode::Auto => Self::Auto(interpolator),
+            FmMode::On => Self::Always(interpolator),
+        }
+    }
 }
 
 /// What an encoding is for.

@@ -5,8 +5,8 @@ mod faults;
 mod scenario;
 
 use faults::Faults;
-use fieldpress::archive::{Communicator as _, Reader, Selection, VariableId, VariableInfo, Writer, WriterOptions};
-use fieldpress::{Bound, DType, Error, FieldView, FieldViewMut, Region, Result, Shape};
+use fieldpress::archive::{Communicator as _, Reader, Selection, Writer, WriterOptions};
+use fieldpress::{Error, FieldViewMut, Region, Result, Shape};
 use fieldpress_mpi::MpiCommunicator;
 use mpi::traits::Communicator;
 use scenario::{Report, Scenario, What, values};
@@ -70,22 +70,15 @@ impl Run {
         let mut writer = opened?;
         let observer = Rc::clone(&faults);
         writer.on_phase(move |phase| observer.enter(phase));
-        let mut ids = Vec::new();
-        for variable in &scenario.variables {
-            ids.push(writer.define(VariableInfo {
-                name: variable.name.clone(),
-                shape: Shape::new(&variable.dims)?,
-                dtype: if variable.double { DType::F64 } else { DType::F32 },
-                attributes: Vec::new(),
-            })?);
-        }
+        let ids = scenario.define(&mut writer)?;
         for step in scenario.first_step..scenario.first_step + scenario.steps {
             faults.begin(step);
             writer.begin_step(step as f64)?;
             for put in scenario.puts.iter().filter(|put| put.rank == self.rank && put.step.is_none_or(|k| k == step)) {
                 let wrong = faults.take("put", |what| matches!(what, What::WrongBox));
+                let start = if wrong { &scenario.variables[put.variable].dims } else { &put.start };
                 // The error comes back when the step ends.
-                let _ = self.put(&mut writer, ids[put.variable], put, step, wrong);
+                let _ = scenario.put(&mut writer, ids[put.variable], put, start, step);
             }
             if faults.take("end", |what| matches!(what, What::CloseEarly)) {
                 break;
@@ -100,19 +93,6 @@ impl Run {
             self.note("read", &read);
         }
         Ok(())
-    }
-
-    fn put(&self, writer: &mut Writer, id: VariableId, put: &scenario::Put, step: usize, wrong: bool) -> Result<()> {
-        let variable = &self.scenario.variables[put.variable];
-        let bound: Bound = variable.bound.parse()?;
-        let values = values(put.variable, step, &put.start, &put.count);
-        let start = if wrong { variable.dims.clone() } else { put.start.clone() };
-        if variable.double {
-            writer.put(id, &start, &FieldView::new(&values, &put.count)?, bound)
-        } else {
-            let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            writer.put(id, &start, &FieldView::new(&values, &put.count)?, bound)
-        }
     }
 
     /// Every rank reads another cut of the domain than was written, and compares.

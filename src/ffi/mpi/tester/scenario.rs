@@ -1,6 +1,8 @@
 //! What a run does: shared by the tests, which write it, and the program that `mpirun` starts, which reads it.
 #![allow(dead_code)] // each side uses its part
 
+use fieldpress::archive::{VariableId, VariableInfo, Writer};
+use fieldpress::{DType, FieldView, Result, Shape};
 use serde::{Deserialize, Serialize};
 
 /// A run of all ranks.
@@ -22,6 +24,31 @@ pub struct Scenario {
     pub report: String,
     /// Read the archive afterwards, each rank a part, and compare with what was put.
     pub read_back: bool,
+}
+
+impl Scenario {
+    /// Defines the variables.
+    pub fn define(&self, writer: &mut Writer) -> Result<Vec<VariableId>> {
+        let define = |variable: &Variable| {
+            writer.define(VariableInfo {
+                name: variable.name.clone(),
+                shape: Shape::new(&variable.dims)?,
+                dtype: if variable.double { DType::F64 } else { DType::F32 },
+                attributes: Vec::new(),
+            })
+        };
+        self.variables.iter().map(define).collect()
+    }
+
+    /// Puts a box at a step; `start` is the box's, or a wrong one.
+    pub fn put(&self, writer: &mut Writer, id: VariableId, put: &Put, start: &[usize], step: usize) -> Result<()> {
+        let variable = &self.variables[put.variable];
+        let values = values(put.variable, step, &put.start, &put.count);
+        let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        let field =
+            if variable.double { FieldView::new(&values, &put.count)? } else { FieldView::new(&narrow, &put.count)? };
+        writer.put(id, start, &field, variable.bound.parse()?)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

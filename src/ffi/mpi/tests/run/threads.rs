@@ -1,8 +1,8 @@
 //! Ranks without MPI: threads of this process. What they write is what an archive must be, whichever MPI there is.
 
-use super::scenario::{Scenario, values};
-use fieldpress::archive::{Communicator, Placed, SharedFile, VariableInfo, Writer, WriterOptions};
-use fieldpress::{Bound, DType, FieldView, Result, Shape};
+use super::scenario::Scenario;
+use fieldpress::Result;
+use fieldpress::archive::{Communicator, Placed, SharedFile, Writer, WriterOptions};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -134,28 +134,11 @@ fn write_as(comm: Threads, scenario: &Scenario) -> Result<()> {
     let rank = comm.rank;
     let options = format!("threads=1;fm=off;{}", scenario.options).parse()?;
     let mut writer = Writer::open(Box::new(comm), scenario.path.as_ref(), options)?;
-    let mut ids = Vec::new();
-    for variable in &scenario.variables {
-        ids.push(writer.define(VariableInfo {
-            name: variable.name.clone(),
-            shape: Shape::new(&variable.dims)?,
-            dtype: if variable.double { DType::F64 } else { DType::F32 },
-            attributes: Vec::new(),
-        })?);
-    }
+    let ids = scenario.define(&mut writer)?;
     for step in scenario.first_step..scenario.first_step + scenario.steps {
         writer.begin_step(step as f64)?;
         for put in scenario.puts.iter().filter(|put| put.rank == rank && put.step.is_none_or(|k| k == step)) {
-            let variable = &scenario.variables[put.variable];
-            let bound: Bound = variable.bound.parse()?;
-            let values = values(put.variable, step, &put.start, &put.count);
-            let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-            let field = if variable.double {
-                FieldView::new(&values, &put.count)?
-            } else {
-                FieldView::new(&narrow, &put.count)?
-            };
-            writer.put(ids[put.variable], &put.start, &field, bound)?;
+            scenario.put(&mut writer, ids[put.variable], put, &put.start, step)?;
         }
         writer.end_step()?;
     }
