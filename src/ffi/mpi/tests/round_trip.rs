@@ -327,11 +327,9 @@ fn an_embedded_model_reaches_all_ranks() {
     }
     let outcome = run::run(2, &folder, &scenario);
     assert!(outcome.success, "{outcome:?}");
-    let written = outcome.call("run");
-    if written.iter().any(|call| call.starts_with("Runtime")) {
-        return println!("left out, no model can run here: {written:?}");
-    }
-    assert_eq!(written, vec!["ok"; 2]);
+    assert_eq!(outcome.call("run"), vec!["ok"; 2]);
+    let ended = outcome.call("end_step 8");
+    assert_eq!(ended, vec!["ok"; 2], "this test needs ONNX Runtime: set ORT_DYLIB_PATH (tools/test does)");
     std::fs::remove_dir_all(&model).unwrap();
     // Another job, which only reads, and knows of no model.
     (scenario.options, scenario.steps, scenario.read_back) = ("mode=append".into(), 0, true);
