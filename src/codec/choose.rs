@@ -1,7 +1,8 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, Source, cost, decoded};
+use super::encoder::{Frames, Source};
 use super::rate::STEP_POWER;
+use super::sample::{Sample, cost, decoded};
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
 use crate::bound::Bound;
@@ -14,7 +15,6 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
 use crate::residual::kernels::Kernel;
-use crate::residual::layout::Layout;
 
 /// How a segment will be coded.
 #[derive(Clone, Debug)]
@@ -35,21 +35,9 @@ impl Choice {
     }
 }
 
-/// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
-/// which are often a volume's levels and not alike.
-const SAMPLE_FRAMES: usize = 33;
-/// A sample of at least this many values is always taken (or the segment, where that is smaller).
-const SAMPLE_VALUES: usize = 1 << 17;
-/// A sample on which the model is tried has frames of at least this many points (or the tile's, where that is smaller): on smaller
-/// ones it sees too much of the padding, and the adaptive coder has learnt too little to tell.
-const MODEL_AREA: usize = 128 * 128;
-/// The share of a segment that a sample takes at normal effort.
-const SAMPLE_SHARE: usize = 8;
 /// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
 /// differences of error that are left between trials until two trials of a method tell better.
 const ERROR_POWER: f64 = 0.75;
-/// About how many bits an entry of a stored basis takes.
-const BASIS_BITS: f64 = 16.0;
 /// One row in so many is looked at for a basis.
 const BASIS_ROWS: usize = 4;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
@@ -74,69 +62,6 @@ const ENHANCED_MOST: f64 = 0.97;
 const ENHANCED_POWER: f64 = 0.5;
 /// What naming a model costs a stream, in bytes, and some more for what samples do not tell.
 const MODEL_BYTES: f64 = 32.0;
-
-/// A piece of a segment, in working units.
-pub(crate) struct Sample<R> {
-    frames: Vec<R>,
-    pub(crate) count: usize,
-    layout: Layout,
-    /// What of a frame before the segment lies before the sample.
-    before: Option<Vec<R>>,
-    /// What it is of its segment.
-    share: f64,
-}
-
-impl<R: Kernel> Sample<R> {
-    /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
-    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
-        let segment = source.segment;
-        let total = segment.count * segment.h * segment.w;
-        if effort == Effort::High {
-            return Self::piece(source, shared, segment.count, segment.h * segment.w);
-        }
-        let count = if segment.count < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES };
-        let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
-        Self::piece(source, shared, count, (limit / count).max(1024))
-    }
-
-    /// A larger one, where [`Sample::take`]'s is too small for the model.
-    fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &Shared<'_>) -> Option<Self> {
-        let enough = self.layout.len() >= MODEL_AREA.min(source.segment.h * source.segment.w);
-        (!enough).then(|| Self::piece(source, shared, self.count, MODEL_AREA))
-    }
-
-    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
-    fn piece<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, count: usize, area: usize) -> Self {
-        let segment = source.segment;
-        let area = area.min(segment.h * segment.w);
-        // The same shape as the tile, smaller.
-        let shrink = (area as f64 / (segment.h * segment.w) as f64).sqrt();
-        let side = |n: usize| ((n as f64 * shrink).round() as usize).clamp(n.min(32), n);
-        let (h, w) = (side(segment.h), side(segment.w));
-        let (y0, x0) = ((segment.h - h) / 2, (segment.w - w) / 2);
-        let first = (segment.count - count) / 2;
-        let mut piece = *segment;
-        (piece.h, piece.w, piece.count) = (h, w, count);
-        let mut placement = source.at(first);
-        placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
-        let piece = Source { values: source.values, segment: &piece, placement };
-        let mut frames = Frames::default();
-        frames.load(&piece, shared, 0, count);
-        let before = shared.before(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
-            frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
-        });
-        let share = (count * h * w) as f64 / (segment.count * segment.h * segment.w) as f64;
-        Self { frames: frames.frames, count, layout: Layout::new(h, w), before, share }
-    }
-
-    fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
-        let _span = tracing::debug_span!("trial").entered();
-        let found = cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())?;
-        // A basis serves the whole segment.
-        let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
-        Ok(found.map(|(bits, error)| (bits + basis, error)))
-    }
-}
 
 /// The PCA basis of a segment's windows, from all of its frames and rows evenly spread over them: a corner of them has
 /// a basis of its own, which costs more than it gains elsewhere (docs/design.md).

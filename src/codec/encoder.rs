@@ -7,12 +7,12 @@ use super::rate::{Rate, Window};
 use super::report::StageSeconds;
 use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
-use crate::entropy::{Cost, Encoder};
+use crate::entropy::Encoder;
 use crate::error::Result;
 use crate::field::{Element, MaskModel, fill_holes};
 use crate::predict::fm::CodedLatents;
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::{CodedWindow, Step, fm};
+use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::SegmentBytes;
@@ -273,82 +273,7 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     Ok(Some(coded))
 }
 
-/// Codes a sample of a segment with a method at a step, and shows each window to `see`: the state before the next one, the window,
-/// what is written of it, and what its decoder gets. `None` where an index would be too large.
-///
-/// # Errors
-/// What the model or `see` says.
-fn code_sample<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, &[R]) -> Result<()>,
-) -> Result<Option<()>> {
-    let n = layout.len();
-    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
-    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
-    let mut first = 0;
-    for count in method.windows(count) {
-        let window = &frames[first * n..][..count * n];
-        prepared = state.prepare(window, count, prepared);
-        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
-            return Ok(None);
-        };
-        see(&mut state, window, &mut coded, &decoded.frames)?;
-        state.advance(decoded);
-        first += count;
-    }
-    Ok(Some(()))
-}
-
-/// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
-///
-/// # Errors
-/// What the model says.
-pub(crate) fn cost<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-) -> Result<Option<(f64, f64)>> {
-    let (mut side, mut coefficients) = (Cost::default(), Cost::default());
-    let mut error = 0.0;
-    let done = code_sample(frames, layout, count, method, step, model, before, |state, window, coded, decoded| {
-        error += R::squared_error(window, decoded, unlimited());
-        state.code(&mut side, &mut coefficients, coded, 1)
-    })?;
-    Ok(done.map(|()| (side.bits() + coefficients.bits(), error)))
-}
-
-/// What a decoder gets of a sample of a segment coded with a method at a step.
-///
-/// # Errors
-/// What the model says.
-pub(crate) fn decoded<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-) -> Result<Option<Vec<R>>> {
-    let mut out = Vec::with_capacity(frames.len());
-    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, decoded| {
-        out.extend_from_slice(decoded);
-        Ok(())
-    })?;
-    Ok(done.map(|()| out))
-}
-
 /// Limits that clamp nothing.
-fn unlimited<R: Kernel>() -> [R; 2] {
+pub(crate) fn unlimited<R: Kernel>() -> [R; 2] {
     [f64::NEG_INFINITY, f64::INFINITY].map(R::from_f64)
 }

@@ -16,6 +16,7 @@ mod progress;
 mod rate;
 mod reduced;
 mod report;
+mod sample;
 mod segment;
 mod side;
 mod steps;

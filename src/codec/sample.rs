@@ -1,0 +1,169 @@
+//! Samples of a segment, on which ways of coding are tried.
+
+use super::decoder::Shared;
+use super::encoder::{Frames, Source, unlimited};
+use super::segment::{Method, Prepared, SegmentState};
+use crate::entropy::Cost;
+use crate::error::Result;
+use crate::field::Element;
+use crate::options::Effort;
+use crate::predict::hierarchical::ModelUse;
+use crate::predict::{CodedWindow, Step};
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+
+/// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
+/// which are often a volume's levels and not alike.
+const SAMPLE_FRAMES: usize = 33;
+/// A sample of at least this many values is always taken (or the segment, where that is smaller).
+const SAMPLE_VALUES: usize = 1 << 17;
+/// A sample on which the model is tried has frames of at least this many points (or the tile's, where that is smaller): on smaller
+/// ones it sees too much of the padding, and the adaptive coder has learnt too little to tell.
+const MODEL_AREA: usize = 128 * 128;
+/// The share of a segment that a sample takes at normal effort.
+const SAMPLE_SHARE: usize = 8;
+/// About how many bits an entry of a stored basis takes.
+const BASIS_BITS: f64 = 16.0;
+
+/// A piece of a segment, in working units.
+pub(crate) struct Sample<R> {
+    /// `[count][h][w]`.
+    pub(crate) frames: Vec<R>,
+    pub(crate) count: usize,
+    pub(crate) layout: Layout,
+    /// What of a frame before the segment lies before the sample.
+    pub(crate) before: Option<Vec<R>>,
+    /// What it is of its segment.
+    pub(crate) share: f64,
+}
+
+impl<R: Kernel> Sample<R> {
+    /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
+    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
+        let segment = source.segment;
+        let total = segment.count * segment.h * segment.w;
+        if effort == Effort::High {
+            return Self::piece(source, shared, segment.count, segment.h * segment.w);
+        }
+        let count = if segment.count < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES };
+        let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
+        Self::piece(source, shared, count, (limit / count).max(1024))
+    }
+
+    /// A larger one, where [`Sample::take`]'s is too small for the model.
+    pub(crate) fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &Shared<'_>) -> Option<Self> {
+        let enough = self.layout.len() >= MODEL_AREA.min(source.segment.h * source.segment.w);
+        (!enough).then(|| Self::piece(source, shared, self.count, MODEL_AREA))
+    }
+
+    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
+    fn piece<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, count: usize, area: usize) -> Self {
+        let segment = source.segment;
+        let area = area.min(segment.h * segment.w);
+        // The same shape as the tile, smaller.
+        let shrink = (area as f64 / (segment.h * segment.w) as f64).sqrt();
+        let side = |n: usize| ((n as f64 * shrink).round() as usize).clamp(n.min(32), n);
+        let (h, w) = (side(segment.h), side(segment.w));
+        let (y0, x0) = ((segment.h - h) / 2, (segment.w - w) / 2);
+        let first = (segment.count - count) / 2;
+        let mut piece = *segment;
+        (piece.h, piece.w, piece.count) = (h, w, count);
+        let mut placement = source.at(first);
+        placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
+        let piece = Source { values: source.values, segment: &piece, placement };
+        let mut frames = Frames::default();
+        frames.load(&piece, shared, 0, count);
+        let before = shared.before(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
+            frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
+        });
+        let share = (count * h * w) as f64 / (segment.count * segment.h * segment.w) as f64;
+        Self { frames: frames.frames, count, layout: Layout::new(h, w), before, share }
+    }
+
+    /// Bits and squared error with a method at a step; `None` where an index would be too large.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
+        let _span = tracing::debug_span!("trial").entered();
+        let found = cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())?;
+        // A basis serves the whole segment.
+        let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
+        Ok(found.map(|(bits, error)| (bits + basis, error)))
+    }
+}
+
+/// Codes a sample of a segment with a method at a step, and shows each window to `see`: the state before the next one, the window,
+/// what is written of it, and what its decoder gets. `None` where an index would be too large.
+///
+/// # Errors
+/// What the model or `see` says.
+fn code_sample<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    before: Option<&[R]>,
+    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, &[R]) -> Result<()>,
+) -> Result<Option<()>> {
+    let n = layout.len();
+    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
+    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
+    let mut first = 0;
+    for count in method.windows(count) {
+        let window = &frames[first * n..][..count * n];
+        prepared = state.prepare(window, count, prepared);
+        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
+            return Ok(None);
+        };
+        see(&mut state, window, &mut coded, &decoded.frames)?;
+        state.advance(decoded);
+        first += count;
+    }
+    Ok(Some(()))
+}
+
+/// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn cost<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    before: Option<&[R]>,
+) -> Result<Option<(f64, f64)>> {
+    let (mut side, mut coefficients) = (Cost::default(), Cost::default());
+    let mut error = 0.0;
+    let done = code_sample(frames, layout, count, method, step, model, before, |state, window, coded, decoded| {
+        error += R::squared_error(window, decoded, unlimited());
+        state.code(&mut side, &mut coefficients, coded, 1)
+    })?;
+    Ok(done.map(|()| (side.bits() + coefficients.bits(), error)))
+}
+
+/// What a decoder gets of a sample of a segment coded with a method at a step.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn decoded<R: Kernel>(
+    frames: &[R],
+    layout: &Layout,
+    count: usize,
+    method: &Method,
+    step: f64,
+    model: ModelUse<'_>,
+    before: Option<&[R]>,
+) -> Result<Option<Vec<R>>> {
+    let mut out = Vec::with_capacity(frames.len());
+    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, decoded| {
+        out.extend_from_slice(decoded);
+        Ok(())
+    })?;
+    Ok(done.map(|()| out))
+}
