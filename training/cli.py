@@ -204,7 +204,7 @@ def main() -> None:
     p.add_argument("--distances", type=int, nargs="*", default=[1, 2, 4, 8], help="frame distances, in saved frames")
     p.add_argument("--bounds", type=float, nargs="*", default=[1e-2, 4e-3, 1e-3], help="NRMSE")
     p.add_argument("--modes", nargs="*", default=["off", "auto", "on"], choices=["off", "auto", "on"])
-    p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; the enhancer is used at 2")
+    p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; both networks at once only at 2")
     p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")
     p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
     p.set_defaults(run=gain)

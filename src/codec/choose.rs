@@ -2,15 +2,16 @@
 
 use super::encoder::{Frames, Source};
 use super::rate::STEP_POWER;
-use super::sample::{Sample, cost, decoded};
+use super::sample::{Sample, Tried, cost, decoded};
 use super::segment::{Method, Way};
+use super::settlement::PART;
 use super::{Shared, Tools};
 use crate::bound::Bound;
 use crate::enhance::Enhancer;
 use crate::error::Result;
 use crate::field::Element;
 use crate::model::Model;
-use crate::options::{Effort, FmMode};
+use crate::options::{Effort, FmMode, Options};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
@@ -22,8 +23,8 @@ pub(crate) struct Choice {
     pub(crate) method: Method,
     /// The autoencoder's gain, for the way `latents`.
     pub(crate) gain: usize,
-    /// What the squared error with the model is over that without, at the same step.
-    pub(crate) model_error: f64,
+    /// What the squared error is over that of the coefficients that a forecast counts, without the model, at the same step.
+    pub(crate) over_forecast: f64,
     /// What the squared error of enhanced frames is over that before; 1 where they are not.
     pub(crate) enhanced: f64,
 }
@@ -31,7 +32,12 @@ pub(crate) struct Choice {
 impl Choice {
     /// The choice of a method that uses no model.
     pub(crate) fn plain(method: Method) -> Self {
-        Self { method, gain: 0, model_error: 1.0, enhanced: 1.0 }
+        Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0 }
+    }
+
+    fn same_but_enhanced(&self, other: &Self) -> bool {
+        let plain = |method: &Method| Method { enhance: None, ..method.clone() };
+        plain(&self.method) == plain(&other.method)
     }
 }
 
@@ -54,6 +60,8 @@ const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
 
+/// What the interpolator leaves of the bits of hierarchical windows, at the least.
+const INTERPOLATED_LEAST: f64 = 0.7;
 /// The finest NRMSE at which frames are enhanced.
 const ENHANCED_FROM: f64 = 3e-4;
 /// The most that enhancement may leave of the squared error.
@@ -126,126 +134,165 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort, sample.before.is_some()) };
     let exact = tools.options.effort == Effort::High;
     let mut search = Search { sample, step, error: None, power: ERROR_POWER, exact, best: None };
-    let grid = fm::grid(base.step);
     // Blocks are corrected with no room for another device's floats.
     let package = shared.package.filter(|_| tools.options.fm != FmMode::Off && !shared.block_bound());
-    // Windows of single frames would cut the blocks of the block bound.
-    let fits = |window: usize| window < count && (window > 1 || !shared.block_bound()) || window == 1 && count == 1;
     if tools.options.fm != FmMode::On {
-        // A window of every frame there is, too, where the usual lengths do not reach.
-        let mut lengths: Vec<usize> = [1, 8, 16, 32].into_iter().filter(|&n| fits(n)).collect();
-        if count > 1 && count < 32 {
-            lengths.push(count);
-        }
-        for window in lengths {
-            search.consider(Method { window, ..base.clone() }, ModelUse::Off, 0)?;
-        }
-        if let Some((_, best)) = &search.best
-            && let Some(basis) = basis::<T, R>(source, shared, best.method.window)
-        {
-            let method = Method { basis: Some(basis), ..best.method.clone() };
-            search.consider(method, ModelUse::Off, 0)?;
-        }
+        transforms(&mut search, &base, source, shared)?;
     }
-    let hierarchical = |window: usize, uses_model: bool| Method {
-        way: Way::Hierarchical,
-        window,
-        uses_model,
-        layer_factor: LAYER_FACTOR,
-        ..base.clone()
-    };
-    // The longest may be longer than the segment, which is then one window.
-    let mut lengths: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
-    let mut best_length = USUAL_LENGTH;
-    // What is best before each part of the model is tried.
-    let mut before: Vec<(f64, Choice)> = Vec::new();
+    let mut lengths = None;
     if count > 2 && !shared.block_bound() {
-        let mut least = f64::INFINITY;
-        let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
-        // The usual length first; the others where it comes near what was found before.
-        lengths.sort_by_key(|&n| (n != USUAL_LENGTH, n));
-        for &window in &lengths {
-            if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
-                break;
-            }
-            if let Some(Outcome { bits, .. }) = search.consider(hierarchical(window, false), ModelUse::Off, 0)?
-                && bits < least
-            {
-                (least, best_length) = (bits, window);
-            }
-        }
+        lengths = Some(hierarchies(&mut search, &base, count, tools.options.effort)?);
         if tools.options.fm == FmMode::On && package.is_some() {
             // The trials without the model were for the window's length alone.
             search.best = None;
         }
-        before.extend(search.best.clone());
-        if let Some(package) = package.filter(|p| p.has_interpolator()) {
-            let wider = match tools.options.fm {
-                FmMode::Auto => sample.wider(source, shared),
-                _ => None,
-            };
-            let sample = wider.as_ref().unwrap_or(sample);
-            let interpolator = fm::interpolator(package, sample.layout.h, sample.layout.w, grid, None);
-            let model = ModelUse::of(tools.options.fm, &*interpolator);
-            let mut again = Search { sample, step, error: None, power: search.power, exact, best: None };
-            let plain = match (&search.best, &wider) {
-                (Some((bits, choice)), Some(_)) => {
-                    let known = again.consider(choice.method.clone(), ModelUse::Off, 0)?;
-                    known.map_or(1.0, |known| bits / known.bits)
-                }
-                (best, _) => {
-                    (again.error, again.best) = (search.error, best.clone());
-                    1.0
-                }
-            };
-            let windows = match tools.options.effort {
-                Effort::High => lengths,
-                _ if best_length == USUAL_LENGTH || wider.is_none() => vec![best_length],
-                _ => vec![best_length, USUAL_LENGTH],
-            };
-            for window in windows {
-                let with = again.consider(hierarchical(window, true), model, 0)?;
-                if let (Some(Outcome { error, .. }), Some((_, Choice { method, model_error, .. }))) =
-                    (with, &mut again.best)
-                    && method.uses_model
-                    && method.window == window
-                {
-                    let trial = Method { mixing: false, ..hierarchical(window, false) };
-                    if let Some((_, without)) = sample.try_out(&trial, step, ModelUse::Off)?.filter(|(_, e)| *e > 0.0) {
-                        *model_error = (error / without).clamp(0.5, 1.5);
-                    }
-                }
-            }
-            // In bits of the smaller sample, for what is still to be tried.
-            search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
-        }
     }
-    if let Some(package) = package.filter(|p| p.has_latents()) {
-        before.extend(search.best.clone());
-        latents(&mut search, &base, package, tools, shared, grid)?;
-    }
-    let best = search.best.unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)));
-    // It takes more time than normal effort has (docs/design.md).
-    let enhances = tools.options.effort == Effort::High && may_enhance::<R>(shared);
-    let Some(package) = package.filter(|p| enhances && p.has_enhancer()) else {
-        return Ok(best.1);
+    let Some(package) = package else {
+        return Ok(search.chosen(base).1);
     };
-    // What was best before may be so again when both are enhanced.
-    let mut candidates = vec![best];
-    for (bits, choice) in before {
-        if bits < candidates[0].0 * HOPELESS && candidates.iter().all(|(_, known)| known.method != choice.method) {
-            candidates.push((bits, choice));
+    let enhancing = package.has_enhancer() && may_enhance::<R>(shared);
+    // Decoding has time for one of the two networks at normal effort.
+    let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
+    let mut finalists = Vec::new();
+    if let Some((bits, mut choice)) = search.best.clone().filter(|_| enhancing) {
+        let bits = enhance(sample, bits, &mut choice, step, package, tools.options)?;
+        finalists.push((bits, choice));
+    }
+    if let Some(lengths) = lengths.filter(|_| package.has_interpolator()) {
+        let hopeless = |(bits, _): &(f64, Choice)| lengths.least * INTERPOLATED_LEAST > *bits;
+        if !(either && finalists.iter().any(hopeless)) {
+            interpolated(&mut search, &base, lengths, source, tools, shared)?;
         }
     }
-    let mut least: Option<(f64, Choice)> = None;
-    for (bits, mut choice) in candidates {
-        enhance(sample, &mut choice, step, bits / sample.share, package, tools.options.fm)?;
-        let bits = bits * choice.enhanced.powf(ERROR_POWER);
-        if least.as_ref().is_none_or(|(least, _)| bits < *least) {
-            least = Some((bits, choice));
+    let without_latents = search.best.clone();
+    if package.has_latents() {
+        latents(&mut search, &base, package, tools, shared)?;
+    }
+    for candidate in [without_latents, Some(search.chosen(base))].into_iter().flatten() {
+        let (mut bits, mut choice) = candidate;
+        if finalists.iter().any(|(_, known): &(f64, Choice)| known.same_but_enhanced(&choice)) {
+            continue;
+        }
+        // What was best before the model was tried may be so again when both are enhanced.
+        let hopeful = finalists.iter().all(|(known, _)| bits < known * HOPELESS);
+        if enhancing && hopeful && !(either && choice.method.uses_model) {
+            bits = enhance(sample, bits, &mut choice, step, package, tools.options)?;
+        }
+        finalists.push((bits, choice));
+    }
+    let least = finalists.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
+    Ok(least.expect("the search's choice is one of them").1)
+}
+
+/// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
+fn transforms<T: Element, R: Kernel>(
+    search: &mut Search<'_, R>,
+    base: &Method,
+    source: &Source<'_, T>,
+    shared: &Shared<'_>,
+) -> Result<()> {
+    let count = source.segment.count;
+    // Windows of single frames would cut the blocks of the block bound.
+    let fits = |window: usize| window < count && (window > 1 || !shared.block_bound()) || window == 1 && count == 1;
+    // A window of every frame there is, too, where the usual lengths do not reach.
+    let mut lengths: Vec<usize> = [1, 8, 16, 32].into_iter().filter(|&n| fits(n)).collect();
+    if count > 1 && count < 32 {
+        lengths.push(count);
+    }
+    for window in lengths {
+        search.consider(Method { window, ..base.clone() }, ModelUse::Off, 0)?;
+    }
+    if let Some((_, best)) = &search.best
+        && let Some(basis) = basis::<T, R>(source, shared, best.method.window)
+    {
+        let method = Method { basis: Some(basis), ..best.method.clone() };
+        search.consider(method, ModelUse::Off, 0)?;
+    }
+    Ok(())
+}
+
+fn hierarchical(base: &Method, window: usize, uses_model: bool) -> Method {
+    Method { way: Way::Hierarchical, window, uses_model, layer_factor: LAYER_FACTOR, ..base.clone() }
+}
+
+/// The lengths of hierarchical windows, the best of them without the model, and its bits.
+struct Lengths {
+    all: Vec<usize>,
+    best: usize,
+    least: f64,
+}
+
+/// Tries hierarchical windows without the model.
+fn hierarchies<R: Kernel>(search: &mut Search<'_, R>, base: &Method, count: usize, effort: Effort) -> Result<Lengths> {
+    // The longest may be longer than the segment, which is then one window.
+    let all: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
+    let mut lengths = Lengths { all, best: USUAL_LENGTH, least: f64::INFINITY };
+    let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
+    // The usual length first; the others where it comes near what was found before.
+    lengths.all.sort_by_key(|&n| (n != USUAL_LENGTH, n));
+    for &window in &lengths.all {
+        if lengths.least > so_far * HOPELESS && lengths.least.is_finite() && effort < Effort::High {
+            break;
+        }
+        if let Some(Outcome { bits, .. }) = search.consider(hierarchical(base, window, false), ModelUse::Off, 0)?
+            && bits < lengths.least
+        {
+            (lengths.least, lengths.best) = (bits, window);
         }
     }
-    Ok(least.expect("at least one choice was tried").1)
+    Ok(lengths)
+}
+
+/// Tries hierarchical windows with the interpolator.
+fn interpolated<T: Element, R: Kernel>(
+    search: &mut Search<'_, R>,
+    base: &Method,
+    lengths: Lengths,
+    source: &Source<'_, T>,
+    tools: &Tools<'_>,
+    shared: &Shared<'_>,
+) -> Result<()> {
+    let Some(package) = shared.package else {
+        return Ok(());
+    };
+    let wider = match tools.options.fm {
+        FmMode::Auto => search.sample.wider(source, shared),
+        _ => None,
+    };
+    let sample = wider.as_ref().unwrap_or(search.sample);
+    let grid = fm::grid(base.step);
+    let interpolator = fm::interpolator(package, sample.layout.h, sample.layout.w, grid, None);
+    let model = ModelUse::of(tools.options.fm, &*interpolator);
+    let mut again = Search { sample, error: None, best: None, ..*search };
+    let plain = match (&search.best, &wider) {
+        (Some((bits, choice)), Some(_)) => {
+            let known = again.consider(choice.method.clone(), ModelUse::Off, 0)?;
+            known.map_or(1.0, |known| bits / known.bits)
+        }
+        (best, _) => {
+            (again.error, again.best) = (search.error, best.clone());
+            1.0
+        }
+    };
+    let windows = match tools.options.effort {
+        Effort::High => lengths.all,
+        _ => vec![lengths.best],
+    };
+    for window in windows {
+        let with = again.consider(hierarchical(base, window, true), model, 0)?;
+        if let (Some(Outcome { error, .. }), Some((_, Choice { method, over_forecast, .. }))) = (with, &mut again.best)
+            && method.uses_model
+            && method.window == window
+        {
+            let trial = Method { mixing: false, ..hierarchical(base, window, false) };
+            if let Some(without) = sample.try_out(&trial, search.step, ModelUse::Off)? {
+                *over_forecast = over(error, without.coefficients);
+            }
+        }
+    }
+    // In bits of the smaller sample, for what is still to be tried.
+    search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
+    Ok(())
 }
 
 /// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
@@ -259,47 +306,57 @@ fn may_enhance<R>(shared: &Shared<'_>) -> bool {
     nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
 }
 
-/// Has frames enhanced where that makes their error smaller by enough to pay, told from a sample. `bits`: of the segment.
+/// Has frames enhanced where that makes their error smaller by enough to pay, told from a sample that takes so many bits; gives the
+/// bits that it takes then, at the same error.
 fn enhance<R: Kernel>(
     sample: &Sample<R>,
+    bits: f64,
     choice: &mut Choice,
     step: f64,
-    bits: f64,
     package: &Model,
-    mode: FmMode,
-) -> Result<()> {
+    options: &Options,
+) -> Result<f64> {
+    let mode = options.fm;
     let method = &mut choice.method;
     if method.way == Way::Latents {
-        return Ok(());
+        return Ok(bits);
     }
     let (layout, grid) = (&sample.layout, fm::grid(method.step));
     let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
     let model = interpolator.as_ref().map_or(ModelUse::Off, |interpolator| ModelUse::of(mode, interpolator));
     let found = decoded(&sample.frames, layout, sample.count, method, step, model, sample.before.as_deref())?;
-    let Some(mut frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
-        return Ok(());
+    let Some(frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
+        return Ok(bits);
     };
-    let error = |frames: &[f32]| {
-        sample.frames.iter().zip(frames).map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
+    let n = layout.len();
+    let error = |t: usize, frame: &[f32]| {
+        let pairs = sample.frames[t * n..][..n].iter().zip(frame);
+        pairs.map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
     };
-    let before = error(&frames);
-    let noise = (before / frames.len() as f64).sqrt();
+    let errors: Vec<f64> = frames.chunks_exact(n).enumerate().map(|(t, frame)| error(t, frame)).collect();
+    let noise = (errors.iter().sum::<f64>() / frames.len() as f64).sqrt();
     if noise <= 0.0 || !noise.is_finite() {
-        return Ok(());
+        return Ok(bits);
     }
     let enhancer = Enhancer::new(package, layout.h, layout.w, noise, grid)?;
+    let every = if options.effort == Effort::High { 1 } else { PART };
+    let (mut before, mut after) = (0.0, 0.0);
     let mut corrections = Vec::new();
-    enhancer.corrections(&frames, 0..sample.count, &mut corrections)?;
-    frames.iter_mut().zip(&corrections).for_each(|(v, c)| *v += c);
-    let ratio = error(&frames) / before;
-    let saved = bits / 8.0 * (1.0 - ratio.powf(ENHANCED_POWER));
+    for t in (0..sample.count).skip(every / 2).step_by(every) {
+        enhancer.corrections(&frames, t..t + 1, &mut corrections)?;
+        corrections.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
+        (before, after) = (before + errors[t], after + error(t, &corrections));
+    }
+    let ratio = if before > 0.0 { after / before } else { 1.0 };
+    // Of the segment, in bytes.
+    let saved = bits / sample.share / 8.0 * (1.0 - ratio.powf(ENHANCED_POWER));
     let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { MODEL_BYTES };
     tracing::debug!(ratio, saved, pays, "enhancement");
     if pays || mode == FmMode::On && ratio < 1.0 {
         method.enhance = Some(Step::at_most(noise));
         choice.enhanced = ratio;
     }
-    Ok(())
+    Ok(bits * choice.enhanced.powf(ERROR_POWER))
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).
@@ -309,8 +366,8 @@ fn latents<R: Kernel>(
     package: &Model,
     tools: &Tools<'_>,
     shared: &Shared<'_>,
-    grid: f32,
 ) -> Result<()> {
+    let grid = fm::grid(base.step);
     let part = package.latents()?;
     let sample = search.sample;
     let (h, w) = (sample.layout.h, sample.layout.w);
@@ -328,9 +385,14 @@ fn latents<R: Kernel>(
         if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
             break;
         }
-        let count = sample.count / window * window;
+        // At normal effort the middle window speaks for all.
+        let windows = sample.count / window;
+        let (first, count) = match tools.options.effort {
+            Effort::High => (0, windows * window),
+            _ => (windows / 2 * window, window),
+        };
         let n = h * w;
-        let mut residual = sample.frames[..count * n].to_vec();
+        let mut residual = sample.frames[first * n..][..count * n].to_vec();
         let mut bytes = 0;
         for frames in residual.chunks_exact_mut(window * n) {
             let coded = fm::encode_latents(package, frames, window, h, w, shared.normalisation, grid, gain)?;
@@ -343,10 +405,19 @@ fn latents<R: Kernel>(
         let trial = search.trial(&method);
         let found = cost(&residual, &sample.layout, count, &trial, search.step, ModelUse::Off, None)?;
         let share = sample.count as f64 / count as f64;
-        let found = found.map(|(bits, error)| ((bits + 8.0 * bytes as f64) * share, error * share));
+        let found = found.map(|found| Tried {
+            bits: (found.bits + 8.0 * bytes as f64) * share,
+            error: found.error * share,
+            coefficients: found.coefficients * share,
+        });
         least = search.weigh(found, method, gain).map_or(least, |bits| bits.min(least));
     }
     Ok(())
+}
+
+/// An error over that of a forecast, as far as it is credible.
+fn over(error: f64, forecast: f64) -> f64 {
+    if forecast > 0.0 { (error / forecast).clamp(0.5, 2.0) } else { 1.0 }
 }
 
 struct Search<'a, R> {
@@ -371,6 +442,11 @@ struct Outcome {
 }
 
 impl<R: Kernel> Search<'_, R> {
+    /// The best so far, or `base` where nothing could be tried.
+    fn chosen(&self, base: Method) -> (f64, Choice) {
+        self.best.clone().unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)))
+    }
+
     /// How a method is tried: at normal effort with the fast contexts, which rank methods nearly as the mixed ones do.
     fn trial(&self, method: &Method) -> Method {
         Method { mixing: self.exact, ..method.clone() }
@@ -383,7 +459,7 @@ impl<R: Kernel> Search<'_, R> {
         let near = if method.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
         let (mut step, mut found, mut slope) = (self.step, first, STEP_POWER);
         for round in 0..AGAIN {
-            let (Some((bits, error)), Some(common)) = (found, self.error) else { break };
+            let (Some(Tried { bits, error, .. }), Some(common)) = (found, self.error) else { break };
             let ratio = common / error.max(f64::MIN_POSITIVE);
             let hopeless = || {
                 let best = self.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
@@ -394,7 +470,7 @@ impl<R: Kernel> Search<'_, R> {
             }
             let next = step * ratio.powf(1.0 / slope).clamp(0.5, 2.0);
             let again = self.sample.try_out(&trial, next, model)?;
-            if let Some((bits_again, error_again)) = again {
+            if let Some(Tried { bits: bits_again, error: error_again, .. }) = again {
                 let power = (bits / bits_again).ln() / (error_again / error).ln();
                 if power.is_finite() {
                     self.power = power.clamp(0.15, 1.5);
@@ -407,16 +483,17 @@ impl<R: Kernel> Search<'_, R> {
             (step, found) = (next, again);
         }
         let bits = self.weigh(found, method, gain);
-        Ok(bits.zip(first).map(|(bits, (_, error))| Outcome { bits, error }))
+        Ok(bits.zip(first).map(|(bits, first)| Outcome { bits, error: first.error }))
     }
 
-    fn weigh(&mut self, found: Option<(f64, f64)>, method: Method, gain: usize) -> Option<f64> {
-        let (bits, error) = found?;
+    fn weigh(&mut self, found: Option<Tried>, method: Method, gain: usize) -> Option<f64> {
+        let Tried { bits, error, coefficients } = found?;
         let common = *self.error.get_or_insert(error);
         let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(self.power);
         tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
-            self.best = Some((bits, Choice { gain, ..Choice::plain(method) }));
+            let over_forecast = over(error, coefficients);
+            self.best = Some((bits, Choice { gain, over_forecast, ..Choice::plain(method) }));
         }
         Some(bits)
     }

@@ -41,9 +41,10 @@ const LEAST_CAUTION: f64 = 0.3;
 const PASSES: usize = 4;
 /// Fields of so many segments are coded once more where the last window's step strays far, but at the lowest effort.
 const EVENED: usize = 4;
-/// The share of the squared error that may be left unused where frames are enhanced; how much that takes away of the error is not
-/// known before.
-const SLACK_ENHANCED: f64 = 0.012;
+/// The share of the squared error that may be left unused where frames are enhanced, and at the highest effort; how much
+/// enhancement takes away of the error is not known before.
+const SLACK_ENHANCED: f64 = 0.08;
+const SLACK_THOROUGH: f64 = 0.012;
 /// How well it is known after a pass, below 1.
 const SURE_ENHANCED: f64 = 0.998;
 /// The step over the half-width of a pointwise bound.
@@ -262,7 +263,9 @@ impl<T: Element> Job<'_, T> {
                 caution /= times;
             }
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
-                let unused = enhanced && left >= 1.0 + SLACK_ENHANCED;
+                let thorough = self.tools.options.effort == Effort::High;
+                let slack = if thorough { SLACK_THOROUGH } else { SLACK_ENHANCED };
+                let unused = enhanced && left >= 1.0 + slack;
                 let settled = best.is_some() || !unused && uneven.is_none();
                 let size = |done: &Done| done.sections.iter().map(Vec::len).sum::<usize>();
                 if best.as_ref().is_none_or(|best| size(&done) < size(best)) {
@@ -351,6 +354,7 @@ impl<T: Element> Job<'_, T> {
             if left.is_some_and(|left| left <= 0.0) {
                 return Ok(overspent(spent));
             }
+            let thorough = self.tools.options.effort == Effort::High;
             let pieces = self.tools.map(next..end, |k| {
                 let choice = match choices.get(&k) {
                     Some(choice) => choice.clone(),
@@ -363,7 +367,7 @@ impl<T: Element> Job<'_, T> {
                     forecast,
                     settle: last,
                 });
-                self.piece::<R>(k, choice, &Goal { step, budget })
+                self.piece::<R>(k, choice, &Goal { step, budget, enhanced: 1.0, thorough })
             })?;
             for (k, piece) in (next..end).zip(pieces) {
                 let piece = match piece {
@@ -469,7 +473,7 @@ impl<T: Element> Job<'_, T> {
             };
             let before = self.shared.before::<R>(segment).filter(|_| choice.method.follows);
             let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, before.as_deref(), load)?;
-            Ok(forecast.map(|forecast| forecast.times(choice.model_error * choice.enhanced)))
+            Ok(forecast.map(|forecast| forecast.times(choice.over_forecast * choice.enhanced)))
         })?;
         Ok(forecasts.into_iter().collect())
     }
@@ -530,9 +534,10 @@ impl<T: Element> Job<'_, T> {
             forecast,
             settle: budget.settle,
         });
-        let goal = &Goal { step: goal.step, budget };
+        let goal = &Goal { budget, enhanced: choice.enhanced, ..*goal };
+        let shared = Shared { memo: Some(&memo), ..self.shared };
         let encoded = self.with_model(&source, &choice, &memo, |model| {
-            encode::<T, R>(&source, self.shared, &choice.method, goal, model, choice.gain, &mut buffers)
+            encode::<T, R>(&source, shared, &choice.method, goal, model, choice.gain, &mut buffers)
         })?;
         let mut encoded = match encoded {
             Ok(encoded) => encoded,

@@ -150,7 +150,8 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     }
     let mut queue = match (method.enhance, shared.package) {
         (Some(noise), Some(package)) if low == 0 => {
-            Some(Queue::new(Enhancer::new(package, h, w, noise.value(), grid)?, segment.count, n, from))
+            let enhancer = Enhancer::new(package, h, w, noise.value(), grid)?.with(shared.memo);
+            Some(Queue::new(enhancer, segment.count, n, from))
         }
         _ => None,
     };

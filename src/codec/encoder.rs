@@ -6,6 +6,7 @@ use super::forecast::Forecast;
 use super::rate::{Rate, Window};
 use super::report::StageSeconds;
 use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
+use super::settlement::Settlement;
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
 use crate::entropy::Encoder;
 use crate::error::Result;
@@ -40,8 +41,12 @@ impl<T> Source<'_, T> {
 pub(crate) struct Goal<'a> {
     /// The step, in working units.
     pub(crate) step: f64,
-    /// What the segment must stay under and use up; `None`: keep to the step.
+    /// What the segment must stay under and use up; `None`: keep to the step. In errors before frames are enhanced.
     pub(crate) budget: Option<Budget<'a>>,
+    /// What enhancement is expected to leave of the squared error; 1 where frames are not enhanced.
+    pub(crate) enhanced: f64,
+    /// Whether the budget is used up as far as can be, whatever the time.
+    pub(crate) thorough: bool,
 }
 
 /// An error budget for a segment.
@@ -73,7 +78,7 @@ pub(crate) struct Frames<R> {
     pub(crate) classes: Vec<u8>,
     pub(crate) masked: bool,
     /// The smallest and the largest value of the output.
-    limits: [R; 2],
+    pub(crate) limits: [R; 2],
 }
 
 impl<R: Kernel> Frames<R> {
@@ -107,15 +112,21 @@ impl<R: Kernel> Frames<R> {
 
     /// Squared error of `decoded` over valid points, clamped to the field's range as a decoder's output is.
     pub(crate) fn squared_error(&self, decoded: &[R]) -> f64 {
-        if !self.masked {
-            return R::squared_error(&self.frames, decoded, self.limits);
-        }
-        let points = self.frames.iter().zip(decoded).zip(&self.classes);
-        let [low, high] = self.limits.map(R::to_f64);
-        points
-            .map(|((a, b), &class)| if class == 0 { (a.to_f64() - b.to_f64().clamp(low, high)).powi(2) } else { 0.0 })
-            .sum()
+        let classes = if self.masked { self.classes.as_slice() } else { &[] };
+        squared_error(&self.frames, decoded, classes, self.limits)
     }
+}
+
+/// Squared error of `decoded`, clamped to `limits`, over the points whose class is 0; over all where no classes are given.
+pub(crate) fn squared_error<R: Kernel>(frames: &[R], decoded: &[R], classes: &[u8], limits: [R; 2]) -> f64 {
+    if classes.is_empty() {
+        return R::squared_error(frames, decoded, limits);
+    }
+    let points = frames.iter().zip(decoded).zip(classes);
+    let [low, high] = limits.map(R::to_f64);
+    points
+        .map(|((a, b), &class)| if class == 0 { (a.to_f64() - b.to_f64().clamp(low, high)).powi(2) } else { 0.0 })
+        .sum()
 }
 
 /// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was foreseen had been spent
@@ -157,6 +168,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut corrected = false;
     let mut valid = 0.0;
     let windows = method.windows(segment.count);
+    let mut settlement = Settlement::new(source, &shared, method, goal)?;
     let mut first = 0;
     for (i, &count) in windows.iter().enumerate() {
         let begin = Instant::now();
@@ -174,9 +186,15 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         let begin = Instant::now();
         prepared = state.prepare(&frames.frames, count, prepared);
         let window = Window { frames: &frames, prepared: &prepared, count, index: i };
-        let Some(mut trial) = rate.code(&mut state, window, spare)? else {
+        let found = match &mut settlement {
+            Some(settlement) => settlement.code(&mut rate, &mut state, window, spare)?,
+            None => rate.code(&mut state, window, spare)?,
+        };
+        let Some(mut trial) = found else {
             return Ok(Err(rate.spent_of_foreseen()));
         };
+        rate.accept(i, &trial);
+        tracing::debug!(window = i, step = trial.coded.step.value(), spent = rate.spent_of_foreseen(), "coded");
         out.stages.transform += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         state.code(&mut side, &mut coefficients, &mut trial.coded, 1)?;
@@ -236,7 +254,10 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     };
     out.uneven = rate.uneven();
     let noise = (out.squared_error / valid).sqrt();
-    let noise = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|_| Step::at_most(noise));
+    let noise = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|_| match &settlement {
+        Some(settlement) => settlement.noise(),
+        None => Step::at_most(noise),
+    });
     out.bytes = parts.write(&Method { enhance: noise, ..method.clone() });
     *buffers = state.into_buffers(spare);
     Ok(Ok(out))

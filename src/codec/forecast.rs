@@ -39,14 +39,20 @@ impl Curve {
 }
 
 /// See the module's description.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Forecast {
     curves: Vec<Curve>,
     /// For each window its curve, and its share of that curve's frames.
     of: Vec<(usize, f64)>,
+    /// What errors are over those of the curves.
+    over: f64,
 }
 
 impl Forecast {
+    fn new() -> Self {
+        Self { curves: Vec::new(), of: Vec::new(), over: 1.0 }
+    }
+
     /// A forecast for `frames` frames coded with `method` at about `step`; `load` gives the frames asked for. One in `thin`
     /// windows is looked at, and where frames depend on each other all. `None` where the step is too fine.
     ///
@@ -80,7 +86,7 @@ impl Forecast {
         let windows = method.windows(frames);
         let n = layout.len();
         let step = Step::at_most(step);
-        let mut out = Self::default();
+        let mut out = Self::new();
         let mut analysed = Analysed::default();
         let (mut predictors, mut decoded) = (Predictors::default(), Reconstruction::default());
         let (mut coded, mut scratch) = (CodedWindow::default(), Scratch::default());
@@ -144,7 +150,7 @@ impl Forecast {
     ) -> Result<Option<Self>> {
         let method = Method { uses_model: false, ..method.clone() };
         let mut state = SegmentState::<R>::new(layout, &method, ModelUse::Off)?.after(before);
-        let mut out = Self::default();
+        let mut out = Self::new();
         let mut window = Frames::<R>::default();
         let mut coded = CodedWindow::default();
         let step = Step::at_most(step);
@@ -165,7 +171,7 @@ impl Forecast {
 
     /// The same with all errors times `factor`.
     pub(crate) fn times(mut self, factor: f64) -> Self {
-        self.of.iter_mut().for_each(|(_, share)| *share *= factor);
+        self.over *= factor;
         self
     }
 
@@ -182,13 +188,13 @@ impl Forecast {
     /// The squared error of a window at a step.
     pub(crate) fn window(&self, index: usize, step: f64) -> f64 {
         let (curve, share) = self.of[index];
-        self.curves[curve].error(step) * share
+        self.curves[curve].error(step) * share * self.over
     }
 
     /// What a window's squared error is over that of its spectrum.
     pub(crate) fn over_spectrum(&self, index: usize) -> f64 {
         match &self.curves[self.of[index].0] {
-            Curve::Spectrum(_, factor) => *factor,
+            Curve::Spectrum(_, factor) => factor * self.over,
             Curve::Point { .. } => 1.0,
         }
     }
@@ -199,7 +205,7 @@ impl Forecast {
         for &(curve, share) in &self.of {
             shares[curve] += share;
         }
-        self.curves.iter().zip(shares).map(|(curve, share)| share * curve.error(step)).sum()
+        self.curves.iter().zip(shares).map(|(curve, share)| share * curve.error(step)).sum::<f64>() * self.over
     }
 }
 

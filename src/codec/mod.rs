@@ -18,6 +18,7 @@ mod reduced;
 mod report;
 mod sample;
 mod segment;
+mod settlement;
 mod side;
 mod steps;
 #[cfg(all(test, feature = "onnx"))]

@@ -57,6 +57,8 @@ pub(crate) struct Window<'a, R> {
 /// The account of a segment.
 pub(crate) struct Rate<'a> {
     goal: &'a Goal<'a>,
+    /// The squared error that the segment may come to.
+    budget: f64,
     /// Squared error so far, and what of it was foreseen.
     spent: f64,
     foreseen: f64,
@@ -68,7 +70,13 @@ pub(crate) struct Rate<'a> {
 
 impl<'a> Rate<'a> {
     pub(crate) fn new(goal: &'a Goal<'a>) -> Self {
-        Self { goal, spent: 0.0, foreseen: 0.0, near: 0.0, uneven: None }
+        let budget = goal.budget.as_ref().map_or(f64::INFINITY, |budget| budget.squared_error);
+        Self { goal, budget, spent: 0.0, foreseen: 0.0, near: 0.0, uneven: None }
+    }
+
+    /// Sets what the segment may come to, where that has become known better.
+    pub(crate) fn revise(&mut self, budget: f64) {
+        self.budget = budget;
     }
 
     /// How many times what was foreseen has been spent; infinite where there is no budget, and 1 before the first window.
@@ -81,7 +89,7 @@ impl<'a> Rate<'a> {
         self.uneven
     }
 
-    /// Codes the next window; `None` where its budget cannot be met. `coded` lends its buffers.
+    /// Tries to code the next window; `None` where its budget cannot be met. `coded` lends its buffers.
     ///
     /// # Errors
     /// What the model says.
@@ -94,7 +102,7 @@ impl<'a> Rate<'a> {
         let Some(budget) = &self.goal.budget else {
             return attempt(state, window, self.goal.step, coded);
         };
-        let left = budget.squared_error - self.spent;
+        let left = self.budget - self.spent;
         let expected: f64 = (window.index..budget.forecast.windows())
             .map(|index| budget.forecast.window(index, self.goal.step))
             .sum::<f64>()
@@ -116,12 +124,16 @@ impl<'a> Rate<'a> {
         } else {
             attempt(state, window, step, coded)?
         };
-        if let Some(trial) = &found {
+        Ok(found)
+    }
+
+    /// Takes a window's trial into the account.
+    pub(crate) fn accept<R: Kernel>(&mut self, index: usize, trial: &Trial<R>) {
+        if let Some(budget) = &self.goal.budget {
             self.spent += trial.squared_error;
             self.near += trial.near;
-            self.foreseen += budget.forecast.window(window.index, trial.coded.step.value());
+            self.foreseen += budget.forecast.window(index, trial.coded.step.value());
         }
-        Ok(found)
     }
 }
 

@@ -80,21 +80,31 @@ impl<R: Kernel> Sample<R> {
         Self { frames: frames.frames, count, layout: Layout::new(h, w), before, share }
     }
 
-    /// Bits and squared error with a method at a step; `None` where an index would be too large.
+    /// What it comes to with a method at a step; `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<(f64, f64)>> {
+    pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Tried>> {
         let _span = tracing::debug_span!("trial").entered();
         let found = cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())?;
         // A basis serves the whole segment.
         let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
-        Ok(found.map(|(bits, error)| (bits + basis, error)))
+        Ok(found.map(|found| Tried { bits: found.bits + basis, ..found }))
     }
 }
 
+/// What a sample came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    pub(crate) bits: f64,
+    /// Squared error.
+    pub(crate) error: f64,
+    /// Squared error of the coefficients, which the wavelet, not quite orthonormal, enlarges by what depends on the field.
+    pub(crate) coefficients: f64,
+}
+
 /// Codes a sample of a segment with a method at a step, and shows each window to `see`: the state before the next one, the window,
-/// what is written of it, and what its decoder gets. `None` where an index would be too large.
+/// what is written of it, its squared error before synthesis, and what its decoder gets. `None` where an index would be too large.
 ///
 /// # Errors
 /// What the model or `see` says.
@@ -106,7 +116,7 @@ fn code_sample<R: Kernel>(
     step: f64,
     model: ModelUse<'_>,
     before: Option<&[R]>,
-    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, &[R]) -> Result<()>,
+    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, f64, &[R]) -> Result<()>,
 ) -> Result<Option<()>> {
     let n = layout.len();
     let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
@@ -115,17 +125,17 @@ fn code_sample<R: Kernel>(
     for count in method.windows(count) {
         let window = &frames[first * n..][..count * n];
         prepared = state.prepare(window, count, prepared);
-        let Some((_, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
+        let Some((near, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
             return Ok(None);
         };
-        see(&mut state, window, &mut coded, &decoded.frames)?;
+        see(&mut state, window, &mut coded, near, &decoded.frames)?;
         state.advance(decoded);
         first += count;
     }
     Ok(Some(()))
 }
 
-/// What a sample of a segment costs with a method at a step: bits (but for the basis), squared error.
+/// What a sample of a segment comes to with a method at a step, but for the basis.
 ///
 /// # Errors
 /// What the model says.
@@ -137,14 +147,16 @@ pub(crate) fn cost<R: Kernel>(
     step: f64,
     model: ModelUse<'_>,
     before: Option<&[R]>,
-) -> Result<Option<(f64, f64)>> {
-    let (mut side, mut coefficients) = (Cost::default(), Cost::default());
-    let mut error = 0.0;
-    let done = code_sample(frames, layout, count, method, step, model, before, |state, window, coded, decoded| {
-        error += R::squared_error(window, decoded, unlimited());
-        state.code(&mut side, &mut coefficients, coded, 1)
-    })?;
-    Ok(done.map(|()| (side.bits() + coefficients.bits(), error)))
+) -> Result<Option<Tried>> {
+    let (mut side, mut indices) = (Cost::default(), Cost::default());
+    let (mut error, mut coefficients) = (0.0, 0.0);
+    let done =
+        code_sample(frames, layout, count, method, step, model, before, |state, window, coded, near, decoded| {
+            error += R::squared_error(window, decoded, unlimited());
+            coefficients += near;
+            state.code(&mut side, &mut indices, coded, 1)
+        })?;
+    Ok(done.map(|()| Tried { bits: side.bits() + indices.bits(), error, coefficients }))
 }
 
 /// What a decoder gets of a sample of a segment coded with a method at a step.
@@ -161,7 +173,7 @@ pub(crate) fn decoded<R: Kernel>(
     before: Option<&[R]>,
 ) -> Result<Option<Vec<R>>> {
     let mut out = Vec::with_capacity(frames.len());
-    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, decoded| {
+    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, _, decoded| {
         out.extend_from_slice(decoded);
         Ok(())
     })?;

@@ -11,6 +11,7 @@ pub(crate) use queue::{Enhanced, Queue};
 
 use crate::error::Result;
 use crate::model::{Feed, GraphKind, Model};
+use crate::predict::fm::Memo;
 use crate::predict::tiles::{Cover, Span, gather};
 use std::ops::Range;
 
@@ -20,8 +21,11 @@ const OVERLAP: usize = 32;
 const COND: [f64; 2] = [-4.0, 12.0];
 
 /// The enhancer for frames of one size and noise.
+#[derive(Clone)]
 pub(crate) struct Enhancer<'a> {
     model: &'a Model,
+    /// What is in it is not computed again.
+    memo: Option<&'a Memo>,
     h: usize,
     w: usize,
     /// Frames that the graph sees.
@@ -41,7 +45,13 @@ impl<'a> Enhancer<'a> {
     pub(crate) fn new(model: &'a Model, h: usize, w: usize, noise: f64, grid: f32) -> Result<Self> {
         let part = model.enhancer()?;
         let cover = Cover::overlapping(h, w, part.align, part.max_tile, OVERLAP);
-        Ok(Self { model, h, w, frames: part.frames, noise, grid, cover })
+        Ok(Self { model, memo: None, h, w, frames: part.frames, noise, grid, cover })
+    }
+
+    /// Remembers corrections.
+    pub(crate) fn with(mut self, memo: Option<&'a Memo>) -> Self {
+        self.memo = memo;
+        self
     }
 
     /// How many frames before and after a frame its correction depends on.
@@ -60,11 +70,26 @@ impl<'a> Enhancer<'a> {
         out.clear();
         out.resize(range.len() * n, 0.0);
         let limit = self.model.batch(self.cover.tile_len());
+        let seen = |t: usize| (t..t + self.frames).map(|k| k.saturating_sub(self.context()).min(count - 1));
+        let near = range.start.saturating_sub(self.context())..(range.end + self.context()).min(count);
+        let hashes: Vec<u64> = match self.memo {
+            Some(_) => near.clone().map(|k| Memo::frame(&frames[k * n..][..n])).collect(),
+            None => Vec::new(),
+        };
         let mut batch = Batch::default();
-        for t in range.clone() {
+        // What the memo has to learn.
+        let mut new = Vec::new();
+        for (t, target) in range.zip(0..) {
+            if let Some(memo) = self.memo {
+                let key = Memo::key(seen(t).map(|k| hashes[k - near.start]), self.noise);
+                let slot = &mut out[target * n..][..n];
+                if memo.recall(key, |known| slot.copy_from_slice(known.unwrap_or_default())).is_some() {
+                    continue;
+                }
+                new.push((memo, key, target));
+            }
             for tile in self.cover.tiles() {
-                let seen = (t..t + self.frames).map(|k| k.saturating_sub(self.context()).min(count - 1));
-                self.add(&mut batch, seen.map(|k| &frames[k * n..][..n]), tile, t - range.start);
+                self.add(&mut batch, seen(t).map(|k| &frames[k * n..][..n]), tile, target);
                 if batch.tiles.len() == limit {
                     self.run(&mut batch, out)?;
                 }
@@ -72,6 +97,9 @@ impl<'a> Enhancer<'a> {
         }
         self.run(&mut batch, out)?;
         self.model.snap(out, self.grid);
+        for (memo, key, target) in new {
+            memo.keep(key, Some(out[target * n..][..n].to_vec()));
+        }
         Ok(())
     }
 
@@ -90,8 +118,8 @@ impl<'a> Enhancer<'a> {
         }
         let planes = &mut batch.planes[start..];
         let points = planes.len() as f64;
-        let mean = planes.iter().map(|&v| f64::from(v)).sum::<f64>() / points;
-        let variance = planes.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / points;
+        let mean = sum(planes, |v| v) / points;
+        let variance = sum(planes, |v| (v - mean) * (v - mean)) / points;
         if variance <= 0.0 || !variance.is_finite() {
             batch.planes.truncate(start);
             return;
@@ -130,6 +158,19 @@ impl<'a> Enhancer<'a> {
         batch.planes.clear();
         Ok(())
     }
+}
+
+/// Sums `f` of every value, in lanes, since one sum would wait for itself.
+fn sum(values: &[f32], f: impl Fn(f64) -> f64) -> f64 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0; LANES];
+    let (pieces, rest) = values.as_chunks::<LANES>();
+    for piece in pieces {
+        for (lane, &v) in lanes.iter_mut().zip(piece) {
+            *lane += f(f64::from(v));
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().map(|&v| f(f64::from(v))).sum::<f64>()
 }
 
 /// Tiles gathered for one run.

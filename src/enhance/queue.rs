@@ -3,8 +3,10 @@
 use super::Enhancer;
 use crate::error::Result;
 use crate::residual::real::Real;
+use std::ops::Range;
 
 /// A segment's frames from the first that is still needed, and their masks' classes.
+#[derive(Clone)]
 pub(crate) struct Queue<'a> {
     enhancer: Enhancer<'a>,
     /// Frames of the segment.
@@ -69,12 +71,22 @@ impl<'a> Queue<'a> {
         if ready <= self.next {
             return Ok(None);
         }
-        let range = self.next - self.first..ready - self.first;
-        self.enhancer.corrections(&self.frames, range.clone(), &mut self.corrections)?;
-        let held = &self.frames[range.start * n..range.end * n];
-        let frames = held.iter().zip(&self.corrections).map(|(v, c)| R::from_f64(f64::from(v + c))).collect();
-        let classes = if self.classes.is_empty() { &[][..] } else { &self.classes[range.start * n..range.end * n] };
         let first = std::mem::replace(&mut self.next, ready);
-        Ok(Some(Enhanced { first, count: range.len(), frames, classes }))
+        self.enhanced(first..ready).map(Some)
+    }
+
+    /// The frames `range` of the segment, enhanced; they and what they depend on must be held.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn enhanced<R: Real>(&mut self, range: Range<usize>) -> Result<Enhanced<'_, R>> {
+        let (n, first, count) = (self.points, range.start, range.len());
+        let range = range.start - self.first..range.end - self.first;
+        self.enhancer.corrections(&self.frames, range.clone(), &mut self.corrections)?;
+        let values = range.start * n..range.end * n;
+        let held = self.frames[values.clone()].iter().zip(&self.corrections);
+        let frames = held.map(|(v, c)| R::from_f64(f64::from(v + c))).collect();
+        let classes = if self.classes.is_empty() { &[][..] } else { &self.classes[values] };
+        Ok(Enhanced { first, count, frames, classes })
     }
 }

@@ -27,20 +27,40 @@ pub(crate) fn grid(step: Step) -> f32 {
 /// every graph differs by one grid step: the worst case that the encoder's margin covers (docs/design.md, determinism).
 pub(crate) const FLIP_GAIN: f64 = 3.0;
 
-/// Corrections that the interpolator made while a segment was encoded, for the check that decodes it: the same references at the
-/// same step have the same correction, and running the graph is most of the cost of either.
+/// Corrections that graphs made while a segment was encoded, for the check that decodes it: the same frames at the same step or
+/// noise have the same correction, and running the graph is most of the cost of either.
 #[derive(Debug, Default)]
 pub(crate) struct Memo(Mutex<HashMap<u64, Option<Vec<f32>>>>);
 
 impl Memo {
-    fn key(references: &References<'_>, step: f64) -> u64 {
+    /// The key of frames' hashes and a number.
+    pub(crate) fn key(frames: impl Iterator<Item = u64>, number: f64) -> u64 {
         let mut hasher = DefaultHasher::new();
-        step.to_bits().hash(&mut hasher);
-        for frame in [Some(references.a), Some(references.b), references.a2, references.b2] {
-            frame.is_some().hash(&mut hasher);
-            hasher.write(bytemuck::cast_slice(frame.unwrap_or_default()));
-        }
+        number.to_bits().hash(&mut hasher);
+        frames.for_each(|frame| hasher.write_u64(frame));
         hasher.finish()
+    }
+
+    /// A frame's hash.
+    pub(crate) fn frame(values: &[f32]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(bytemuck::cast_slice(values));
+        hasher.finish()
+    }
+
+    fn of_references(references: &References<'_>, step: f64) -> u64 {
+        let frames = [Some(references.a), Some(references.b), references.a2, references.b2];
+        Self::key(frames.into_iter().map(|frame| frame.map_or(0, Self::frame)), step)
+    }
+
+    /// Calls `f` with what is known for a key, if anything is; `None` in it: that there is no correction.
+    pub(crate) fn recall<O>(&self, key: u64, f: impl FnOnce(Option<&[f32]>) -> O) -> Option<O> {
+        self.map().get(&key).map(|known| f(known.as_deref()))
+    }
+
+    /// Keeps a correction, or that there is none.
+    pub(crate) fn keep(&self, key: u64, correction: Option<Vec<f32>>) {
+        self.map().insert(key, correction);
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<u64, Option<Vec<f32>>>> {
@@ -57,20 +77,23 @@ pub(crate) fn interpolator<'a>(
     memo: Option<&'a Memo>,
 ) -> Box<Interpolator<'a>> {
     Box::new(move |references: References<'_>, step: f64, out: &mut Vec<f32>| {
-        let key = memo.map(|memo| (memo, Memo::key(&references, step)));
-        if let Some((memo, key)) = key
-            && let Some(known) = memo.map().get(&key)
-        {
-            out.clear();
-            out.extend(known.iter().flatten());
-            return Ok(known.is_some());
+        let key = memo.map(|memo| (memo, Memo::of_references(&references, step)));
+        let known = key.and_then(|(memo, key)| {
+            memo.recall(key, |known| {
+                out.clear();
+                out.extend_from_slice(known.unwrap_or_default());
+                known.is_some()
+            })
+        });
+        if let Some(used) = known {
+            return Ok(used);
         }
         let used = correction(model, &references, h, w, step as f32, out)?;
         if used {
             model.snap(out, grid);
         }
         if let Some((memo, key)) = key {
-            memo.map().insert(key, used.then(|| out.clone()));
+            memo.keep(key, used.then(|| out.clone()));
         }
         Ok(used)
     })

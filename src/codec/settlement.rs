@@ -1,0 +1,197 @@
+//! Using an error budget up in a segment whose frames are enhanced: what enhancement leaves of the error is measured while the
+//! windows are coded, and the last window's step is set by what has really been spent.
+
+use super::decoder::Shared;
+use super::encoder::{Frames, Goal, Source, squared_error};
+use super::rate::{Rate, Trial, Window};
+use super::segment::{Method, SegmentState};
+use crate::enhance::{Enhancer, Queue};
+use crate::error::Result;
+use crate::field::Element;
+use crate::predict::{CodedWindow, Step, fm};
+use crate::residual::kernels::Kernel;
+
+/// Solutions for the last window's step, at most.
+const ROUNDS: usize = 4;
+/// The share of the budget that may be left unused, at the highest effort and at normal effort.
+const SLACK: f64 = 0.012;
+const SLACK_NORMAL: f64 = 0.04;
+/// What is aimed at, as a share of the budget; and where some frames speak for all.
+const AIM: f64 = 0.997;
+const AIM_PART: f64 = 0.99;
+/// One frame in so many speaks for all; a number that meets every layer of a hierarchy.
+pub(crate) const PART: usize = 3;
+
+/// See the module's description. Errors are squared, over valid points, in working units.
+pub(crate) struct Settlement<'a, R> {
+    /// The decoded frames that have not been enhanced yet.
+    queue: Queue<'a>,
+    noise: Step,
+    /// What the enhanced segment may come to.
+    budget: f64,
+    /// Frames and windows of the segment.
+    frames: usize,
+    windows: usize,
+    masked: bool,
+    /// Whether the last window's step is set by what all of its frames have come to.
+    thorough: bool,
+    /// The frames in the queue as they were, and their errors before enhancement.
+    originals: Vec<R>,
+    pending: Vec<f64>,
+    /// The error of the frames that have left the queue, before enhancement and after.
+    before: f64,
+    after: f64,
+}
+
+impl<'a, R: Kernel> Settlement<'a, R> {
+    /// `None` where frames are not enhanced, or the segment need not use its budget up.
+    ///
+    /// # Errors
+    /// `Model` where the package has no enhancer.
+    pub(crate) fn new<T: Element>(
+        source: &Source<'_, T>,
+        shared: &Shared<'a>,
+        method: &Method,
+        goal: &Goal<'_>,
+    ) -> Result<Option<Self>> {
+        let (Some(_), Some(package), Some(budget)) =
+            (method.enhance, shared.package, goal.budget.as_ref().filter(|budget| budget.settle))
+        else {
+            return Ok(None);
+        };
+        let (count, h, w) = (source.segment.count, source.segment.h, source.segment.w);
+        let masked = !shared.specials.patterns().is_empty();
+        let valid = if masked { valid_points::<T, R>(source, shared) } else { (count * h * w) as f64 };
+        let noise = Step::at_most((budget.squared_error / valid).sqrt());
+        let enhancer = Enhancer::new(package, h, w, noise.value(), fm::grid(method.step))?.with(shared.memo);
+        Ok(Some(Self {
+            queue: Queue::new(enhancer, count, h * w, 0),
+            noise,
+            budget: budget.squared_error * goal.enhanced,
+            frames: count,
+            windows: method.windows(count).len(),
+            masked,
+            thorough: goal.thorough,
+            originals: Vec::new(),
+            pending: Vec::new(),
+            before: 0.0,
+            after: 0.0,
+        }))
+    }
+
+    /// The root mean square error that frames were enhanced with.
+    pub(crate) fn noise(&self) -> Step {
+        self.noise
+    }
+
+    /// As [`Rate::code`], with a budget that follows what has been spent after enhancement.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn code(
+        &mut self,
+        rate: &mut Rate<'_>,
+        state: &mut SegmentState<'_, R>,
+        window: Window<'_, R>,
+        coded: CodedWindow<R>,
+    ) -> Result<Option<Trial<R>>> {
+        if self.before > 0.0 {
+            rate.revise(self.allowed(self.after / self.before, AIM));
+        }
+        let Some(mut trial) = rate.code(state, window, coded)? else {
+            return Ok(None);
+        };
+        if window.index + 1 < self.windows {
+            self.take(window, &trial)?;
+            return Ok(Some(trial));
+        }
+        let slack = if self.thorough { SLACK } else { SLACK_NORMAL };
+        for round in 1..ROUNDS {
+            // Nothing is known of a lone window: a part of it first, where time matters.
+            let part = round == 1 && self.before == 0.0 && !self.thorough;
+            let (before, after) = self.ahead(window, &trial, if part { PART } else { 1 })?;
+            if before <= 0.0 || after <= 0.0 {
+                break;
+            }
+            let (all, aim) = if part { (trial.squared_error / before, AIM_PART) } else { (1.0, AIM) };
+            let share = (self.after + after * all) / self.budget;
+            tracing::debug!(step = trial.coded.step.value(), part, share, "settled");
+            let most = if part { aim } else { 1.0 };
+            if (1.0 - slack..=most).contains(&share) {
+                if part {
+                    continue;
+                }
+                break;
+            }
+            rate.revise(self.allowed(after / before, aim));
+            state.discard(trial.decoded);
+            match rate.code(state, window, trial.coded)? {
+                Some(next) => trial = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(trial))
+    }
+
+    /// What the segment may come to before enhancement, where that leaves `ratio` of the error of the frames to come.
+    fn allowed(&self, ratio: f64, aim: f64) -> f64 {
+        self.before + (self.budget * aim - self.after).max(0.0) / ratio
+    }
+
+    /// Puts a coded window into the queue, and counts the frames that come out.
+    fn take(&mut self, window: Window<'_, R>, trial: &Trial<R>) -> Result<()> {
+        let n = window.frames.frames.len() / window.count;
+        self.pending.extend(self.errors(window, trial));
+        self.queue.push(&trial.decoded.frames, if self.masked { &window.frames.classes } else { &[] });
+        self.originals.extend_from_slice(&window.frames.frames);
+        if let Some(out) = self.queue.pop::<R>(self.frames)? {
+            let originals = &self.originals[..out.count * n];
+            self.after += squared_error(originals, &out.frames, out.classes, window.frames.limits);
+            self.originals.drain(..out.count * n);
+            self.before += self.pending.drain(..out.count).sum::<f64>();
+        }
+        Ok(())
+    }
+
+    /// The errors before and after enhancement of one in `every` of the frames in the queue and of the last window, were that coded
+    /// so.
+    fn ahead(&self, window: Window<'_, R>, trial: &Trial<R>, every: usize) -> Result<(f64, f64)> {
+        let n = window.frames.frames.len() / window.count;
+        let mut queue = self.queue.clone();
+        queue.push(&trial.decoded.frames, if self.masked { &window.frames.classes } else { &[] });
+        let mut errors = self.pending.clone();
+        errors.extend(self.errors(window, trial));
+        let originals: Vec<R> = self.originals.iter().chain(&window.frames.frames).copied().collect();
+        let first = self.frames - errors.len();
+        let (mut before, mut after) = (0.0, 0.0);
+        for k in (0..errors.len()).skip(every / 2).step_by(every) {
+            let out = queue.enhanced::<R>(first + k..first + k + 1)?;
+            before += errors[k];
+            after += squared_error(&originals[k * n..][..n], &out.frames, out.classes, window.frames.limits);
+        }
+        Ok((before, after))
+    }
+
+    /// The errors of a window's frames before enhancement.
+    fn errors(&self, window: Window<'_, R>, trial: &Trial<R>) -> Vec<f64> {
+        let n = window.frames.frames.len() / window.count;
+        let error = |k: usize| {
+            let range = k * n..(k + 1) * n;
+            let (exact, decoded) = (&window.frames.frames[range.clone()], &trial.decoded.frames[range.clone()]);
+            let classes = if self.masked { &window.frames.classes[range] } else { &[] };
+            squared_error(exact, decoded, classes, window.frames.limits)
+        };
+        (0..window.count).map(error).collect()
+    }
+}
+
+/// Points of a segment that are valid.
+fn valid_points<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &Shared<'_>) -> f64 {
+    let segment = source.segment;
+    let mut frames = Frames::<R>::default();
+    let share = |k| {
+        frames.load(source, shared, k, 1);
+        frames.valid_share()
+    };
+    (0..segment.count).map(share).sum::<f64>() * (segment.h * segment.w) as f64
+}
