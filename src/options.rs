@@ -1,6 +1,7 @@
 //! Options of a [`crate::Codec`], and the option string that the C ABI, ADIOS2 and the command line share.
 
 use crate::error::{Error, Result};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -57,12 +58,15 @@ pub struct Options {
     pub fill_value: Option<f64>,
     /// Which axes of the field are (frames, rows, columns), slowest first; `None`: the last three.
     pub axes: Option<[usize; 3]>,
+    /// Frames that are coded together, and from whose first on a part of them is decoded; `None`: 128. Fewer make parts cheaper to
+    /// reach and streams longer.
+    pub segment: Option<NonZeroU16>,
     /// The range that `rel`, `nrmse` and `psnr` refer to, where it is not the field's own (the global field's, in MPI).
     pub range: Option<f64>,
 }
 
 /// Keys of the option string, with the values that each takes.
-pub const OPTION_KEYS: [(&str, &str); 8] = [
+pub const OPTION_KEYS: [(&str, &str); 9] = [
     ("model", "the path of a model package"),
     ("device", "auto, cpu, cuda or cuda:N"),
     ("threads", "a whole number from 1 to 1024"),
@@ -70,6 +74,7 @@ pub const OPTION_KEYS: [(&str, &str); 8] = [
     ("fm", "auto, on or off"),
     ("fill_value", "a number"),
     ("axes", "three axis numbers 'frames,rows,columns', for example 0,1,2"),
+    ("segment", "a whole number of frames from 1 to 65535"),
     ("range", "a number greater than 0"),
 ];
 
@@ -119,6 +124,7 @@ impl Options {
                 }
                 self.axes = Some(axes);
             }
+            "segment" => self.segment = Some(value.parse().map_err(|_| bad(key, value))?),
             "range" => {
                 let range = value.parse::<f64>().ok().filter(|range| range.is_finite() && *range > 0.0);
                 self.range = Some(range.ok_or_else(|| bad(key, value))?);

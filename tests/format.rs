@@ -7,10 +7,11 @@ mod common;
 use common::golden::{Case, by_hand, cases, folder};
 use common::structure::Structure;
 use common::{decode, reader};
-use fieldpress::{Bound, ErrorKind, Region, Request, Scale, inspect};
+use fieldpress::{Bound, Codec, Effort, ErrorKind, FieldView, FieldViewMut, Options, Region, Request, Scale, inspect};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::num::NonZeroU16;
 
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -52,6 +53,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show("specials", structure.specials > 0);
     show("model", structure.model);
     show("segments", structure.sections.len() > 1);
+    show("segment", structure.segment);
     match structure.content {
         0 => show("constant", true),
         3 => show("raw", true),
@@ -247,6 +249,7 @@ fn every_part_is_used() {
         "specials",
         "model",
         "segments",
+        "segment",
         "constant",
         "raw",
         "pco",
@@ -298,6 +301,39 @@ fn boxes_and_scales_agree(with_model: bool) {
             let wanted = request.output_shape(&info).unwrap().len() * size;
             assert_eq!(decode(&codec, &bytes, &request).unwrap().len(), wanted, "{name}");
         }
+    }
+}
+
+/// A box decodes the segments that it touches, tile by tile and run by run, and reads no others.
+#[test]
+fn boxes_read_the_segments_that_they_touch() {
+    let dims = [24, 200, 1000];
+    let values: Vec<f32> = (0..dims.iter().product())
+        .map(|i: usize| ((i / 200_000) as f32 * 0.3 + (i % 1000) as f32 * 0.02 + (i / 1000 % 200) as f32 * 0.05).sin())
+        .collect();
+    let options = Options { segment: NonZeroU16::new(8), effort: Effort::Fast, threads: Some(1), ..Default::default() };
+    let codec = Codec::new(options).unwrap();
+    let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(1e-3)).unwrap();
+    let structure = Structure::of(&bytes);
+    // Two tiles of three runs each, run by run.
+    assert_eq!(structure.sections.len(), 6);
+    let whole = decode(&codec, &bytes, &Request::default()).unwrap();
+    // Frames of the second run, columns of the first tile.
+    let region = Region { start: vec![9, 20, 30], count: vec![7, 100, 400] };
+    let request = Request { region: Some(region), ..Default::default() };
+    let with_spoilt = |spoils: fn(usize) -> bool| {
+        let mut bytes = bytes.clone();
+        for (_, section) in structure.sections.iter().enumerate().filter(|(k, _)| spoils(*k)) {
+            bytes[section.clone()].iter_mut().for_each(|byte| *byte ^= 0x5a);
+        }
+        let mut out = vec![0f32; 7 * 100 * 400];
+        codec.decompress(&bytes, &request, &mut FieldViewMut::new(&mut out, &[7, 100, 400]).unwrap()).map(|_| out)
+    };
+    assert_eq!(with_spoilt(|k| k == 1).unwrap_err().kind(), ErrorKind::Corrupt);
+    for (i, value) in with_spoilt(|k| k != 1).unwrap().iter().enumerate() {
+        let (t, y, x) = (9 + i / 40_000, 20 + i / 400 % 100, 30 + i % 400);
+        let at = 4 * ((t * 200 + y) * 1000 + x);
+        assert_eq!(value.to_le_bytes(), whole[at..at + 4], "{t} {y} {x}");
     }
 }
 

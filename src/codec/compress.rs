@@ -79,7 +79,8 @@ pub(crate) fn compress<T: Element>(
         range: if range.is_finite() { range } else { 0.0 },
         content: Content::Lossless,
     };
-    let cut = Cut::new(field.shape(), tools.options.axes)?;
+    let segment = tools.options.segment;
+    let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         header.content = Content::Constant(bits);
         return Ok(Compressed { bytes: assemble(&header, &[]), flips: 0.0, stages });
@@ -122,7 +123,8 @@ pub(crate) fn compress<T: Element>(
             });
             flips = done.flips;
             let follows = reference.map(Reference::name);
-            header.content = Content::Segments { normalisation, specials: specials.clone(), double, follows, model };
+            let specials = specials.clone();
+            header.content = Content::Segments { normalisation, specials, double, follows, segment, model };
             best = Some(assemble(&header, &done.sections));
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn decompress<T: Element>(
             flat::decompress(stream, &region, factor, cut_axes, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
-        Content::Segments { normalisation, specials, double, follows, model } => {
+        Content::Segments { normalisation, specials, double, follows, segment, model } => {
             match (follows, reference) {
                 (Some(_), None) => {
                     return Err(Error::invalid(
@@ -71,7 +71,7 @@ pub(crate) fn decompress<T: Element>(
                 progress: Some(&progress),
                 memo: None,
             };
-            let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
+            let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
             let place = Place { cut: &cut, region: &region, factor, strides: out.strides };
             let target = Mutex::new(out.values);
             let stages = tools.map(0..cut.segments.len(), |k| {
@@ -159,9 +159,12 @@ impl Place<'_> {
     }
 }
 
-/// What a stream says of itself.
-pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
+/// What a stream's header, its table and the heads of its sections say, of those sections that `region` touches; of all where none
+/// is given. Tests no section's checksum, and so reads little of each.
+pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<StreamInfo> {
     let header = &stream.header;
+    let whole = Region::whole(&header.shape);
+    let region = region.unwrap_or(&whole);
     let mut sections = SectionBytes { header: stream.header_bytes as u64, ..Default::default() };
     let mut ways: Vec<(String, u64)> = Vec::new();
     let (mut windows, mut with_model) = (0u64, 0u64);
@@ -170,16 +173,17 @@ pub(crate) fn inspect(stream: &Stream<'_>) -> Result<StreamInfo> {
         Content::Constant(_) => ways.push(("constant".to_owned(), 1)),
         Content::Lossless | Content::Raw => {
             for k in 0..stream.len() {
-                sections.lossless += stream.section(k)?.len() as u64;
+                sections.lossless += stream.untested(k).len() as u64;
             }
             ways.push(("lossless".to_owned(), stream.len() as u64));
         }
-        Content::Segments { model: named, follows: before, .. } => {
+        Content::Segments { model: named, follows: before, segment, .. } => {
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
-            let cut = Cut::new(&header.shape, header.axes).map_err(|e| Error::corrupt(e.message()))?;
-            for (k, segment) in cut.segments.iter().enumerate() {
-                let bytes = stream.section(k)?;
+            let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
+            let place = Place { cut: &cut, region, factor: 1, strides: [0; crate::field::MAX_DIMS] };
+            for (k, segment) in cut.segments.iter().enumerate().filter(|(_, s)| place.frames(s).is_some()) {
+                let bytes = stream.untested(k);
                 let (mut method, parts) = SegmentBytes::read(bytes)?;
                 method.follows = follows && cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
                 let named = [parts.mask, parts.latents, parts.coefficients, parts.corrections].map(|p| p.len() as u64);

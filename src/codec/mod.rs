@@ -331,7 +331,7 @@ impl Codec {
                 decompress::decompress(&parsed, request, reference, decompress::Output { values, strides }, &tools)?
             }
         };
-        let info = decompress::inspect(&parsed)?;
+        let info = decompress::inspect(&parsed, request.region.as_ref())?;
         Ok(Report {
             input_bytes: (header.shape.len() * header.dtype.size()) as u64,
             stream_bytes: stream.len() as u64,
@@ -346,10 +346,10 @@ impl Codec {
     }
 }
 
-/// What a stream's header and section table say; decodes no values.
+/// What a stream's header, its table and the heads of its sections say; decodes no values, and tests no section's checksum.
 ///
 /// # Errors
 /// `Corrupt` and `Unsupported`.
 pub fn inspect(stream: &[u8]) -> Result<StreamInfo> {
-    decompress::inspect(&Stream::parse(stream)?)
+    decompress::inspect(&Stream::parse(stream)?, None)
 }

@@ -56,7 +56,7 @@ fn curve<T: Element>(
         progress: None,
         memo: None,
     };
-    let cut = Cut::new(field.shape(), axes)?;
+    let cut = Cut::new(field.shape(), axes, codec.options.segment)?;
     let tools = Tools { options: &codec.options, package: None, pool: &codec.pool };
     let finest = steps.first().copied().unwrap_or(1.0);
     let sums = if f32_suffices(stats.range(), finest) {

@@ -78,9 +78,9 @@ pub struct Report {
     pub input_bytes: u64,
     /// Bytes of the stream.
     pub stream_bytes: u64,
-    /// Bytes of its parts.
+    /// Bytes of its parts; where a part of the field was decoded, of the segments read for it.
     pub sections: SectionBytes,
-    /// Share of chunks (windows of tiles) that used the foundation model, 0 to 1.
+    /// Share of their chunks (windows of tiles) that used the foundation model, 0 to 1.
     pub fm_share: f64,
     /// Root mean square error over the range (0 for a constant field); as achieved, from the header when decompressing.
     pub nrmse: f64,

@@ -23,6 +23,7 @@ use std::sync::Arc;
 ///   fm          auto (default), on or off: use of the foundation model
 ///   fill_value  a number that marks points without data
 ///   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: the last three
+///   segment     frames that are coded together, and from whose first on a part is decoded; default: 128
 ///   range       what relative bounds refer to, where it is not the field's own max - min
 /// handle: where the new handle is stored; null is stored on failure.
 ///

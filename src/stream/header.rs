@@ -5,6 +5,7 @@ use crate::bound::Bound;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Normalisation, Shape, Specials};
 use crate::window::Cut;
+use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's version.
@@ -36,6 +37,8 @@ pub(crate) enum Content {
         double: bool,
         /// The checksum of the frame before the field, where its first windows are predicted from one.
         follows: Option<u32>,
+        /// Frames of a segment, where it is not the usual number.
+        segment: Option<NonZeroU16>,
         model: Option<ModelName>,
     },
 }
@@ -62,7 +65,9 @@ impl Header {
             Content::Constant(_) => Ok(0),
             Content::Raw => Ok(1),
             Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
-            Content::Segments { .. } => Cut::count(&self.shape, self.axes).map_err(|e| Error::corrupt(e.message())),
+            Content::Segments { segment, .. } => {
+                Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
+            }
         }
     }
 
@@ -90,15 +95,18 @@ impl Header {
             }
             Content::Lossless => out.u8(1),
             Content::Raw => out.u8(3),
-            Content::Segments { normalisation, specials, double, follows, model } => {
+            Content::Segments { normalisation, specials, double, follows, segment, model } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
                 out.i16(normalisation.exponent);
                 out.f64(normalisation.min);
                 out.f64(normalisation.max);
-                out.u8(u8::from(*double) | u8::from(follows.is_some()) << 1);
+                out.u8(u8::from(*double) | u8::from(follows.is_some()) << 1 | u8::from(segment.is_some()) << 2);
                 if let Some(crc) = follows {
                     out.u32(*crc);
+                }
+                if let Some(segment) = segment {
+                    out.u16(segment.get());
                 }
                 out.u8(specials.patterns().len() as u8);
                 for &bits in specials.patterns() {
@@ -155,11 +163,17 @@ impl Header {
                     return Err(Error::corrupt("the normalisation is not finite"));
                 }
                 let flags = reader.u8()?;
-                if flags > 3 {
+                if flags > 7 {
                     return Err(Error::corrupt(format!("working type {flags} is not known")));
                 }
                 let double = flags & 1 == 1;
                 let follows = if flags & 2 != 0 { Some(reader.u32()?) } else { None };
+                let segment = if flags & 4 != 0 {
+                    let none = || Error::corrupt("segments of no frames");
+                    Some(NonZeroU16::new(reader.u16()?).ok_or_else(none)?)
+                } else {
+                    None
+                };
                 let mut specials = Specials::new();
                 for _ in 0..reader.u8()? {
                     if !specials.add(read_pattern(reader, dtype)?) {
@@ -176,7 +190,7 @@ impl Header {
                     Some(ModelName { name, hash: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
                 };
                 let normalisation = Normalisation { mean, exponent, min, max };
-                Content::Segments { normalisation, specials, double, follows, model }
+                Content::Segments { normalisation, specials, double, follows, segment, model }
             }
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };

@@ -60,6 +60,11 @@ impl<'a> Stream<'a> {
         self.sections.len()
     }
 
+    /// The bytes of section `index`, whose checksum has not been tested.
+    pub(crate) fn untested(&self, index: usize) -> &'a [u8] {
+        self.sections[index].0
+    }
+
     /// The bytes of section `index`, once their checksum has been tested.
     ///
     /// # Errors

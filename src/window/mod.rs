@@ -1,7 +1,7 @@
 //! How a field is cut: into series (the axes before the frames), tiles (of the frame) and segments (of the frames); and
 //! the copying of a segment's windows from and to the caller's memory.
 //!
-//! The cut follows from the shape and the choice of axes alone, so both directions make it anew.
+//! The cut follows from the shape, the choice of axes and the number of frames of a segment alone, so both directions make it anew.
 
 mod copy;
 
@@ -9,6 +9,7 @@ pub(crate) use copy::{Placement, gather, original, scatter};
 
 use crate::error::{Error, Result};
 use crate::field::{MAX_DIMS, Shape};
+use std::num::NonZeroU16;
 
 /// The most points of a tile.
 const TILE_AREA: usize = 1 << 17;
@@ -16,10 +17,11 @@ const TILE_AREA: usize = 1 << 17;
 const TILE_SIDE: usize = 360;
 /// Tiles and windows start at multiples of this, so that the blocks of the `block_l2` bound lie within them.
 pub(crate) const ALIGN: usize = 8;
-/// Frames of a segment: what must be read to reach any one frame.
-const SEGMENT_FRAMES: usize = 128;
-/// Fewer frames than this are no segment of their own, but belong to the one before: learning anew for them would be dear.
-const LEAST_FRAMES: usize = 32;
+/// Frames of a segment, unless another number is asked for: what must be read to reach any one frame.
+const SEGMENT_FRAMES: u16 = 128;
+/// Fewer than one in so many frames of a segment are no segment of their own, but belong to the one before: learning anew for them
+/// would be dear.
+const LEAST_SHARE: usize = 4;
 
 /// One segment: a run of frames of one tile of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +50,11 @@ impl Cut {
     ///
     /// # Errors
     /// As [`Cut::new`].
-    pub(crate) fn count(shape: &Shape, axes: Option<[usize; 3]>) -> Result<usize> {
+    pub(crate) fn count(shape: &Shape, axes: Option<[usize; 3]>, segment: Option<NonZeroU16>) -> Result<usize> {
         let (axes, series) = Self::series(shape, axes)?;
         let [frames, rows, columns] = axes.map(|axis| axis.map_or(1, |axis| shape.dims()[axis]));
         let (tile_h, tile_w) = tile_size(rows, columns);
-        [piece_count(rows, tile_h), piece_count(columns, tile_w), run_count(frames)]
+        [piece_count(rows, tile_h), piece_count(columns, tile_w), run_count(frames, run_size(segment))]
             .iter()
             .try_fold(series, |n, &m| n.checked_mul(m))
             .filter(|&n| n <= Self::MAX_SEGMENTS)
@@ -89,19 +91,23 @@ impl Cut {
         Ok(Self::series(shape, axes)?.0)
     }
 
-    /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named.
+    /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named, in segments of the usual number
+    /// of frames, or that named.
     ///
     /// # Errors
     /// `InvalidArgument` where `axes` do not fit the shape.
-    pub(crate) fn new(shape: &Shape, axes: Option<[usize; 3]>) -> Result<Self> {
-        let total = Self::count(shape, axes)?;
+    pub(crate) fn new(shape: &Shape, axes: Option<[usize; 3]>, segment: Option<NonZeroU16>) -> Result<Self> {
+        let total = Self::count(shape, axes, segment)?;
         let (axes, series) = Self::series(shape, axes)?;
         let size = |axis: Option<usize>| axis.map_or(1, |axis| shape.dims()[axis]);
         let [frames, rows, columns] = axes.map(size);
         let outer: Vec<usize> = (0..shape.ndim()).filter(|axis| !axes.contains(&Some(*axis))).collect();
         let (tile_h, tile_w) = tile_size(rows, columns);
         let (rows, columns) = (pieces(rows, tile_h), pieces(columns, tile_w));
-        let frames: Vec<(usize, usize)> = (0..).step_by(SEGMENT_FRAMES).zip(runs(frames)).collect();
+        let frames: Vec<(usize, usize)> = {
+            let run = run_size(segment);
+            (0..).step_by(run).zip(runs(frames, run)).collect()
+        };
         let mut segments = Vec::with_capacity(total);
         for index in 0..series {
             let mut origin = [0; MAX_DIMS];
@@ -146,15 +152,21 @@ fn tile_size(rows: usize, columns: usize) -> (usize, usize) {
     }
 }
 
-/// How many segments a series of frames is cut into.
-fn run_count(frames: usize) -> usize {
-    frames.saturating_sub(LEAST_FRAMES - 1).div_ceil(SEGMENT_FRAMES).max(1)
+/// Frames of a segment.
+fn run_size(segment: Option<NonZeroU16>) -> usize {
+    usize::from(segment.map_or(SEGMENT_FRAMES, NonZeroU16::get))
+}
+
+/// How many segments of `run` frames a series of frames is cut into.
+fn run_count(frames: usize, run: usize) -> usize {
+    let least = (run / LEAST_SHARE).max(1);
+    frames.saturating_sub(least - 1).div_ceil(run).max(1)
 }
 
 /// Their frames.
-fn runs(frames: usize) -> impl Iterator<Item = usize> {
-    let count = run_count(frames);
-    (0..count).map(move |k| if k + 1 < count { SEGMENT_FRAMES } else { frames - k * SEGMENT_FRAMES })
+fn runs(frames: usize, run: usize) -> impl Iterator<Item = usize> {
+    let count = run_count(frames, run);
+    (0..count).map(move |k| if k + 1 < count { run } else { frames - k * run })
 }
 
 /// The size of the nearly equal pieces of at most about `most` that `n` is cut into, all but the last a multiple of
@@ -180,22 +192,26 @@ mod tests {
 
     #[test]
     fn short_remainders_belong_to_the_segment_before() {
-        let cut = |frames: usize| runs(frames).collect::<Vec<_>>();
+        let cut = |frames: usize| runs(frames, run_size(None)).collect::<Vec<_>>();
         assert_eq!(cut(1), [1]);
         assert_eq!(cut(159), [159]);
         assert_eq!(cut(160), [128, 32]);
         assert_eq!(cut(287), [128, 159]);
         assert_eq!(cut(288), [128, 128, 32]);
+        assert_eq!(runs(18, 8).collect::<Vec<_>>(), [8, 8, 2]);
+        assert_eq!(runs(17, 8).collect::<Vec<_>>(), [8, 9]);
+        assert_eq!(runs(3, 1).collect::<Vec<_>>(), [1, 1, 1]);
     }
 
     proptest! {
         #[test]
-        fn segments_cover_a_field_once(dims in prop::collection::vec(1usize..7, 1..=5), big in 0usize..5, size in 1usize..1500) {
+        fn segments_cover_a_field_once(dims in prop::collection::vec(1usize..7, 1..=5), big in 0usize..5, size in 1usize..1500, run in 0u16..40) {
             let mut dims = dims;
             let at = big % dims.len();
             dims[at] = size;
             let shape = Shape::new(&dims).unwrap();
-            let cut = Cut::new(&shape, None).unwrap();
+            let run = NonZeroU16::new(run);
+            let cut = Cut::new(&shape, None, run).unwrap();
             let strides = shape.contiguous_strides();
             let [st, sy, sx] = cut.strides(&strides);
             let mut seen = vec![0u8; shape.len()];
@@ -210,7 +226,7 @@ mod tests {
                 }
             }
             prop_assert!(seen.iter().all(|&n| n == 1));
-            prop_assert_eq!(cut.segments.len(), Cut::count(&shape, None).unwrap());
+            prop_assert_eq!(cut.segments.len(), Cut::count(&shape, None, run).unwrap());
         }
     }
 }

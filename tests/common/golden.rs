@@ -2,6 +2,7 @@
 
 use super::fields::{field, flow, noise, smooth};
 use fieldpress::{Bound, Codec, DType, Effort, FieldView, FmMode, Options};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 /// The values of a field, and their type.
@@ -325,6 +326,16 @@ pub fn cases() -> Vec<Case> {
     );
     let dims: &[usize] = &[163, 6, 9];
     add("long-nrmse-f32", dims, narrow(steady(dims)), Bound::Nrmse(2e-2), options(Fast), "previous", &["segments"]);
+    let dims: &[usize] = &[14, 9, 12];
+    add(
+        "entries-nrmse-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::Nrmse(1e-2),
+        Options { segment: NonZeroU16::new(5), ..options(Normal) },
+        "",
+        &["segment", "segments"],
+    );
     let dims: &[usize] = &[1, 3, 45_000];
     let wide = field(dims, |_, t, y, x| smooth(91, 100 * t as i64, 90 * y as i64, x as i64 / 32) as f64 / 64.0);
     add("tiles-nrmse-f32", dims, narrow(wide), Bound::Nrmse(1e-2), options(Fast), "previous", &["segments"]);

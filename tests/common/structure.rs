@@ -13,6 +13,8 @@ pub struct Structure {
     pub content: u8,
     /// Whether segments work in f64.
     pub double: bool,
+    /// Whether the frames of a segment are named.
+    pub segment: bool,
     /// How many patterns masked points have.
     pub specials: usize,
     pub model: bool,
@@ -76,13 +78,17 @@ impl Structure {
         c.at += if axes { 3 } else { 0 };
         c.at += 1 + 4 * 8; // bound kind and value, NRMSE, largest error, range
         let content = c.u8();
-        let (mut double, mut specials, mut model) = (false, 0, false);
+        let (mut double, mut segment, mut specials, mut model) = (false, false, 0, false);
         match content {
             0 => c.at += size,
             1 | 3 => {}
             2 => {
                 c.at += 8 + 2 + 8 + 8; // mean, exponent, min, max
-                double = c.u8() == 1;
+                let flags = c.u8();
+                double = flags & 1 == 1;
+                c.at += if flags & 2 != 0 { 4 } else { 0 }; // the frame before
+                segment = flags & 4 != 0;
+                c.at += if segment { 2 } else { 0 };
                 specials = usize::from(c.u8());
                 c.at += specials * size;
                 let name = usize::from(c.u8());
@@ -116,7 +122,7 @@ impl Structure {
                 start - length..start
             })
             .collect();
-        Self { dims, axes, content, double, specials, model, checksums, header_checksum, sections }
+        Self { dims, axes, content, double, segment, specials, model, checksums, header_checksum, sections }
     }
 
     /// Makes all checksums right again after bytes of the stream were changed in place.

@@ -92,6 +92,9 @@ pub struct CompressArgs {
     /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: the last three]
     #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]
     pub axes: Option<Setting>,
+    /// Frames that are coded together; fewer make parts cheaper to decode, and streams longer [default: 128]
+    #[arg(long, value_name = "N", value_parser = option("segment"))]
+    pub segment: Option<Setting>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -311,7 +314,8 @@ pub fn options<'a>(settings: impl IntoIterator<Item = Option<&'a Setting>>) -> f
 
 impl CompressArgs {
     pub fn options(&self) -> fieldpress::Result<Options> {
-        let own = [Some(&self.effort), Some(&self.fm), self.fill_value.as_ref(), self.axes.as_ref()];
+        let own =
+            [Some(&self.effort), Some(&self.fm), self.fill_value.as_ref(), self.axes.as_ref(), self.segment.as_ref()];
         options(own.into_iter().chain(self.running.settings()))
     }
 }
