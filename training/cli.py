@@ -120,7 +120,7 @@ def finetune(args: argparse.Namespace) -> None:
     from training.finetune import FinetuneConfig, finetune
 
     minutes = args.minutes if args.minutes or args.steps else 60.0
-    finetune(FinetuneConfig(args.base, args.data, args.run_folder, args.out, minutes, args.steps))
+    finetune(FinetuneConfig(args.base, args.data, args.run_folder, args.out, args.tool, minutes, args.steps))
 
 
 def record(args: argparse.Namespace) -> None:
@@ -209,13 +209,14 @@ def main() -> None:
     p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
     p.set_defaults(run=gain)
 
-    p = commands.add_parser("finetune", help="continue a package's interpolator on your own sequences")
+    p = commands.add_parser("finetune", help="continue a package's networks on your own sequences")
     p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")
     p.add_argument("--base", type=Path, default=Path("models/default"), help="package to start from")
     p.add_argument("--data", type=Path, nargs="+", required=True, help=".npy files [frames, H, W]")
     p.add_argument("--out", type=Path, required=True, help="package to write")
-    p.add_argument("--minutes", type=float, help="default 60")
-    p.add_argument("--steps", type=int)
+    p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
+    p.add_argument("--minutes", type=float, help="for both networks together; default 60")
+    p.add_argument("--steps", type=int, help="for each network")
     p.set_defaults(run=finetune)
 
     p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")

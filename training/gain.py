@@ -81,9 +81,7 @@ def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances:
             yield Field(kind, path.stem, distance, values, miss, distance == first)
 
 
-def compress(
-    tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path
-) -> dict[str, object]:
+def compress(tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path) -> dict[str, object]:
     out = folder / "stream.fp"
     command = [tool, "compress", field, "-o", out, "--bound", f"nrmse={bound:g}", "--fm", mode, "--model", package]
     command += ["--effort", effort, "--device", "cpu", "--threads", "1", "--json"]
@@ -95,9 +93,7 @@ def compress(
     return report
 
 
-def measure(
-    field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int
-) -> Row:
+def measure(field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int) -> Row:
     path = folder / "field.npy"
     np.save(path, field.values)
     found = {mode: compress(tool, path, bound, mode, effort, package, folder) for mode in modes}

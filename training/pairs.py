@@ -98,10 +98,11 @@ def fixed(corpus: Corpus) -> Iterator[tuple[Sequence, Array, float]]:
 
 
 def make(cache: Path, out: Path, tool: Path, count: int, seed: int = 11) -> None:
-    """Writes `count` training pairs to `out/train` and all of validation to `out/val`; what is there already stays."""
-    train, val = Corpus(cache / "train"), Corpus(cache / "val")
+    """Writes `count` training pairs to `out/train`, and all of validation, if any, to `out/val`; what is there already stays."""
+    train = Corpus(cache / "train")
+    val = list(fixed(Corpus(cache / "val"))) if (cache / "val").exists() else []
     jobs = [("train", index) for index in range(count)]
-    for split in ("train", "val"):
+    for split in ("train", "val") if val else ("train",):
         (out / split).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fieldpress-pairs-") as scratch:
 
@@ -114,7 +115,7 @@ def make(cache: Path, out: Path, tool: Path, count: int, seed: int = 11) -> None
         for split, index in tqdm(jobs, desc="pairs", disable=None):
             if not (out / split / f"{index:05d}.json").exists():
                 write(split, index, drawn(train, seed, index))
-        for index, made in enumerate(fixed(val)):
+        for index, made in enumerate(val):
             if not (out / "val" / f"{index:05d}.json").exists():
                 write("val", index, made)
 

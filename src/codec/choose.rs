@@ -7,8 +7,8 @@ use super::segment::{Method, Way};
 use super::settlement::PART;
 use super::{Shared, Tools};
 use crate::bound::Bound;
-use crate::enhance::Enhancer;
-use crate::error::Result;
+use crate::enhance::{Enhancement, Enhancer, Views};
+use crate::error::{Error, Result};
 use crate::field::Element;
 use crate::model::Model;
 use crate::options::{Effort, FmMode, Options};
@@ -68,8 +68,12 @@ const ENHANCED_FROM: f64 = 3e-4;
 const ENHANCED_MOST: f64 = 0.97;
 /// A cautious power for what less error is worth in bits.
 const ENHANCED_POWER: f64 = 0.5;
+/// What four views leave of the squared error over one, about.
+const FOUR_VIEWS: f64 = 0.975;
+/// A segment of fewer bytes is looked at more closely: naming the model is a large part of it.
+const FEW_BYTES: f64 = 2048.0;
 /// What naming a model costs a stream, in bytes, and some more for what samples do not tell.
-const MODEL_BYTES: f64 = 32.0;
+const MODEL_BYTES: f64 = 16.0;
 
 /// The PCA basis of a segment's windows, from all of its frames and rows evenly spread over them: a corner of them has
 /// a basis of its own, which costs more than it gains elsewhere (docs/design.md).
@@ -153,14 +157,15 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let enhancing = package.has_enhancer() && may_enhance::<R>(shared);
     // Decoding has time for one of the two networks at normal effort.
     let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
-    let mut finalists = Vec::new();
-    if let Some((bits, mut choice)) = search.best.clone().filter(|_| enhancing) {
-        let bits = enhance(sample, bits, &mut choice, step, package, tools.options)?;
-        finalists.push((bits, choice));
+    let mut finalists = Finalists::default();
+    let power = search.power;
+    if let Some(best) = search.best.clone() {
+        finalists
+            .add(best, enhancing, |bits, choice| enhance(sample, bits, choice, step, power, package, tools.options))?;
     }
     if let Some(lengths) = lengths.filter(|_| package.has_interpolator()) {
-        let hopeless = |(bits, _): &(f64, Choice)| lengths.least * INTERPOLATED_LEAST > *bits;
-        if !(either && finalists.iter().any(hopeless)) {
+        let hopeless = lengths.least * INTERPOLATED_LEAST > finalists.least();
+        if !(either && hopeless) {
             interpolated(&mut search, &base, lengths, source, tools, shared)?;
         }
     }
@@ -169,19 +174,47 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         latents(&mut search, &base, package, tools, shared)?;
     }
     for candidate in [without_latents, Some(search.chosen(base))].into_iter().flatten() {
-        let (mut bits, mut choice) = candidate;
-        if finalists.iter().any(|(_, known): &(f64, Choice)| known.same_but_enhanced(&choice)) {
-            continue;
-        }
-        // What was best before the model was tried may be so again when both are enhanced.
-        let hopeful = finalists.iter().all(|(known, _)| bits < known * HOPELESS);
-        if enhancing && hopeful && !(either && choice.method.uses_model) {
-            bits = enhance(sample, bits, &mut choice, step, package, tools.options)?;
-        }
-        finalists.push((bits, choice));
+        let enhancing = enhancing && !(either && candidate.1.method.uses_model);
+        finalists.add(candidate, enhancing, |bits, choice| {
+            enhance(sample, bits, choice, step, power, package, tools.options)
+        })?;
     }
-    let least = finalists.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
-    Ok(least.expect("the search's choice is one of them").1)
+    finalists.best()
+}
+
+/// The best choices before and after each part of the model was tried, as they are enhanced: what was best before may be so again.
+#[derive(Default)]
+struct Finalists {
+    /// Bits before and after enhancement.
+    known: Vec<(f64, f64, Choice)>,
+}
+
+impl Finalists {
+    /// Adds a choice that is not known yet; `enhance` changes it and tells what of its bits is left.
+    fn add(
+        &mut self,
+        (bits, mut choice): (f64, Choice),
+        enhancing: bool,
+        enhance: impl FnOnce(f64, &mut Choice) -> Result<f64>,
+    ) -> Result<()> {
+        if self.known.iter().any(|(_, _, known)| known.same_but_enhanced(&choice)) {
+            return Ok(());
+        }
+        let hopeful = self.known.iter().all(|(known, _, _)| bits < known * HOPELESS);
+        let after = if enhancing && hopeful { enhance(bits, &mut choice)? } else { bits };
+        self.known.push((bits, after, choice));
+        Ok(())
+    }
+
+    /// The fewest bits of any.
+    fn least(&self) -> f64 {
+        self.known.iter().map(|(_, bits, _)| *bits).fold(f64::INFINITY, f64::min)
+    }
+
+    fn best(self) -> Result<Choice> {
+        let least = self.known.into_iter().min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
+        least.map(|(_, _, choice)| choice).ok_or_else(|| Error::internal("no way of coding was chosen"))
+    }
 }
 
 /// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
@@ -313,6 +346,7 @@ fn enhance<R: Kernel>(
     bits: f64,
     choice: &mut Choice,
     step: f64,
+    power: f64,
     package: &Model,
     options: &Options,
 ) -> Result<f64> {
@@ -338,8 +372,11 @@ fn enhance<R: Kernel>(
     if noise <= 0.0 || !noise.is_finite() {
         return Ok(bits);
     }
-    let enhancer = Enhancer::new(package, layout.h, layout.w, noise, grid)?;
-    let every = if options.effort == Effort::High { 1 } else { PART };
+    let noise = Step::at_most(noise);
+    let seen = Enhancement { noise, views: Views::One };
+    let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
+    let bytes = bits / sample.share / 8.0;
+    let every = if options.effort == Effort::High || bytes < FEW_BYTES { 1 } else { PART };
     let (mut before, mut after) = (0.0, 0.0);
     let mut corrections = Vec::new();
     for t in (0..sample.count).skip(every / 2).step_by(every) {
@@ -348,15 +385,15 @@ fn enhance<R: Kernel>(
         (before, after) = (before + errors[t], after + error(t, &corrections));
     }
     let ratio = if before > 0.0 { after / before } else { 1.0 };
-    // Of the segment, in bytes.
-    let saved = bits / sample.share / 8.0 * (1.0 - ratio.powf(ENHANCED_POWER));
+    let saved = bytes * (1.0 - ratio.powf(ENHANCED_POWER));
     let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { MODEL_BYTES };
     tracing::debug!(ratio, saved, pays, "enhancement");
     if pays || mode == FmMode::On && ratio < 1.0 {
-        method.enhance = Some(Step::at_most(noise));
-        choice.enhanced = ratio;
+        let views = if options.effort == Effort::High { Views::Four } else { Views::One };
+        method.enhance = Some(Enhancement { noise, views });
+        choice.enhanced = if views == Views::Four { ratio * FOUR_VIEWS } else { ratio };
     }
-    Ok(bits * choice.enhanced.powf(ERROR_POWER))
+    Ok(bits * choice.enhanced.powf(power))
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).

@@ -13,6 +13,7 @@ use super::{Tools, flat, lossless};
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
+use crate::model::STREAM_HASH_BYTES;
 use crate::options::Effort;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
@@ -119,7 +120,7 @@ pub(crate) fn compress<T: Element>(
             header.max_abs_error = done.errors.largest;
             let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
                 name: package.name().to_owned(),
-                hash: package.hash()[..16].try_into().expect("a hash has 32 bytes"),
+                hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),
             });
             flips = done.flips;
             let follows = reference.map(Reference::name);

@@ -149,8 +149,8 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         return Err(Error::corrupt("a segment is both enhanced and corrected"));
     }
     let mut queue = match (method.enhance, shared.package) {
-        (Some(noise), Some(package)) if low == 0 => {
-            let enhancer = Enhancer::new(package, h, w, noise.value(), grid)?.with(shared.memo);
+        (Some(how), Some(package)) if low == 0 => {
+            let enhancer = Enhancer::new(package, h, w, how, grid)?.with(shared.memo);
             Some(Queue::new(enhancer, segment.count, n, from))
         }
         _ => None,

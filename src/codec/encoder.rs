@@ -8,6 +8,7 @@ use super::report::StageSeconds;
 use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
 use super::settlement::Settlement;
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
+use crate::enhance::Enhancement;
 use crate::entropy::Encoder;
 use crate::error::Result;
 use crate::field::{Element, MaskModel, fill_holes};
@@ -254,11 +255,11 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     };
     out.uneven = rate.uneven();
     let noise = (out.squared_error / valid).sqrt();
-    let noise = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|_| match &settlement {
-        Some(settlement) => settlement.noise(),
-        None => Step::at_most(noise),
+    let enhance = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &settlement {
+        Some(settlement) => settlement.how(),
+        None => Enhancement { noise: Step::at_most(noise), ..how },
     });
-    out.bytes = parts.write(&Method { enhance: noise, ..method.clone() });
+    out.bytes = parts.write(&Method { enhance, ..method.clone() });
     *buffers = state.into_buffers(spare);
     Ok(Ok(out))
 }

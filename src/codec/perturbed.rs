@@ -1,8 +1,8 @@
 //! The bound holds on other devices: streams that use the model are decoded with every output of every graph moved by just
 //! under the grid (docs/design.md, the same bytes everywhere).
 
+use crate::model::Model;
 use crate::model::testing::runtime;
-use crate::model::{Model, STREAM_HASH_BYTES};
 use crate::{Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
 
 /// A number of threads that no other test asks for, so that no other test shares the model.
@@ -42,7 +42,6 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
     let codecs =
         [Effort::Normal, Effort::High].map(|effort| Codec::new(Options { effort, ..options.clone() }).unwrap());
     let model = Model::open(&options).unwrap();
-    assert_eq!(STREAM_HASH_BYTES, 16);
     let mut used = Vec::new();
     let cases = [
         ([7, 48, 64], Bound::Nrmse(4e-3)),

@@ -2,6 +2,7 @@
 //! adaptive models.
 
 use super::side::SideModel;
+use crate::enhance::Enhancement;
 use crate::entropy::BitCoder;
 use crate::error::Result;
 use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
@@ -55,8 +56,8 @@ pub(crate) struct Method {
     pub(crate) layer_factor: u8,
     /// The step that the first window's is coded against.
     pub(crate) step: Step,
-    /// Where decoded frames are enhanced: their root mean square error before that.
-    pub(crate) enhance: Option<Step>,
+    /// Where decoded frames are enhanced: how.
+    pub(crate) enhance: Option<Enhancement>,
     /// Whether the segment starts from a frame before it: no part of the segment's bytes, but of what is known before them.
     pub(crate) follows: bool,
 }

@@ -5,7 +5,7 @@ use super::decoder::Shared;
 use super::encoder::{Frames, Goal, Source, squared_error};
 use super::rate::{Rate, Trial, Window};
 use super::segment::{Method, SegmentState};
-use crate::enhance::{Enhancer, Queue};
+use crate::enhance::{Enhancement, Enhancer, Queue};
 use crate::error::Result;
 use crate::field::Element;
 use crate::predict::{CodedWindow, Step, fm};
@@ -26,7 +26,7 @@ pub(crate) const PART: usize = 3;
 pub(crate) struct Settlement<'a, R> {
     /// The decoded frames that have not been enhanced yet.
     queue: Queue<'a>,
-    noise: Step,
+    how: Enhancement,
     /// What the enhanced segment may come to.
     budget: f64,
     /// Frames and windows of the segment.
@@ -54,7 +54,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         method: &Method,
         goal: &Goal<'_>,
     ) -> Result<Option<Self>> {
-        let (Some(_), Some(package), Some(budget)) =
+        let (Some(how), Some(package), Some(budget)) =
             (method.enhance, shared.package, goal.budget.as_ref().filter(|budget| budget.settle))
         else {
             return Ok(None);
@@ -63,10 +63,11 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         let masked = !shared.specials.patterns().is_empty();
         let valid = if masked { valid_points::<T, R>(source, shared) } else { (count * h * w) as f64 };
         let noise = Step::at_most((budget.squared_error / valid).sqrt());
-        let enhancer = Enhancer::new(package, h, w, noise.value(), fm::grid(method.step))?.with(shared.memo);
+        let how = Enhancement { noise, ..how };
+        let enhancer = Enhancer::new(package, h, w, how, fm::grid(method.step))?.with(shared.memo);
         Ok(Some(Self {
             queue: Queue::new(enhancer, count, h * w, 0),
-            noise,
+            how,
             budget: budget.squared_error * goal.enhanced,
             frames: count,
             windows: method.windows(count).len(),
@@ -79,9 +80,9 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         }))
     }
 
-    /// The root mean square error that frames were enhanced with.
-    pub(crate) fn noise(&self) -> Step {
-        self.noise
+    /// How frames were enhanced.
+    pub(crate) fn how(&self) -> Enhancement {
+        self.how
     }
 
     /// As [`Rate::code`], with a budget that follows what has been spent after enhancement.

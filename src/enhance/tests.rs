@@ -1,6 +1,7 @@
-use super::{Enhanced, Enhancer, Queue};
+use super::{Enhanced, Enhancement, Enhancer, Queue, Views, turn_planes};
 use crate::model::Model;
 use crate::model::testing::runtime;
+use crate::predict::Step;
 use crate::stream::{SegmentBytes, Stream};
 use crate::{Before, Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect};
 
@@ -9,6 +10,10 @@ const W: usize = 72;
 
 fn options() -> Options {
     Options { threads: Some(1), device: Device::Cpu, fm: FmMode::On, effort: Effort::High, ..Options::default() }
+}
+
+fn how(views: Views) -> Enhancement {
+    Enhancement { noise: Step::at_most(0.01), views }
 }
 
 /// Waves, and noise of about a hundredth.
@@ -26,7 +31,7 @@ fn frames(count: usize) -> Vec<f32> {
 fn what_comes_out_does_not_depend_on_how_frames_come_in() {
     runtime();
     let model = Model::open(&options()).unwrap();
-    let enhancer = || Enhancer::new(&model, H, W, 0.01, 2f32.powi(-18)).unwrap();
+    let enhancer = || Enhancer::new(&model, H, W, how(Views::One), 2f32.powi(-18)).unwrap();
     let (count, n) = (11, H * W);
     let frames = frames(count);
     let mut whole = Vec::new();
@@ -60,11 +65,33 @@ fn what_comes_out_does_not_depend_on_how_frames_come_in() {
 }
 
 #[test]
+fn four_views_of_turned_frames_are_the_same_four() {
+    runtime();
+    let model = Model::open(&options()).unwrap();
+    let grid = 2f32.powi(-18);
+    // Frames that need no padding, which is not turned with them.
+    let (h, w) = (32, 64);
+    let corrections = |frames: &[f32], views: Views| {
+        let mut out = Vec::new();
+        Enhancer::new(&model, h, w, how(views), grid).unwrap().corrections(frames, 2..3, &mut out).unwrap();
+        out
+    };
+    let frames = frames(5)[..5 * h * w].to_vec();
+    let (one, four) = (corrections(&frames, Views::One), corrections(&frames, Views::Four));
+    assert!(one.iter().zip(&four).any(|(a, b)| (a - b).abs() > 4.0 * grid));
+    let turn = [true, false, true];
+    let (mut turned, mut back) = (vec![0.0; frames.len()], vec![0.0; four.len()]);
+    turn_planes(&frames, (h, w), turn, &mut turned);
+    turn_planes(&corrections(&turned, Views::Four), (h, w), turn, &mut back);
+    assert!(four.iter().zip(&back).all(|(a, b)| (a - b).abs() <= 2.0 * grid));
+}
+
+#[test]
 fn frames_that_are_the_same_everywhere_are_left_alone() {
     runtime();
     let model = Model::open(&options()).unwrap();
     let mut out = Vec::new();
-    let enhancer = Enhancer::new(&model, H, W, 0.01, 2f32.powi(-18)).unwrap();
+    let enhancer = Enhancer::new(&model, H, W, how(Views::One), 2f32.powi(-18)).unwrap();
     enhancer.corrections(&vec![0.5; 3 * H * W], 1..2, &mut out).unwrap();
     assert_eq!(out, vec![0.0; H * W]);
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub const MODEL_PATH: &str = "FIELDPRESS_MODEL_PATH";
 
 /// Bytes of a package's hash that a stream stores.
-pub const STREAM_HASH_BYTES: usize = 16;
+pub const STREAM_HASH_BYTES: usize = 8;
 
 // Names and contents of the files of models/default, `static FILES: &[(&str, &[u8])]`, written by build.rs.
 include!(concat!(env!("OUT_DIR"), "/default_package.rs"));

@@ -4,6 +4,7 @@ use super::{Reader, Writer, read_bound, read_type_and_shape, write_bound, write_
 use crate::bound::Bound;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Normalisation, Shape, Specials};
+use crate::model::STREAM_HASH_BYTES;
 use crate::window::Cut;
 use std::num::NonZeroU16;
 
@@ -13,11 +14,15 @@ pub(crate) const VERSION: u16 = 1;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 
+/// A name so common that it has a length of its own in place of its bytes: small streams notice.
+const USUAL_NAME: &str = "default";
+const USUAL: u8 = 255;
+
 /// The model that a stream needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelName {
     pub(crate) name: String,
-    pub(crate) hash: [u8; 16],
+    pub(crate) hash: [u8; STREAM_HASH_BYTES],
 }
 
 /// How the sections hold the field.
@@ -115,8 +120,12 @@ impl Header {
                 match model {
                     None => out.u8(0),
                     Some(model) => {
-                        out.u8(model.name.len() as u8);
-                        out.bytes.extend_from_slice(model.name.as_bytes());
+                        if model.name == USUAL_NAME {
+                            out.u8(USUAL);
+                        } else {
+                            out.u8(model.name.len() as u8);
+                            out.bytes.extend_from_slice(model.name.as_bytes());
+                        }
                         out.bytes.extend_from_slice(&model.hash);
                     }
                 }
@@ -180,14 +189,20 @@ impl Header {
                         return Err(Error::corrupt("too many masked values"));
                     }
                 }
-                let length = usize::from(reader.u8()?);
-                let model = if length == 0 {
-                    None
-                } else {
-                    let name = std::str::from_utf8(reader.bytes(length)?)
-                        .map_err(|_| Error::corrupt("the model's name is not text"))?
-                        .to_owned();
-                    Some(ModelName { name, hash: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
+                let name = match reader.u8()? {
+                    0 => None,
+                    USUAL => Some(USUAL_NAME.to_owned()),
+                    length => {
+                        let name = std::str::from_utf8(reader.bytes(usize::from(length))?);
+                        Some(name.map_err(|_| Error::corrupt("the model's name is not text"))?.to_owned())
+                    }
+                };
+                let model = match name {
+                    None => None,
+                    Some(name) => {
+                        let hash = reader.bytes(STREAM_HASH_BYTES)?;
+                        Some(ModelName { name, hash: hash.try_into().expect("so many bytes were asked for") })
+                    }
                 };
                 let normalisation = Normalisation { mean, exponent, min, max };
                 Content::Segments { normalisation, specials, double, follows, segment, model }

@@ -2,6 +2,7 @@
 
 use super::{Reader, Writer};
 use crate::codec::{Method, Way};
+use crate::enhance::{Enhancement, Views};
 use crate::error::{Error, Result};
 use crate::predict::Step;
 use crate::residual::basis::MAX_WINDOW;
@@ -26,8 +27,9 @@ impl SegmentBytes<Vec<u8>> {
         out.u8(method.window as u8);
         out.u8(method.layer_factor);
         out.i16(method.step.0);
-        if let Some(noise) = method.enhance {
+        if let Some(Enhancement { noise, views }) = method.enhance {
             out.i16(noise.0);
+            out.u8(views as u8);
         }
         for &entry in method.basis.iter().flatten() {
             out.i16(entry);
@@ -64,7 +66,17 @@ impl<'a> SegmentBytes<&'a [u8]> {
         }
         let layer_factor = reader.u8()?;
         let step = Step(reader.i16()?);
-        let enhance = if first >> 7 == 1 { Some(Step(reader.i16()?)) } else { None };
+        let enhance = if first >> 7 == 1 {
+            let noise = Step(reader.i16()?);
+            let views = match reader.u8()? {
+                1 => Views::One,
+                4 => Views::Four,
+                other => return Err(Error::corrupt(format!("enhancement from {other} views; expected 1 or 4"))),
+            };
+            Some(Enhancement { noise, views })
+        } else {
+            None
+        };
         let basis = if first >> 5 & 1 == 1 {
             Some((0..window * window).map(|_| reader.i16()).collect::<Result<Vec<_>>>()?)
         } else {

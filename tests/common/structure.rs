@@ -93,7 +93,11 @@ impl Structure {
                 c.at += specials * size;
                 let name = usize::from(c.u8());
                 model = name > 0;
-                c.at += if model { name + 16 } else { 0 };
+                c.at += match name {
+                    0 => 0,
+                    255 => 8,
+                    _ => name + 8,
+                };
             }
             other => panic!("content {other}"),
         }
@@ -142,7 +146,7 @@ impl Structure {
         let first = c.u8();
         let window = usize::from(c.u8());
         let enhanced = first >> 7 == 1;
-        c.at += 1 + 2 + if enhanced { 2 } else { 0 }; // layer factor, step, noise
+        c.at += 1 + 2 + if enhanced { 3 } else { 0 }; // layer factor, step, noise and views
         let basis = first >> 5 & 1 == 1;
         c.at += if basis { 2 * window * window } else { 0 };
         let lengths = std::array::from_fn(|_| c.varint());

@@ -24,6 +24,7 @@ from training.train_interpolator import train as train_interpolator
 from training.train_latents import LatentsRun
 from training.train_latents import train as train_latents
 
+TOOL = Path("target/release/fieldpress")
 SMALL = InterpolatorConfig(stem=16, widths=(8, 8), down_blocks=(1, 1), up_blocks=(1,))
 SMALL_ENHANCER = EnhancerConfig(stem=16, widths=(8, 8), down_blocks=(1, 1), up_blocks=(1,))
 SMALL_LATENTS = AutoencoderConfig(y_channels=16, z_channels=4, widths=(8, 8, 16), blocks=(1, 1, 1))
@@ -130,15 +131,20 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
     assert np.all([p["largest_sum"] < p["limit"] for p in manifest["latents"]["range_proof"]])
 
 
+@pytest.mark.skipif(not TOOL.exists(), reason=f"needs the tool, {TOOL}, which makes the enhancer's pairs")
 def test_finetuning_starts_from_the_package(tmp_path: Path) -> None:
     base, data = tmp_path / "base", tmp_path / "user.npy"
     export(ExportConfig(base, tmp_path / "none", tmp_path / "none", enhancer=tmp_path / "none"))
     np.save(data, random_fields.generate(7, 64, 9)["f"])
-    manifest = finetune(FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", steps=2, batch=1, crop=64))
-    assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 2
+    manifest = finetune(
+        FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", TOOL, steps=2, batch=1, crop=64, pairs=2)
+    )
+    assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 4
     assert set(manifest["files"]) == set(json.loads((base / "manifest.json").read_text())["files"])
-    before, after = (weights.start(tmp_path / p) for p in ("base", "mine"))
-    assert float((before["stem.weight"] - after["stem.weight"]).abs().max()) < 1e-2
+    for part in ("interpolator", "enhancer"):
+        before, after = (weights.start(tmp_path / p, part) for p in ("base", "mine"))
+        moved = float((before["stem.weight"] - after["stem.weight"]).abs().max())
+        assert 0 < moved < 1e-2, part
 
 
 def test_a_new_run_starts_from_kept_weights(cache: Path, tmp_path: Path) -> None:
