@@ -77,7 +77,12 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     if enhancer:
         pairs.make(data, made, config.tool, config.pairs, config.seed)
         train_enhancer(
-            EnhancerRun(enhancer, made, crop=min(EnhancerRun.crop, crop), initial=weights.start(config.base, "enhancer"))
+            EnhancerRun(
+                enhancer,
+                made,
+                crops=tuple(sorted({min(n, crop) for n in EnhancerRun.crops})),
+                initial=weights.start(config.base, "enhancer"),
+            )
         )
     base = json.loads((config.base / "manifest.json").read_text())
     manifest = export.export(

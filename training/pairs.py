@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from training.sampling import Array, Corpus, Sequence, crop
+from training.sampling import PERIODIC, Array, Corpus, Sequence, crop
 
 FRAMES = 24
-SIZE = 128
+SIZE = 256
+"""Largest side of training crops; the validation's are of `VALIDATION_SIZE`."""
+VALIDATION_SIZE = 128
 BOUNDS = (1e-3, 2e-2)
 """NRMSE, drawn evenly in the logarithm."""
 MAX_DISTANCE = 8
@@ -51,6 +53,7 @@ def code(tool: Path, frames: Array, bound: float, scratch: Path) -> Array:
     """What the tool makes of `frames` at an NRMSE."""
     field, stream, out = (scratch / name for name in ("field.npy", "stream.fp", "out.npy"))
     np.save(field, frames)
+    tool = tool.resolve()
     compress = [tool, "compress", field, "-o", stream, "--bound", f"nrmse={bound:g}", "--fm", "off", "--threads", "1"]
     for command in (compress, [tool, "decompress", stream, "-o", out, "--threads", "1"]):
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
@@ -80,7 +83,8 @@ def drawn(corpus: Corpus, seed: int, index: int) -> tuple[Sequence, Array, float
     length = min(FRAMES, (count - 1) // distance + 1)
     first = int(rng.integers(count - (length - 1) * distance))
     times = [first + k * distance for k in range(length)]
-    frames = crop(sequence, times, min(SIZE, *sequence.frames.shape[1:]), rng)
+    size = SIZE if sequence.kind in PERIODIC else min(SIZE, *sequence.frames.shape[1:])
+    frames = crop(sequence, times, size, rng)
     if rng.random() < 0.5:
         frames = np.ascontiguousarray(frames[::-1])
     return sequence, frames, float(np.exp(rng.uniform(*np.log(BOUNDS))))
@@ -91,8 +95,8 @@ def fixed(corpus: Corpus) -> Iterator[tuple[Sequence, Array, float]]:
     for _, sequences in sorted(corpus.sequences.items()):
         for sequence in sequences:
             for distance in VALIDATION_DISTANCES if len(sequence.frames) > 2 * FRAMES else (1,):
-                y, x = ((n - min(n, SIZE)) // 2 for n in sequence.frames.shape[1:])
-                frames = sequence.frames[::distance][:FRAMES, y : y + SIZE, x : x + SIZE]
+                y, x = ((n - min(n, VALIDATION_SIZE)) // 2 for n in sequence.frames.shape[1:])
+                frames = sequence.frames[::distance][:FRAMES, y : y + VALIDATION_SIZE, x : x + VALIDATION_SIZE]
                 for bound in VALIDATION_BOUNDS:
                     yield sequence, np.ascontiguousarray(frames, dtype=np.float32), bound
 

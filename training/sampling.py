@@ -66,16 +66,21 @@ class Corpus:
         return self.sequences[kind][rng.integers(len(self.sequences[kind]))]
 
 
+PERIODIC = {"acoustic", "gray_scott", "quasigeostrophic", "random_fields", "shallow_water", "turbulence", "turbulence3d"}
+"""Kinds whose fields are periodic both ways."""
+
+
 def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generator, centre: float = 0.0) -> Array:
     """`[len(times), size, size]` less `centre`, at a random place, in a random orientation and sign.
 
-    Smaller fields are reflected."""
+    Smaller fields are repeated where they are periodic, else reflected."""
     _, h, w = sequence.frames.shape
     y, x = (int(rng.integers(max(n - size, 0) + 1)) for n in (h, w))
     out = np.stack([sequence.frames[t, y : y + size, x : x + size] for t in times])
     out -= np.float32(centre)
     if out.shape[1] < size or out.shape[2] < size:
-        out = np.pad(out, ((0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])), mode="symmetric")
+        missing = (0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])
+        out = np.pad(out, missing, mode="wrap") if sequence.kind in PERIODIC else np.pad(out, missing, mode="symmetric")
     if rng.random() < 0.5:
         out = out[:, ::-1]
     if rng.random() < 0.5:

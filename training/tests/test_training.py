@@ -87,7 +87,7 @@ def coded(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_enhancer_trains_alike_twice(coded: Path, tmp_path: Path) -> None:
     def run(name: str) -> dict[str, torch.Tensor]:
-        made = train_enhancer(EnhancerRun(loop(tmp_path / name, 20), coded, SMALL_ENHANCER, crop=32))
+        made = train_enhancer(EnhancerRun(loop(tmp_path / name, 20), coded, SMALL_ENHANCER, crops=(32,)))
         assert np.isfinite(made.history[-1]["validation"]["mean"])
         return {k: v.clone() for k, v in made.model.state_dict().items()}
 
