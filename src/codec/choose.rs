@@ -1,17 +1,15 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
 use super::encoder::{Frames, Source};
+use super::finalists::{Finalists, enhance, may_enhance};
 use super::rate::STEP_POWER;
-use super::sample::{Sample, Tried, cost, decoded};
+use super::sample::{Sample, Tried, cost};
 use super::segment::{Method, Way};
-use super::settlement::PART;
 use super::{Shared, Tools};
-use crate::bound::Bound;
-use crate::enhance::{Enhancement, Enhancer, Views};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::field::Element;
 use crate::model::Model;
-use crate::options::{Effort, FmMode, Options};
+use crate::options::{Effort, FmMode};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
@@ -35,7 +33,7 @@ impl Choice {
         Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0 }
     }
 
-    fn same_but_enhanced(&self, other: &Self) -> bool {
+    pub(super) fn same_but_enhanced(&self, other: &Self) -> bool {
         let plain = |method: &Method| Method { enhance: None, ..method.clone() };
         plain(&self.method) == plain(&other.method)
     }
@@ -47,7 +45,7 @@ const ERROR_POWER: f64 = 0.75;
 /// One row in so many is looked at for a basis.
 const BASIS_ROWS: usize = 4;
 /// A way that costs this many times the best so far is not pursued with other window lengths.
-const HOPELESS: f64 = 1.25;
+pub(super) const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
 /// The same where each trial runs the model.
@@ -62,18 +60,6 @@ const LAYER_FACTOR: u8 = 5;
 
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
 const INTERPOLATED_LEAST: f64 = 0.7;
-/// The finest NRMSE at which frames are enhanced.
-const ENHANCED_FROM: f64 = 3e-4;
-/// The most that enhancement may leave of the squared error.
-const ENHANCED_MOST: f64 = 0.97;
-/// A cautious power for what less error is worth in bits.
-const ENHANCED_POWER: f64 = 0.5;
-/// What four views leave of the squared error over one, about.
-const FOUR_VIEWS: f64 = 0.975;
-/// A segment of fewer bytes is looked at more closely: naming the model is a large part of it.
-const FEW_BYTES: f64 = 2048.0;
-/// What naming a model costs a stream, in bytes, and some more for what samples do not tell.
-const MODEL_BYTES: f64 = 16.0;
 
 /// The PCA basis of a segment's windows, from all of its frames and rows evenly spread over them: a corner of them has
 /// a basis of its own, which costs more than it gains elsewhere (docs/design.md).
@@ -180,41 +166,6 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         })?;
     }
     finalists.best()
-}
-
-/// The best choices before and after each part of the model was tried, as they are enhanced: what was best before may be so again.
-#[derive(Default)]
-struct Finalists {
-    /// Bits before and after enhancement.
-    known: Vec<(f64, f64, Choice)>,
-}
-
-impl Finalists {
-    /// Adds a choice that is not known yet; `enhance` changes it and tells what of its bits is left.
-    fn add(
-        &mut self,
-        (bits, mut choice): (f64, Choice),
-        enhancing: bool,
-        enhance: impl FnOnce(f64, &mut Choice) -> Result<f64>,
-    ) -> Result<()> {
-        if self.known.iter().any(|(_, _, known)| known.same_but_enhanced(&choice)) {
-            return Ok(());
-        }
-        let hopeful = self.known.iter().all(|(known, _, _)| bits < known * HOPELESS);
-        let after = if enhancing && hopeful { enhance(bits, &mut choice)? } else { bits };
-        self.known.push((bits, after, choice));
-        Ok(())
-    }
-
-    /// The fewest bits of any.
-    fn least(&self) -> f64 {
-        self.known.iter().map(|(_, bits, _)| *bits).fold(f64::INFINITY, f64::min)
-    }
-
-    fn best(self) -> Result<Choice> {
-        let least = self.known.into_iter().min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
-        least.map(|(_, _, choice)| choice).ok_or_else(|| Error::internal("no way of coding was chosen"))
-    }
 }
 
 /// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
@@ -326,74 +277,6 @@ fn interpolated<T: Element, R: Kernel>(
     // In bits of the smaller sample, for what is still to be tried.
     search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
     Ok(())
-}
-
-/// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
-/// the enhancer knows.
-fn may_enhance<R>(shared: &Shared<'_>) -> bool {
-    let nrmse = match shared.bound {
-        Bound::Nrmse(nrmse) => nrmse,
-        Bound::Psnr(decibels) => crate::bound::check::psnr_to_nrmse(decibels),
-        _ => return false,
-    };
-    nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
-}
-
-/// Has frames enhanced where that makes their error smaller by enough to pay, told from a sample that takes so many bits; gives the
-/// bits that it takes then, at the same error.
-fn enhance<R: Kernel>(
-    sample: &Sample<R>,
-    bits: f64,
-    choice: &mut Choice,
-    step: f64,
-    power: f64,
-    package: &Model,
-    options: &Options,
-) -> Result<f64> {
-    let mode = options.fm;
-    let method = &mut choice.method;
-    if method.way == Way::Latents {
-        return Ok(bits);
-    }
-    let (layout, grid) = (&sample.layout, fm::grid(method.step));
-    let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
-    let model = interpolator.as_ref().map_or(ModelUse::Off, |interpolator| ModelUse::of(mode, interpolator));
-    let found = decoded(&sample.frames, layout, sample.count, method, step, model, sample.before.as_deref())?;
-    let Some(frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
-        return Ok(bits);
-    };
-    let n = layout.len();
-    let error = |t: usize, frame: &[f32]| {
-        let pairs = sample.frames[t * n..][..n].iter().zip(frame);
-        pairs.map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
-    };
-    let errors: Vec<f64> = frames.chunks_exact(n).enumerate().map(|(t, frame)| error(t, frame)).collect();
-    let noise = (errors.iter().sum::<f64>() / frames.len() as f64).sqrt();
-    if noise <= 0.0 || !noise.is_finite() {
-        return Ok(bits);
-    }
-    let noise = Step::at_most(noise);
-    let seen = Enhancement { noise, views: Views::One };
-    let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
-    let bytes = bits / sample.share / 8.0;
-    let every = if options.effort == Effort::High || bytes < FEW_BYTES { 1 } else { PART };
-    let (mut before, mut after) = (0.0, 0.0);
-    let mut corrections = Vec::new();
-    for t in (0..sample.count).skip(every / 2).step_by(every) {
-        enhancer.corrections(&frames, t..t + 1, &mut corrections)?;
-        corrections.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
-        (before, after) = (before + errors[t], after + error(t, &corrections));
-    }
-    let ratio = if before > 0.0 { after / before } else { 1.0 };
-    let saved = bytes * (1.0 - ratio.powf(ENHANCED_POWER));
-    let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { MODEL_BYTES };
-    tracing::debug!(ratio, saved, pays, "enhancement");
-    if pays || mode == FmMode::On && ratio < 1.0 {
-        let views = if options.effort == Effort::High { Views::Four } else { Views::One };
-        method.enhance = Some(Enhancement { noise, views });
-        choice.enhanced = if views == Views::Four { ratio * FOUR_VIEWS } else { ratio };
-    }
-    Ok(bits * choice.enhanced.powf(power))
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).

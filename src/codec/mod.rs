@@ -6,8 +6,10 @@ mod compress;
 mod decoder;
 mod decompress;
 mod encoder;
+mod finalists;
 mod flat;
 mod forecast;
+mod job;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;

@@ -1,0 +1,476 @@
+//! A field's passes over its segments: the steps at which they are coded, and the check of what comes out.
+
+use super::Tools;
+use super::choose::{Choice, choose, plain};
+use super::decoder::{Shared, decode};
+use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
+use super::forecast::{self, Forecast, step_for};
+use super::rate::STEP_POWER;
+use super::report::StageSeconds;
+use super::segment::{Buffers, Method, Way};
+use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
+use crate::error::{Error, Result};
+use crate::field::{Element, FieldStats, FieldView};
+use crate::options::Effort;
+use crate::predict::hierarchical::ModelUse;
+use crate::predict::{Step, fm};
+use crate::residual::kernels::Kernel;
+use crate::residual::layout::Layout;
+use crate::window::{Cut, original};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// Segments whose errors are known before the next ones' steps are set.
+const BATCH: usize = 16;
+/// Segments whose samples set the first step.
+const PROBES: usize = 8;
+/// The share of the budget that segments before the last window are kept to, at least.
+const LEAST_CAUTION: f64 = 0.3;
+/// Passes over the field until its bound holds.
+const PASSES: usize = 4;
+/// Fields of so many segments are coded once more where the last window's step strays far, but at the lowest effort.
+const EVENED: usize = 4;
+/// The share of the squared error that may be left unused where frames are enhanced, and at the highest effort; how much
+/// enhancement takes away of the error is not known before.
+const SLACK_ENHANCED: f64 = 0.08;
+const SLACK_THOROUGH: f64 = 0.012;
+/// How well it is known after a pass, below 1.
+const SURE_ENHANCED: f64 = 0.998;
+/// The step over the half-width of a pointwise bound.
+const POINTWISE_STEP: f64 = 1.5;
+/// Forecasts of the probes at the step that the one before led to, at most.
+const RUNS: usize = 2;
+/// One window in so many is looked at for a forecast, at the lowest effort and above.
+const THIN: usize = 3;
+const THIN_NORMAL: usize = 2;
+/// What a bound asks of errors, in the field's units.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    /// A root mean square error.
+    Rms(f64),
+    /// A half-width at every point.
+    Pointwise(f64),
+    /// An ℓ2 norm for each block.
+    Block(f64),
+}
+
+impl Target {
+    /// `None` where only lossless coding will do.
+    pub(super) fn new(bound: Bound, stats: &FieldStats, range: f64) -> Option<Self> {
+        if stats.valid == 0 || !range.is_finite() {
+            return None;
+        }
+        let target = match bound {
+            Bound::Abs(epsilon) => Self::Pointwise(epsilon),
+            Bound::Rel(epsilon) => Self::Pointwise(epsilon * range),
+            Bound::Nrmse(epsilon) => Self::Rms(epsilon * range),
+            Bound::Psnr(decibels) => Self::Rms(psnr_to_nrmse(decibels) * range),
+            Bound::BlockL2(tau) => Self::Block(tau),
+            Bound::Lossless => return None,
+        };
+        Some(target).filter(|target| target.size() > 0.0 && target.size().is_finite())
+    }
+
+    /// A typical error at one point.
+    pub(super) fn size(self) -> f64 {
+        match self {
+            Self::Rms(rms) => rms,
+            Self::Pointwise(epsilon) => epsilon,
+            // A block's budget spread evenly, most blocks staying below it.
+            Self::Block(tau) => 0.8 * tau / 512f64.sqrt(),
+        }
+    }
+}
+
+/// One field on its way through the segments.
+pub(super) struct Job<'a, T> {
+    pub(super) field: &'a FieldView<'a>,
+    pub(super) values: &'a [T],
+    pub(super) cut: &'a Cut,
+    pub(super) shared: Shared<'a>,
+    pub(super) target: Target,
+    pub(super) valid: usize,
+    pub(super) tools: &'a Tools<'a>,
+}
+
+/// A field's sections, checked.
+pub(super) struct Done {
+    pub(super) sections: Vec<Vec<u8>>,
+    pub(super) errors: Errors,
+    pub(super) uses_model: bool,
+    pub(super) enhanced: bool,
+    /// How many times what was foreseen was spent before the last window, where its step suffers from that.
+    pub(super) uneven: Option<f64>,
+    /// What other devices' floats may add to the root mean square error, in the field's units.
+    pub(super) flips: f64,
+}
+
+/// How a pass over the segments ended.
+enum Pass {
+    Done(Done),
+    /// The segments before the last left too little of the error budget: they took so many times what was expected.
+    Overspent(f64),
+    /// The working precision does not reach the bound.
+    Impossible,
+}
+
+/// A segment, encoded and checked.
+struct Piece {
+    encoded: Encoded,
+    errors: Errors,
+    choice: Choice,
+}
+
+impl<T: Element> Job<'_, T> {
+    /// `None` where the bound cannot be met in this working precision.
+    pub(super) fn run<R: Kernel>(&self, stages: &mut StageSeconds) -> Result<Option<Done>> {
+        let scale = self.shared.normalisation.scale();
+        let mut tighten = 1.0;
+        let mut caution = 1.0;
+        let mut choices = HashMap::new();
+        let mut best: Option<Done> = None;
+        for pass in 0..PASSES {
+            if let Some(progress) = self.shared.progress {
+                progress.restart();
+            }
+            let budget = match self.target {
+                Target::Rms(rms) => Some((rms / scale).powi(2) * self.valid as f64 * tighten),
+                Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
+                Target::Pointwise(_) => None,
+            };
+            let done = match self.pass::<R>(budget, caution, &mut choices, stages)? {
+                Pass::Done(done) => done,
+                Pass::Overspent(times) => {
+                    caution *= (0.97 / times).min(0.9);
+                    continue;
+                }
+                Pass::Impossible => return Ok(best),
+            };
+            let flips = done.flips;
+            // What the next pass may spend of what this one spent.
+            let left = match self.target {
+                Target::Rms(rms) => ((rms - flips).max(0.0) / done.errors.rms()).powi(2),
+                _ => 1.0,
+            };
+            let enhanced = done.enhanced;
+            let evened = pass == 0 && self.cut.segments.len() <= EVENED && self.tools.options.effort > Effort::Fast;
+            let uneven = done.uneven.filter(|_| evened);
+            if let Some(times) = uneven {
+                caution /= times;
+            }
+            if done.errors.hold(self.shared.bound, self.shared.range, flips) {
+                let thorough = self.tools.options.effort == Effort::High;
+                let slack = if thorough { SLACK_THOROUGH } else { SLACK_ENHANCED };
+                let unused = enhanced && left >= 1.0 + slack;
+                let settled = best.is_some() || !unused && uneven.is_none();
+                let size = |done: &Done| done.sections.iter().map(Vec::len).sum::<usize>();
+                if best.as_ref().is_none_or(|best| size(&done) < size(best)) {
+                    best = Some(done);
+                }
+                if settled {
+                    break;
+                }
+                if unused {
+                    tighten *= left * SURE_ENHANCED;
+                }
+                continue;
+            }
+            tracing::debug!(pass, errors = ?done.errors, "the bound does not hold yet");
+            match self.target {
+                // What rounding to the caller's type, or another device, adds.
+                Target::Rms(_) => tighten *= left.min(0.999) * if enhanced { SURE_ENHANCED } else { 0.9995 },
+                _ => return Ok(None),
+            }
+            if tighten < 1e-3 {
+                break;
+            }
+        }
+        Ok(best)
+    }
+
+    /// What other devices' floats may add to the root mean square error of a field, in its units, some of whose segments are
+    /// coded with these methods.
+    fn flips<'m>(&self, methods: impl Iterator<Item = &'m Method>) -> f64 {
+        methods.map(|method| self.shared.flips(method)).fold(self.shared.inherited_flips(), f64::max)
+    }
+
+    fn source(&self, index: usize) -> Source<'_, T> {
+        let segment = &self.cut.segments[index];
+        let along = self.cut.strides(&self.field.strides);
+        Source { values: self.values, segment, placement: segment.place(&self.field.strides, along, 0) }
+    }
+
+    /// Codes every segment once, as `choices` say, to which those are added that are not yet there.
+    fn pass<R: Kernel>(
+        &self,
+        budget: Option<f64>,
+        caution: f64,
+        choices: &mut HashMap<usize, Choice>,
+        stages: &mut StageSeconds,
+    ) -> Result<Pass> {
+        let begin = Instant::now();
+        let count = self.cut.segments.len();
+        let wanted = PROBES.min(count);
+        // Evenly spaced, and the last one, which settles the account.
+        let probes: Vec<usize> = (1..=wanted).map(|k| k * count / wanted - 1).collect();
+        let span = tracing::debug_span!("choose").entered();
+        let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * caution) else {
+            return Ok(Pass::Impossible);
+        };
+        let unknown: Vec<usize> = probes.iter().copied().filter(|k| !choices.contains_key(k)).collect();
+        let chosen = self.tools.map(0..unknown.len(), |k| self.choice::<R>(unknown[k], step))?;
+        choices.extend(unknown.iter().copied().zip(chosen));
+        let flips = self.flips(choices.values().map(|choice| &choice.method)) / self.shared.normalisation.scale();
+        let valid = self.valid as f64;
+        let budget = budget.map(|budget| ((budget / valid).sqrt() - flips).max(0.0).powi(2) * valid);
+        let Some((refined, forecasts)) = self.refine::<R>(&probes, choices, step, budget, caution)? else {
+            return Ok(Pass::Impossible);
+        };
+        let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
+        tracing::debug!(chosen_at = step, refined, "step");
+        step = refined;
+        drop(span);
+        stages.choose += begin.elapsed().as_secs_f64();
+        let (sections, errors) = (Vec::with_capacity(count), Errors::default());
+        let flips = self.shared.inherited_flips();
+        let mut done = Done { sections, errors, uses_model: false, enhanced: false, uneven: None, flips };
+        let mut spent = 0.0;
+        let mut values_left = self.field.shape().len();
+        let mut next = 0;
+        while next < count {
+            // The last segment alone settles the account.
+            let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
+            let last = end == count;
+            let left = budget.filter(|_| last).map(|budget| budget - spent);
+            let values_done = self.field.shape().len() - values_left;
+            let overspent = |spent: f64| {
+                let foreseen = budget.unwrap_or(f64::INFINITY) * values_done as f64 / self.field.shape().len() as f64;
+                Pass::Overspent(if foreseen > 0.0 { spent / foreseen } else { 1.0 })
+            };
+            if left.is_some_and(|left| left <= 0.0) {
+                return Ok(overspent(spent));
+            }
+            let thorough = self.tools.options.effort == Effort::High;
+            let pieces = self.tools.map(next..end, |k| {
+                let choice = match choices.get(&k) {
+                    Some(choice) => choice.clone(),
+                    None => self.choice::<R>(k, step)?,
+                };
+                // Segments before the last are steered by what they were expected to come to at the common step.
+                let forecast = forecasts.get(&k);
+                let budget = forecast.map(|forecast| Budget {
+                    squared_error: left.unwrap_or_else(|| forecast.total(step)),
+                    forecast,
+                    settle: last,
+                });
+                self.piece::<R>(k, choice, &Goal { step, budget, enhanced: 1.0, thorough })
+            })?;
+            for (k, piece) in (next..end).zip(pieces) {
+                let piece = match piece {
+                    Ok(piece) => piece,
+                    // With little left for the last window, finer steps before it help; else nothing will.
+                    Err(times) if last && budget.is_some() && times.is_finite() && caution > LEAST_CAUTION => {
+                        return Ok(Pass::Overspent(times));
+                    }
+                    Err(_) => return Ok(Pass::Impossible),
+                };
+                spent += piece.encoded.squared_error;
+                tracing::debug!(segment = k, step, spent, budget, "coded");
+                values_left -= self.size(k);
+                done.errors.merge(&piece.errors);
+                let enhanced = piece.choice.method.enhance.is_some();
+                done.uses_model |= piece.choice.method.uses_model || enhanced;
+                done.enhanced |= enhanced;
+                done.flips = done.flips.max(self.shared.flips(&piece.choice.method));
+                done.uneven = piece.encoded.uneven;
+                done.sections.push(piece.encoded.bytes);
+                stages.add(&piece.encoded.stages);
+                choices.insert(k, piece.choice);
+            }
+            if let (Some(budget), false) = (budget, last) {
+                let seen: usize = (0..end).map(|k| self.size(k)).sum();
+                let per_value = spent / seen as f64;
+                let wanted = (budget - spent).max(budget * 1e-3) / values_left as f64;
+                step *= (wanted / per_value.max(f64::MIN_POSITIVE)).powf(0.5 / STEP_POWER).clamp(0.7, 1.4);
+            }
+            next = end;
+        }
+        Ok(Pass::Done(done))
+    }
+
+    /// The step at which the probes' first windows come out at the budget, coded without prediction.
+    fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
+        let Some(budget) = budget else {
+            let scale = self.shared.normalisation.scale();
+            return Ok(Some(self.target.size() / scale * POINTWISE_STEP));
+        };
+        let start = 3.0 * (budget / self.valid as f64).sqrt();
+        let choices = probes.iter().map(|&k| {
+            let method = Method { way: Way::Transform, ..plain(self.cut.segments[k].count, Effort::Fast, false) };
+            (k, Choice::plain(method))
+        });
+        let choices = choices.collect();
+        Ok(self.forecasts::<R>(probes, &choices, start, forecast::ONE)?.map(|forecasts| {
+            step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), self.share(probes, budget), start)
+        }))
+    }
+
+    /// What of a budget falls to some segments.
+    fn share(&self, segments: &[usize], budget: f64) -> f64 {
+        budget * segments.iter().map(|&k| self.size(k)).sum::<usize>() as f64 / self.field.shape().len() as f64
+    }
+
+    /// The step at which whole probes are expected to come out at the budget, and their forecasts.
+    fn refine<R: Kernel>(
+        &self,
+        probes: &[usize],
+        choices: &HashMap<usize, Choice>,
+        step: f64,
+        budget: Option<f64>,
+        caution: f64,
+    ) -> Result<Option<(f64, Vec<Forecast>)>> {
+        let Some(budget) = budget else {
+            return Ok(Some((step, Vec::new())));
+        };
+        let wanted = self.share(probes, budget) * caution;
+        let thin = if self.tools.options.effort == Effort::Fast { THIN } else { THIN_NORMAL };
+        let mut step = step;
+        for run in 1.. {
+            let Some(forecasts) = self.forecasts::<R>(probes, choices, step, thin)? else {
+                return Ok(None);
+            };
+            let before = step;
+            step = step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), wanted, before);
+            let moved = (step / before).log2().abs();
+            if run == RUNS || forecasts.iter().all(|f| moved < f.reach()) {
+                return Ok(Some((step, forecasts)));
+            }
+        }
+        unreachable!("the last run returns")
+    }
+
+    /// What coding segments as chosen will cost in error, at about `step`.
+    fn forecasts<R: Kernel>(
+        &self,
+        segments: &[usize],
+        choices: &HashMap<usize, Choice>,
+        step: f64,
+        thin: usize,
+    ) -> Result<Option<Vec<Forecast>>> {
+        let _span = tracing::debug_span!("forecast").entered();
+        let forecasts = self.tools.map(0..segments.len(), |k| {
+            let source = self.source(segments[k]);
+            let choice = &choices[&segments[k]];
+            let segment = source.segment;
+            let layout = Layout::new(segment.h, segment.w);
+            let load = |first: usize, count: usize, frames: &mut Frames<R>| {
+                frames.load(&source, &self.shared, first, count);
+                predict_latents(frames, count, &source, &self.shared, &choice.method, choice.gain).map(|_| ())
+            };
+            let before = self.shared.before::<R>(segment).filter(|_| choice.method.follows);
+            let forecast = Forecast::of(segment.count, &layout, &choice.method, step, thin, before.as_deref(), load)?;
+            Ok(forecast.map(|forecast| forecast.times(choice.over_forecast * choice.enhanced)))
+        })?;
+        Ok(forecasts.into_iter().collect())
+    }
+
+    fn size(&self, index: usize) -> usize {
+        let segment = &self.cut.segments[index];
+        segment.count * segment.h * segment.w
+    }
+
+    /// Chooses how a segment is coded at about `step`.
+    fn choice<R: Kernel>(&self, index: usize, step: f64) -> Result<Choice> {
+        let source = self.source(index);
+        // What the decoder will find, whatever the sample began with.
+        let follows = self.shared.before::<R>(source.segment).is_some();
+        if self.tools.options.effort == Effort::Fast {
+            let method = plain(source.segment.count, Effort::Fast, follows);
+            let method = Method { step: Step::at_most(step), ..method };
+            return Ok(Choice::plain(method));
+        }
+        let mut choice = choose::<T, R>(&source, step, self.tools, &self.shared)?;
+        choice.method.follows = follows;
+        Ok(choice)
+    }
+
+    /// Calls `f` with what a choice makes of the model.
+    fn with_model<O>(
+        &self,
+        source: &Source<'_, T>,
+        choice: &Choice,
+        memo: &fm::Memo,
+        f: impl FnOnce(ModelUse<'_>) -> Result<O>,
+    ) -> Result<O> {
+        let package =
+            self.shared.package.filter(|_| choice.method.uses_model && choice.method.way == Way::Hierarchical);
+        let Some(package) = package else {
+            return f(ModelUse::Off);
+        };
+        let (h, w) = (source.segment.h, source.segment.w);
+        let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step), Some(memo));
+        f(ModelUse::of(self.tools.options.fm, &*interpolator))
+    }
+
+    /// Encodes and checks one segment; see [`encode`] for the number in its place.
+    fn piece<R: Kernel>(
+        &self,
+        index: usize,
+        choice: Choice,
+        goal: &Goal<'_>,
+    ) -> Result<std::result::Result<Piece, f64>> {
+        let source = self.source(index);
+        let span = tracing::debug_span!("encode").entered();
+        let memo = fm::Memo::default();
+        let mut buffers = Buffers::default();
+        // The encoder counts errors before they are enhanced.
+        let forecast = goal.budget.as_ref().map(|budget| budget.forecast.clone().times(1.0 / choice.enhanced));
+        let budget = goal.budget.as_ref().zip(forecast.as_ref()).map(|(budget, forecast)| Budget {
+            squared_error: budget.squared_error / choice.enhanced,
+            forecast,
+            settle: budget.settle,
+        });
+        let goal = &Goal { budget, enhanced: choice.enhanced, ..*goal };
+        let shared = Shared { memo: Some(&memo), ..self.shared };
+        let encoded = self.with_model(&source, &choice, &memo, |model| {
+            encode::<T, R>(&source, shared, &choice.method, goal, model, choice.gain, &mut buffers)
+        })?;
+        let mut encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(times) => return Ok(Err(times)),
+        };
+        drop(span);
+        let _span = tracing::debug_span!("check").entered();
+        let begin = Instant::now();
+        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
+        errors.guard(self.shared.flips(&choice.method));
+        encoded.stages.check += begin.elapsed().as_secs_f64();
+        if choice.method.enhance.is_some() {
+            encoded.squared_error = errors.squared / self.shared.normalisation.scale().powi(2);
+        }
+        Ok(Ok(Piece { encoded, errors, choice }))
+    }
+
+    /// Decodes a segment's bytes as a reader will, and compares with the original.
+    fn check<R: Kernel>(
+        &self,
+        source: &Source<'_, T>,
+        bytes: &[u8],
+        memo: &fm::Memo,
+        buffers: &mut Buffers<R>,
+    ) -> Result<Errors> {
+        let mut errors = Errors::default();
+        let mut exact = Vec::new();
+        let segment = source.segment;
+        let mut ignored = StageSeconds::default();
+        let shared = Shared { memo: Some(memo), ..self.shared };
+        decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, buffers, |window| {
+            let _span = tracing::debug_span!("compare").entered();
+            original(source.values, segment, &source.at(window.first), window.count, &mut exact);
+            let dims = [window.count, window.h, window.w];
+            errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())
+        })
+        .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
+        Ok(errors)
+    }
+}
