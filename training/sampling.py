@@ -80,7 +80,7 @@ def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generat
     out -= np.float32(centre)
     if out.shape[1] < size or out.shape[2] < size:
         missing = (0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])
-        out = np.pad(out, missing, mode="wrap") if sequence.kind in PERIODIC else np.pad(out, missing, mode="symmetric")
+        out = np.pad(out, missing, mode="wrap" if sequence.kind in PERIODIC else "symmetric")
     if rng.random() < 0.5:
         out = out[:, ::-1]
     if rng.random() < 0.5:

@@ -3,7 +3,7 @@
 use super::encoder::{Frames, Source};
 use super::finalists::{Finalists, enhance, may_enhance};
 use super::rate::STEP_POWER;
-use super::sample::{Sample, Tried, cost};
+use super::sample::{Sample, Tried};
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
 use crate::error::Result;
@@ -57,7 +57,6 @@ const NO_RIVAL: f64 = 1.08;
 const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
-
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
 const INTERPOLATED_LEAST: f64 = 0.7;
 
@@ -145,14 +144,14 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
     let mut finalists = Finalists::default();
     let power = search.power;
+    let enhance = |bits: f64, choice: &mut Choice| enhance(sample, bits, choice, step, power, package, tools.options);
     if let Some(best) = search.best.clone() {
-        finalists
-            .add(best, enhancing, |bits, choice| enhance(sample, bits, choice, step, power, package, tools.options))?;
+        finalists.add(best, enhancing, enhance)?;
     }
     if let Some(lengths) = lengths.filter(|_| package.has_interpolator()) {
         let hopeless = lengths.least * INTERPOLATED_LEAST > finalists.least();
         if !(either && hopeless) {
-            interpolated(&mut search, &base, lengths, source, tools, shared)?;
+            interpolated(&mut search, &base, lengths, package, source, tools, shared)?;
         }
     }
     let without_latents = search.best.clone();
@@ -161,9 +160,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     }
     for candidate in [without_latents, Some(search.chosen(base))].into_iter().flatten() {
         let enhancing = enhancing && !(either && candidate.1.method.uses_model);
-        finalists.add(candidate, enhancing, |bits, choice| {
-            enhance(sample, bits, choice, step, power, package, tools.options)
-        })?;
+        finalists.add(candidate, enhancing, enhance)?;
     }
     finalists.best()
 }
@@ -232,13 +229,11 @@ fn interpolated<T: Element, R: Kernel>(
     search: &mut Search<'_, R>,
     base: &Method,
     lengths: Lengths,
+    package: &Model,
     source: &Source<'_, T>,
     tools: &Tools<'_>,
     shared: &Shared<'_>,
 ) -> Result<()> {
-    let Some(package) = shared.package else {
-        return Ok(());
-    };
     let wider = match tools.options.fm {
         FmMode::Auto => search.sample.wider(source, shared),
         _ => None,
@@ -299,19 +294,19 @@ fn latents<R: Kernel>(
         Effort::High => (0..part.gains.len()).collect(),
         _ => vec![part.gains.len() / 2, 0],
     };
+    // At normal effort the middle window speaks for all.
+    let windows = sample.count / window;
+    let (first, count) = match tools.options.effort {
+        Effort::High => (0, windows * window),
+        _ => (windows / 2 * window, window),
+    };
+    let n = h * w;
     let so_far = search.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
     let mut least = f64::INFINITY;
     for gain in gains {
         if least > so_far * HOPELESS && least.is_finite() && tools.options.effort < Effort::High {
             break;
         }
-        // At normal effort the middle window speaks for all.
-        let windows = sample.count / window;
-        let (first, count) = match tools.options.effort {
-            Effort::High => (0, windows * window),
-            _ => (windows / 2 * window, window),
-        };
-        let n = h * w;
         let mut residual = sample.frames[first * n..][..count * n].to_vec();
         let mut bytes = 0;
         for frames in residual.chunks_exact_mut(window * n) {
@@ -323,7 +318,10 @@ fn latents<R: Kernel>(
         }
         let method = Method { way: Way::Latents, window, uses_model: true, ..base.clone() };
         let trial = search.trial(&method);
-        let found = cost(&residual, &sample.layout, count, &trial, search.step, ModelUse::Off, None)?;
+        let part = count as f64 / sample.count as f64;
+        let left =
+            Sample { frames: residual, count, layout: sample.layout.clone(), before: None, share: sample.share * part };
+        let found = left.try_out(&trial, search.step, ModelUse::Off)?;
         let share = sample.count as f64 / count as f64;
         let found = found.map(|found| Tried {
             bits: (found.bits + 8.0 * bytes as f64) * share,

@@ -77,7 +77,7 @@ pub(crate) fn decompress<T: Element>(
             let stages = tools.map(0..cut.segments.len(), |k| {
                 let segment = &cut.segments[k];
                 let mut stages = StageSeconds::default();
-                let Some((from, until)) = place.frames(segment) else {
+                let Some((from, until)) = cut.touched(segment, &region) else {
                     return Ok(stages);
                 };
                 let bytes = stream.section(k)?;
@@ -112,24 +112,6 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The frames of a segment that the region touches; `None` where it touches nothing of it.
-    fn frames(&self, segment: &Segment) -> Option<(usize, usize)> {
-        let sizes = [segment.count, segment.h, segment.w];
-        let mut frames = (0, 1);
-        for (axis, (&start, &count)) in self.region.start.iter().zip(&self.region.count).enumerate() {
-            let role = self.cut.axes.iter().position(|&a| a == Some(axis));
-            let (origin, size) = (segment.origin[axis], role.map_or(1, |role| sizes[role]));
-            let (from, until) = (start.max(origin), (start + count).min(origin + size));
-            if from >= until {
-                return None;
-            }
-            if role == Some(0) {
-                frames = (from - origin, until - origin);
-            }
-        }
-        Some(frames)
-    }
-
     /// Copies what the region wants of a window.
     fn put<T: Element>(&self, segment: &Segment, window: &DecodedWindow<'_, T>, out: &Mutex<&mut [T]>) {
         let dims = [window.count, window.h, window.w];
@@ -181,8 +163,7 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
-            let place = Place { cut: &cut, region, factor: 1, strides: [0; crate::field::MAX_DIMS] };
-            for (k, segment) in cut.segments.iter().enumerate().filter(|(_, s)| place.frames(s).is_some()) {
+            for (k, segment) in cut.segments.iter().enumerate().filter(|(_, s)| cut.touched(s, region).is_some()) {
                 let bytes = stream.untested(k);
                 let (mut method, parts) = SegmentBytes::read(bytes)?;
                 method.follows = follows && cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::choose::{Choice, HOPELESS};
-use super::sample::{Sample, decoded};
+use super::sample::Sample;
 use super::segment::Way;
 use super::settlement::PART;
 use crate::bound::Bound;
@@ -94,7 +94,7 @@ pub(super) fn enhance<R: Kernel>(
     let (layout, grid) = (&sample.layout, fm::grid(method.step));
     let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
     let model = interpolator.as_ref().map_or(ModelUse::Off, |interpolator| ModelUse::of(mode, interpolator));
-    let found = decoded(&sample.frames, layout, sample.count, method, step, model, sample.before.as_deref())?;
+    let found = sample.decoded(method, step, model)?;
     let Some(frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
         return Ok(bits);
     };
@@ -113,12 +113,13 @@ pub(super) fn enhance<R: Kernel>(
     let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
     let bytes = bits / sample.share / 8.0;
     let every = if options.effort == Effort::High || bytes < FEW_BYTES { 1 } else { PART };
-    let (mut before, mut after) = (0.0, 0.0);
+    let picked = (0..sample.count).skip(every / 2).step_by(every);
     let mut corrections = Vec::new();
-    for t in (0..sample.count).skip(every / 2).step_by(every) {
-        enhancer.corrections(&frames, t..t + 1, &mut corrections)?;
-        corrections.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
-        (before, after) = (before + errors[t], after + error(t, &corrections));
+    enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
+    let (mut before, mut after) = (0.0, 0.0);
+    for (t, frame) in picked.zip(corrections.chunks_exact_mut(n)) {
+        frame.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
+        (before, after) = (before + errors[t], after + error(t, frame));
     }
     let ratio = if before > 0.0 { after / before } else { 1.0 };
     let saved = bytes * (1.0 - ratio.powf(ENHANCED_POWER));

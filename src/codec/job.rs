@@ -8,6 +8,7 @@ use super::forecast::{self, Forecast, step_for};
 use super::rate::STEP_POWER;
 use super::report::StageSeconds;
 use super::segment::{Buffers, Method, Way};
+use super::settlement;
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView};
@@ -30,10 +31,9 @@ const LEAST_CAUTION: f64 = 0.3;
 const PASSES: usize = 4;
 /// Fields of so many segments are coded once more where the last window's step strays far, but at the lowest effort.
 const EVENED: usize = 4;
-/// The share of the squared error that may be left unused where frames are enhanced, and at the highest effort; how much
-/// enhancement takes away of the error is not known before.
+/// The share of the squared error that may be left unused where frames are enhanced, below the highest effort; how much enhancement
+/// takes away of the error is not known before.
 const SLACK_ENHANCED: f64 = 0.08;
-const SLACK_THOROUGH: f64 = 0.012;
 /// How well it is known after a pass, below 1.
 const SURE_ENHANCED: f64 = 0.998;
 /// The step over the half-width of a pointwise bound.
@@ -43,6 +43,7 @@ const RUNS: usize = 2;
 /// One window in so many is looked at for a forecast, at the lowest effort and above.
 const THIN: usize = 3;
 const THIN_NORMAL: usize = 2;
+
 /// What a bound asks of errors, in the field's units.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
@@ -159,8 +160,7 @@ impl<T: Element> Job<'_, T> {
                 caution /= times;
             }
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
-                let thorough = self.tools.options.effort == Effort::High;
-                let slack = if thorough { SLACK_THOROUGH } else { SLACK_ENHANCED };
+                let slack = if self.thorough() { settlement::SLACK } else { SLACK_ENHANCED };
                 let unused = enhanced && left >= 1.0 + slack;
                 let settled = best.is_some() || !unused && uneven.is_none();
                 let size = |done: &Done| done.sections.iter().map(Vec::len).sum::<usize>();
@@ -186,6 +186,11 @@ impl<T: Element> Job<'_, T> {
             }
         }
         Ok(best)
+    }
+
+    /// Whether error budgets are used up as far as can be, whatever the time.
+    fn thorough(&self) -> bool {
+        self.tools.options.effort == Effort::High
     }
 
     /// What other devices' floats may add to the root mean square error of a field, in its units, some of whose segments are
@@ -250,7 +255,7 @@ impl<T: Element> Job<'_, T> {
             if left.is_some_and(|left| left <= 0.0) {
                 return Ok(overspent(spent));
             }
-            let thorough = self.tools.options.effort == Effort::High;
+            let thorough = self.thorough();
             let pieces = self.tools.map(next..end, |k| {
                 let choice = match choices.get(&k) {
                     Some(choice) => choice.clone(),
@@ -442,7 +447,7 @@ impl<T: Element> Job<'_, T> {
         drop(span);
         let _span = tracing::debug_span!("check").entered();
         let begin = Instant::now();
-        let mut errors = self.check::<R>(&source, &encoded.bytes, &memo, &mut buffers)?;
+        let mut errors = self.check::<R>(&source, &encoded.bytes, shared, &mut buffers)?;
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         if choice.method.enhance.is_some() {
@@ -456,14 +461,13 @@ impl<T: Element> Job<'_, T> {
         &self,
         source: &Source<'_, T>,
         bytes: &[u8],
-        memo: &fm::Memo,
+        shared: Shared<'_>,
         buffers: &mut Buffers<R>,
     ) -> Result<Errors> {
         let mut errors = Errors::default();
         let mut exact = Vec::new();
         let segment = source.segment;
         let mut ignored = StageSeconds::default();
-        let shared = Shared { memo: Some(memo), ..self.shared };
         decode::<T, R>(bytes, segment, shared, 0, segment.count, 0, &mut ignored, buffers, |window| {
             let _span = tracing::debug_span!("compare").entered();
             original(source.values, segment, &source.at(window.first), window.count, &mut exact);

@@ -86,10 +86,58 @@ impl<R: Kernel> Sample<R> {
     /// What the model says.
     pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Tried>> {
         let _span = tracing::debug_span!("trial").entered();
-        let found = cost(&self.frames, &self.layout, self.count, method, step, model, self.before.as_deref())?;
+        let (mut side, mut indices) = (Cost::default(), Cost::default());
+        let (mut error, mut coefficients) = (0.0, 0.0);
+        let done = self.code(method, step, model, |state, window, coded, near, decoded| {
+            error += R::squared_error(window, decoded, unlimited());
+            coefficients += near;
+            state.code(&mut side, &mut indices, coded, 1)
+        })?;
         // A basis serves the whole segment.
         let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
-        Ok(found.map(|found| Tried { bits: found.bits + basis, ..found }))
+        Ok(done.map(|()| Tried { bits: side.bits() + indices.bits() + basis, error, coefficients }))
+    }
+
+    /// What a decoder gets of it, coded with a method at a step; `None` where an index would be too large.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn decoded(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Vec<R>>> {
+        let mut out = Vec::with_capacity(self.frames.len());
+        let done = self.code(method, step, model, |_, _, _, _, decoded| {
+            out.extend_from_slice(decoded);
+            Ok(())
+        })?;
+        Ok(done.map(|()| out))
+    }
+
+    /// Codes it with a method at a step, and shows each window to `see`: the state before the next one, the window, what is written
+    /// of it, its squared error before synthesis, and what its decoder gets. `None` where an index would be too large.
+    ///
+    /// # Errors
+    /// What the model or `see` says.
+    fn code(
+        &self,
+        method: &Method,
+        step: f64,
+        model: ModelUse<'_>,
+        mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, f64, &[R]) -> Result<()>,
+    ) -> Result<Option<()>> {
+        let n = self.layout.len();
+        let mut state = SegmentState::<R>::new(&self.layout, method, model)?.after(self.before.as_deref());
+        let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
+        let mut first = 0;
+        for count in method.windows(self.count) {
+            let window = &self.frames[first * n..][..count * n];
+            prepared = state.prepare(window, count, prepared);
+            let Some((near, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
+                return Ok(None);
+            };
+            see(&mut state, window, &mut coded, near, &decoded.frames)?;
+            state.advance(decoded);
+            first += count;
+        }
+        Ok(Some(()))
     }
 }
 
@@ -101,81 +149,4 @@ pub(crate) struct Tried {
     pub(crate) error: f64,
     /// Squared error of the coefficients, which the wavelet, not quite orthonormal, enlarges by what depends on the field.
     pub(crate) coefficients: f64,
-}
-
-/// Codes a sample of a segment with a method at a step, and shows each window to `see`: the state before the next one, the window,
-/// what is written of it, its squared error before synthesis, and what its decoder gets. `None` where an index would be too large.
-///
-/// # Errors
-/// What the model or `see` says.
-fn code_sample<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-    mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, f64, &[R]) -> Result<()>,
-) -> Result<Option<()>> {
-    let n = layout.len();
-    let mut state = SegmentState::<R>::new(layout, method, model)?.after(before);
-    let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
-    let mut first = 0;
-    for count in method.windows(count) {
-        let window = &frames[first * n..][..count * n];
-        prepared = state.prepare(window, count, prepared);
-        let Some((near, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
-            return Ok(None);
-        };
-        see(&mut state, window, &mut coded, near, &decoded.frames)?;
-        state.advance(decoded);
-        first += count;
-    }
-    Ok(Some(()))
-}
-
-/// What a sample of a segment comes to with a method at a step, but for the basis.
-///
-/// # Errors
-/// What the model says.
-pub(crate) fn cost<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-) -> Result<Option<Tried>> {
-    let (mut side, mut indices) = (Cost::default(), Cost::default());
-    let (mut error, mut coefficients) = (0.0, 0.0);
-    let done =
-        code_sample(frames, layout, count, method, step, model, before, |state, window, coded, near, decoded| {
-            error += R::squared_error(window, decoded, unlimited());
-            coefficients += near;
-            state.code(&mut side, &mut indices, coded, 1)
-        })?;
-    Ok(done.map(|()| Tried { bits: side.bits() + indices.bits(), error, coefficients }))
-}
-
-/// What a decoder gets of a sample of a segment coded with a method at a step.
-///
-/// # Errors
-/// What the model says.
-pub(crate) fn decoded<R: Kernel>(
-    frames: &[R],
-    layout: &Layout,
-    count: usize,
-    method: &Method,
-    step: f64,
-    model: ModelUse<'_>,
-    before: Option<&[R]>,
-) -> Result<Option<Vec<R>>> {
-    let mut out = Vec::with_capacity(frames.len());
-    let done = code_sample(frames, layout, count, method, step, model, before, |_, _, _, _, decoded| {
-        out.extend_from_slice(decoded);
-        Ok(())
-    })?;
-    Ok(done.map(|()| out))
 }

@@ -14,7 +14,7 @@ use crate::residual::kernels::Kernel;
 /// Solutions for the last window's step, at most.
 const ROUNDS: usize = 4;
 /// The share of the budget that may be left unused, at the highest effort and at normal effort.
-const SLACK: f64 = 0.012;
+pub(crate) const SLACK: f64 = 0.012;
 const SLACK_NORMAL: f64 = 0.04;
 /// What is aimed at, as a share of the budget; and where some frames speak for all.
 const AIM: f64 = 0.997;
@@ -143,7 +143,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
     fn take(&mut self, window: Window<'_, R>, trial: &Trial<R>) -> Result<()> {
         let n = window.frames.frames.len() / window.count;
         self.pending.extend(self.errors(window, trial));
-        self.queue.push(&trial.decoded.frames, if self.masked { &window.frames.classes } else { &[] });
+        self.queue.push(&trial.decoded.frames, self.classes(window));
         self.originals.extend_from_slice(&window.frames.frames);
         if let Some(out) = self.queue.pop::<R>(self.frames)? {
             let originals = &self.originals[..out.count * n];
@@ -159,27 +159,35 @@ impl<'a, R: Kernel> Settlement<'a, R> {
     fn ahead(&self, window: Window<'_, R>, trial: &Trial<R>, every: usize) -> Result<(f64, f64)> {
         let n = window.frames.frames.len() / window.count;
         let mut queue = self.queue.clone();
-        queue.push(&trial.decoded.frames, if self.masked { &window.frames.classes } else { &[] });
+        queue.push(&trial.decoded.frames, self.classes(window));
         let mut errors = self.pending.clone();
         errors.extend(self.errors(window, trial));
-        let originals: Vec<R> = self.originals.iter().chain(&window.frames.frames).copied().collect();
-        let first = self.frames - errors.len();
+        let (first, held) = (self.frames - errors.len(), self.pending.len());
+        let picked = (0..errors.len()).skip(every / 2).step_by(every);
+        let enhanced = queue.enhanced::<R>(picked.clone().map(|k| first + k))?;
         let (mut before, mut after) = (0.0, 0.0);
-        for k in (0..errors.len()).skip(every / 2).step_by(every) {
-            let out = queue.enhanced::<R>(first + k..first + k + 1)?;
+        for (k, frame) in picked.zip(enhanced.chunks_exact(n)) {
+            let original = if k < held { &self.originals[k * n..] } else { &window.frames.frames[(k - held) * n..] };
             before += errors[k];
-            after += squared_error(&originals[k * n..][..n], &out.frames, out.classes, window.frames.limits);
+            let classes = queue.classes(first + k..first + k + 1);
+            after += squared_error(&original[..n], frame, classes, window.frames.limits);
         }
         Ok((before, after))
+    }
+
+    /// A window's classes; none where there are no masks.
+    fn classes<'w>(&self, window: Window<'w, R>) -> &'w [u8] {
+        if self.masked { &window.frames.classes } else { &[] }
     }
 
     /// The errors of a window's frames before enhancement.
     fn errors(&self, window: Window<'_, R>, trial: &Trial<R>) -> Vec<f64> {
         let n = window.frames.frames.len() / window.count;
+        let classes = self.classes(window);
         let error = |k: usize| {
             let range = k * n..(k + 1) * n;
             let (exact, decoded) = (&window.frames.frames[range.clone()], &trial.decoded.frames[range.clone()]);
-            let classes = if self.masked { &window.frames.classes[range] } else { &[] };
+            let classes = if self.masked { &classes[range] } else { classes };
             squared_error(exact, decoded, classes, window.frames.limits)
         };
         (0..window.count).map(error).collect()

@@ -14,7 +14,6 @@ use crate::model::{Feed, GraphKind, Model};
 use crate::predict::Step;
 use crate::predict::fm::Memo;
 use crate::predict::tiles::{Cover, Span, gather};
-use std::ops::Range;
 
 /// Pixels that neighbouring tiles share at least: twice the context that the graph sees well.
 const OVERLAP: usize = 32;
@@ -85,29 +84,33 @@ impl<'a> Enhancer<'a> {
         self.frames / 2
     }
 
-    /// The corrections of the frames `range` of `frames [count][h][w]`; the first and the last frame are repeated beyond the ends.
+    /// The corrections of the frames `wanted` of `frames [count][h][w]`; the first and the last frame are repeated beyond the ends.
     ///
     /// # Errors
     /// As [`Model::graph`], and `Runtime` where a run fails.
-    pub(crate) fn corrections(&self, frames: &[f32], range: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let _span = tracing::debug_span!("enhance", frames = range.len(), h = self.h, w = self.w).entered();
+    pub(crate) fn corrections(
+        &self,
+        frames: &[f32],
+        wanted: impl ExactSizeIterator<Item = usize>,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let _span = tracing::debug_span!("enhance", frames = wanted.len(), h = self.h, w = self.w).entered();
         let n = self.h * self.w;
         let count = frames.len() / n;
         out.clear();
-        out.resize(range.len() * n, 0.0);
+        out.resize(wanted.len() * n, 0.0);
         let limit = self.model.batch(self.cover.tile_len());
         let seen = |t: usize| (t..t + self.frames).map(|k| k.saturating_sub(self.context()).min(count - 1));
-        let near = range.start.saturating_sub(self.context())..(range.end + self.context()).min(count);
         let hashes: Vec<u64> = match self.memo {
-            Some(_) => near.clone().map(|k| Memo::frame(&frames[k * n..][..n])).collect(),
+            Some(_) => frames.chunks_exact(n).map(Memo::frame).collect(),
             None => Vec::new(),
         };
         let mut batch = Batch::default();
         // What the memo has to learn.
         let mut new = Vec::new();
-        for (t, target) in range.zip(0..) {
+        for (target, t) in wanted.enumerate() {
             if let Some(memo) = self.memo {
-                let key = Memo::key(seen(t).map(|k| hashes[k - near.start]), self.noise);
+                let key = Memo::key(seen(t).map(|k| hashes[k]), self.noise);
                 let slot = &mut out[target * n..][..n];
                 if memo.recall(key, |known| slot.copy_from_slice(known.unwrap_or_default())).is_some() {
                     continue;

@@ -72,21 +72,25 @@ impl<'a> Queue<'a> {
             return Ok(None);
         }
         let first = std::mem::replace(&mut self.next, ready);
-        self.enhanced(first..ready).map(Some)
+        let frames = self.enhanced(first..ready)?;
+        Ok(Some(Enhanced { first, count: ready - first, frames, classes: self.classes(first..ready) }))
     }
 
-    /// The frames `range` of the segment, enhanced; they and what they depend on must be held.
+    /// The frames `wanted` of the segment, enhanced; they and what they depend on must be held.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn enhanced<R: Real>(&mut self, range: Range<usize>) -> Result<Enhanced<'_, R>> {
-        let (n, first, count) = (self.points, range.start, range.len());
-        let range = range.start - self.first..range.end - self.first;
-        self.enhancer.corrections(&self.frames, range.clone(), &mut self.corrections)?;
-        let values = range.start * n..range.end * n;
-        let held = self.frames[values.clone()].iter().zip(&self.corrections);
-        let frames = held.map(|(v, c)| R::from_f64(f64::from(v + c))).collect();
-        let classes = if self.classes.is_empty() { &[][..] } else { &self.classes[values] };
-        Ok(Enhanced { first, count, frames, classes })
+    pub(crate) fn enhanced<R: Real>(&mut self, wanted: impl ExactSizeIterator<Item = usize> + Clone) -> Result<Vec<R>> {
+        let (n, first) = (self.points, self.first);
+        let held = wanted.map(|frame| frame - first);
+        self.enhancer.corrections(&self.frames, held.clone(), &mut self.corrections)?;
+        let values = held.flat_map(|frame| &self.frames[frame * n..][..n]).zip(&self.corrections);
+        Ok(values.map(|(v, c)| R::from_f64(f64::from(v + c))).collect())
+    }
+
+    /// Classes of the frames `range` of the segment, which must be held; none where there are no masks.
+    pub(crate) fn classes(&self, range: Range<usize>) -> &[u8] {
+        let (n, first) = (self.points, self.first);
+        if self.classes.is_empty() { &[] } else { &self.classes[(range.start - first) * n..(range.end - first) * n] }
     }
 }

@@ -8,7 +8,7 @@ mod copy;
 pub(crate) use copy::{Placement, gather, original, scatter};
 
 use crate::error::{Error, Result};
-use crate::field::{MAX_DIMS, Shape};
+use crate::field::{MAX_DIMS, Region, Shape};
 use std::num::NonZeroU16;
 
 /// The most points of a tile.
@@ -104,10 +104,8 @@ impl Cut {
         let outer: Vec<usize> = (0..shape.ndim()).filter(|axis| !axes.contains(&Some(*axis))).collect();
         let (tile_h, tile_w) = tile_size(rows, columns);
         let (rows, columns) = (pieces(rows, tile_h), pieces(columns, tile_w));
-        let frames: Vec<(usize, usize)> = {
-            let run = run_size(segment);
-            (0..).step_by(run).zip(runs(frames, run)).collect()
-        };
+        let run = run_size(segment);
+        let frames: Vec<(usize, usize)> = (0..).step_by(run).zip(runs(frames, run)).collect();
         let mut segments = Vec::with_capacity(total);
         for index in 0..series {
             let mut origin = [0; MAX_DIMS];
@@ -131,6 +129,24 @@ impl Cut {
             }
         }
         Ok(Self { axes, segments })
+    }
+
+    /// The frames of a segment that a region touches; `None` where it touches nothing of it.
+    pub(crate) fn touched(&self, segment: &Segment, region: &Region) -> Option<(usize, usize)> {
+        let sizes = [segment.count, segment.h, segment.w];
+        let mut frames = (0, 1);
+        for (axis, (&start, &count)) in region.start.iter().zip(&region.count).enumerate() {
+            let role = self.axes.iter().position(|&a| a == Some(axis));
+            let (origin, size) = (segment.origin[axis], role.map_or(1, |role| sizes[role]));
+            let (from, until) = (start.max(origin), (start + count).min(origin + size));
+            if from >= until {
+                return None;
+            }
+            if role == Some(0) {
+                frames = (from - origin, until - origin);
+            }
+        }
+        Some(frames)
     }
 
     /// Strides along frames, rows and columns, of an array with `strides` along the field's axes.
