@@ -52,12 +52,15 @@ def latents(args: argparse.Namespace) -> None:
 
 def reference(args: argparse.Namespace) -> None:
     from training import weights
-    from training.models.reference import ReferenceConfig
+    from training.models.reference import Reference, ReferenceConfig
     from training.train_reference import ReferenceRun, train
 
     model = ReferenceConfig(super_resolution=not args.transposed)
     loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
-    train(ReferenceRun(loop, args.cache, model, initial=weights.start(args.start) if args.start else None))
+    initial = None
+    if args.start:
+        initial = weights.of_reference(args.start, Reference(model)) if args.start.is_dir() else weights.start(args.start)
+    train(ReferenceRun(loop, args.cache, model, initial=initial))
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -120,7 +123,21 @@ def finetune(args: argparse.Namespace) -> None:
     from training.finetune import FinetuneConfig, finetune
 
     minutes = args.minutes if args.minutes or args.steps else 60.0
-    finetune(FinetuneConfig(args.base, args.data, args.run_folder, args.out, args.tool, minutes, args.steps))
+    finetune(
+        FinetuneConfig(
+            args.base,
+            args.data,
+            args.run_folder,
+            args.out,
+            args.tool,
+            minutes,
+            args.steps,
+            tuple(args.distances),
+            args.learning_rate,
+            pairs=args.pairs,
+            seed=args.seed,
+        )
+    )
 
 
 def record(args: argparse.Namespace) -> None:
@@ -173,7 +190,7 @@ def main() -> None:
 
     p = commands.add_parser("reference", help="train or resume the paper's architecture, for comparison")
     add_training_arguments(p)
-    p.add_argument("--start", type=Path, help="weights of a new run: a file that `keep` wrote")
+    p.add_argument("--start", type=Path, help="weights of a new run: its package, or a file that `keep` wrote")
     p.add_argument("--transposed", action="store_true", help="the ablation: transposed convolutions for the super-resolution")
     p.set_defaults(run=reference)
 
@@ -215,8 +232,12 @@ def main() -> None:
     p.add_argument("--data", type=Path, nargs="+", required=True, help=".npy files [frames, H, W]")
     p.add_argument("--out", type=Path, required=True, help="package to write")
     p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
-    p.add_argument("--minutes", type=float, help="for both networks together; default 60")
+    p.add_argument("--minutes", type=float, help="of each network, side by side; default 60")
     p.add_argument("--steps", type=int, help="for each network")
+    p.add_argument("--distances", type=int, nargs="+", default=[1], help="at which the run writes, in frames of the data")
+    p.add_argument("--learning-rate", type=float, default=3e-4)
+    p.add_argument("--pairs", type=int, default=200, help="crops that the tool codes for the enhancer")
+    p.add_argument("--seed", type=int, default=1)
     p.set_defaults(run=finetune)
 
     p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")

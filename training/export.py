@@ -57,6 +57,8 @@ class ExportConfig:
     """Run folder of the enhancer."""
     base: Path | None = None
     """Package whose parts are taken over as they are, where no run is named."""
+    base_parts: tuple[str, ...] = ("interpolator", "latents", "enhancer")
+    """Of these."""
 
 
 def load(model: nn.Module, folder: Path) -> dict[str, Any]:
@@ -461,7 +463,7 @@ def build(config: ExportConfig) -> dict[str, Any]:
         parts.append(f"enhancer: five frames, stride-4 stem, U-Net {asdict(EnhancerConfig())['widths']}, gated linear head")
     if config.base:
         there = json.loads((config.base / "manifest.json").read_text())
-        for part in ("interpolator", "latents", "enhancer"):
+        for part in config.base_parts:
             if part in there and part not in manifest:
                 manifest[part], records[part] = take_over(config, config.base, part)
                 parts.append(f"{part}: that of an earlier package")

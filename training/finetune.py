@@ -1,12 +1,15 @@
 """Continues the interpolator and the enhancer of a package on a user's own sequences, and writes a new package with them.
 
 Weights come from the package's graphs (initialisers keep their PyTorch names), so no checkpoint of the base is needed. Its
-other parts are taken over unchanged. The enhancer learns from what the tool makes of the sequences.
+other parts are taken over unchanged. The enhancer learns from what the tool makes of the sequences. The two networks know
+nothing of each other, and train side by side, a core each.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +33,11 @@ class FinetuneConfig:
     tool: Path
     """The `fieldpress` tool, which makes the enhancer's pairs."""
     minutes: float | None = None
-    """For both networks together."""
+    """For each network."""
     steps: int | None = None
     """For each network."""
+    written: tuple[int, ...] = (1,)
+    """Frame distances at which the run writes, in frames of the data."""
     learning_rate: float = 3e-4
     batch: int = 8
     crop: int = 128
@@ -42,8 +47,14 @@ class FinetuneConfig:
 
 ALIGN = 32
 """Crops have sides of multiples of this."""
-ENHANCER_SHARE = 2 / 3
-"""Of the minutes: it gains more, and on more fields."""
+
+
+def interpolate(run: InterpolatorRun) -> None:
+    train_interpolator(run)
+
+
+def enhance(run: EnhancerRun) -> None:
+    train_enhancer(run)
 
 
 def finetune(config: FinetuneConfig) -> dict[str, object]:
@@ -59,31 +70,36 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     if crop == 0:
         raise ValueError(f"frames have sides of {side}; the networks need at least {ALIGN}")
 
-    def loop(part: str, share: float) -> LoopConfig:
+    def loop(part: str, line: int) -> LoopConfig:
         return LoopConfig(
             folder=config.run_folder / part,
+            line=line,
             seed=config.seed,
             batch=config.batch,
             learning_rate=config.learning_rate,
             warm_up=100,
             steps=config.steps,
-            minutes=config.minutes * share if config.minutes else None,
+            minutes=config.minutes,
         )
 
-    enhances = (config.base / "enhancer.onnx").exists()
-    interpolator = loop("interpolator", 1 - ENHANCER_SHARE if enhances else 1)
-    train_interpolator(InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base)))
-    enhancer = loop("enhancer", ENHANCER_SHARE) if enhances else None
+    interpolator = loop("interpolator", 0)
+    enhancer = loop("enhancer", 1) if (config.base / "enhancer.onnx").exists() else None
     if enhancer:
-        pairs.make(data, made, config.tool, config.pairs, config.seed)
-        train_enhancer(
-            EnhancerRun(
-                enhancer,
-                made,
-                crops=tuple(sorted({min(n, crop) for n in EnhancerRun.crops})),
-                initial=weights.start(config.base, "enhancer"),
+        predictor = config.run_folder / "predictor"
+        export.export(export.ExportConfig(predictor, None, None, base=config.base, base_parts=("interpolator",)))
+        pairs.make(data, made, config.tool, config.pairs, config.seed, config.written, predictor)
+    # Processes, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of the whole process.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        run = InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base), written=config.written)
+        running = [pool.submit(interpolate, run)]
+        if enhancer:
+            # As large as the frames allow: see `EnhancerRun.crops`.
+            crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
+            running.append(
+                pool.submit(enhance, EnhancerRun(enhancer, made, crops=crops, initial=weights.start(config.base, "enhancer")))
             )
-        )
+        for one in running:
+            one.result()
     base = json.loads((config.base / "manifest.json").read_text())
     manifest = export.export(
         export.ExportConfig(

@@ -41,6 +41,8 @@ class LoopConfig:
     checkpoint_minutes: float = 3
     validate_every: int = 1000
     rescan_every: int = 500
+    line: int = 0
+    """Of the terminal, below the current one, for the progress bar: runs may go on side by side."""
     rates: tuple[tuple[str, float], ...] = ()
     """Factors on the learning rate of the parameters whose name contains a text; no weight decay on those."""
 
@@ -124,7 +126,7 @@ class Run:
         c = self.config
         figures: list[dict[str, float]] = []
         saved = time.monotonic()
-        bar = tqdm(total=1.0, desc=c.folder.name, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+        bar = tqdm(total=1.0, desc=c.folder.name, position=c.line, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
         while self.progress() < 1:
             start, core = time.monotonic(), time.process_time()
             rng = np.random.default_rng([c.seed, self.step])

@@ -49,13 +49,16 @@ class Pair:
         return np.load(self.stem.with_suffix(".error.npy"), mmap_mode="r")
 
 
-def code(tool: Path, frames: Array, bound: float, scratch: Path) -> Array:
-    """What the tool makes of `frames` at an NRMSE."""
+def code(tool: Path, frames: Array, bound: float, scratch: Path, predictor: Path | None = None) -> Array:
+    """What the tool makes of `frames` at an NRMSE, with a package that may only predict, if any."""
     field, stream, out = (scratch / name for name in ("field.npy", "stream.fp", "out.npy"))
     np.save(field, frames)
     tool = tool.resolve()
-    compress = [tool, "compress", field, "-o", stream, "--bound", f"nrmse={bound:g}", "--fm", "off", "--threads", "1"]
-    for command in (compress, [tool, "decompress", stream, "-o", out, "--threads", "1"]):
+    compress = [tool, "compress", field, "-o", stream, "--bound", f"nrmse={bound:g}", "--threads", "1"]
+    compress += ["--model", predictor.resolve(), "--device", "cpu"] if predictor else ["--fm", "off"]
+    decompress = [tool, "decompress", stream, "-o", out, "--threads", "1"]
+    decompress += ["--model", predictor.resolve(), "--device", "cpu"] if predictor else []
+    for command in (compress, decompress):
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -73,12 +76,12 @@ def save(stem: Path, sequence: Sequence, frames: Array, decoded: Array, bound: f
     stem.with_suffix(".json").write_text(json.dumps(known))
 
 
-def drawn(corpus: Corpus, seed: int, index: int) -> tuple[Sequence, Array, float]:
-    """A random crop at a random frame distance, and a random bound."""
+def drawn(corpus: Corpus, seed: int, index: int, written: tuple[int, ...] | None = None) -> tuple[Sequence, Array, float]:
+    """A random crop at a random frame distance, of those `written` where given, and a random bound."""
     rng = np.random.default_rng([seed, index])
     sequence = corpus.draw(rng)
     count = len(sequence.frames)
-    distance = int(np.exp(rng.uniform(0, np.log(MAX_DISTANCE + 0.999))))
+    distance = int(rng.choice(written)) if written else int(np.exp(rng.uniform(0, np.log(MAX_DISTANCE + 0.999))))
     distance = max(1, min(distance, (count - 1) // 8))
     length = min(FRAMES, (count - 1) // distance + 1)
     first = int(rng.integers(count - (length - 1) * distance))
@@ -101,8 +104,19 @@ def fixed(corpus: Corpus) -> Iterator[tuple[Sequence, Array, float]]:
                     yield sequence, np.ascontiguousarray(frames, dtype=np.float32), bound
 
 
-def make(cache: Path, out: Path, tool: Path, count: int, seed: int = 11) -> None:
-    """Writes `count` training pairs to `out/train`, and all of validation, if any, to `out/val`; what is there already stays."""
+def make(
+    cache: Path,
+    out: Path,
+    tool: Path,
+    count: int,
+    seed: int = 11,
+    written: tuple[int, ...] | None = None,
+    predictor: Path | None = None,
+) -> None:
+    """Writes `count` training pairs to `out/train`, and all of validation, if any, to `out/val`; what is there already stays.
+
+    `written` are the frame distances to draw; all up to `MAX_DISTANCE` unless given. Every second pair is coded with the package
+    `predictor`, which has no enhancer: what an interpolator's prediction leaves has errors of its own."""
     train = Corpus(cache / "train")
     val = list(fixed(Corpus(cache / "val"))) if (cache / "val").exists() else []
     jobs = [("train", index) for index in range(count)]
@@ -110,15 +124,15 @@ def make(cache: Path, out: Path, tool: Path, count: int, seed: int = 11) -> None
         (out / split).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fieldpress-pairs-") as scratch:
 
-        def write(split: str, index: int, made: tuple[Sequence, Array, float]) -> None:
+        def write(split: str, index: int, made: tuple[Sequence, Array, float], predictor: Path | None = None) -> None:
             sequence, frames, bound = made
             if frames.max() > frames.min():
-                decoded = code(tool, frames, bound, Path(scratch))
+                decoded = code(tool, frames, bound, Path(scratch), predictor)
                 save(out / split / f"{index:05d}", sequence, frames, decoded, bound)
 
         for split, index in tqdm(jobs, desc="pairs", disable=None):
             if not (out / split / f"{index:05d}.json").exists():
-                write(split, index, drawn(train, seed, index))
+                write(split, index, drawn(train, seed, index, written), predictor if index % 2 else None)
         for index, made in enumerate(val):
             if not (out / "val" / f"{index:05d}.json").exists():
                 write("val", index, made)

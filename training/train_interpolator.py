@@ -29,6 +29,8 @@ class InterpolatorRun:
     weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 2.0, "quasigeostrophic": 1.5, "climate": 0.5})
     initial: dict[str, Tensor] | None = None
     """Weights to start from, where there is no checkpoint to resume."""
+    written: tuple[int, ...] | None = None
+    """Frame distances at which frames will be written, in frames of the sequences; `None`: any."""
 
 
 def sample_loss(model: nn.Module, batch: triplets.Batch, bfloat16: bool) -> tuple[Tensor, Tensor]:
@@ -79,7 +81,7 @@ def train(config: InterpolatorRun) -> Run:
     corpus = Corpus(config.cache / "train", config.weights)
 
     def loss(model: nn.Module, rng: np.random.Generator, size: int) -> tuple[Tensor, dict[str, float]]:
-        batch = triplets.collate([triplets.draw(corpus, config.crop, rng) for _ in range(size)])
+        batch = triplets.collate([triplets.draw(corpus, config.crop, rng, config.written) for _ in range(size)])
         values, mse = sample_loss(model, batch, config.loop.bfloat16)
         return values.mean(), {"gain_db": float(gain_db(mse.detach(), batch).mean())}
 

@@ -75,13 +75,20 @@ def worth(error: float, spread: float, span: float, step: float) -> float:
     return keep
 
 
-def draw(corpus: Corpus, size: int, rng: np.random.Generator) -> Request:
-    """A sample at a random rate and step; most of those that have little to teach are redrawn."""
+def draw(corpus: Corpus, size: int, rng: np.random.Generator, written: tuple[int, ...] | None = None) -> Request:
+    """A sample at a random rate and step; most of those that have little to teach are redrawn.
+
+    `written` are the frame distances at which frames will be written, where that is known: a hierarchical window then asks
+    for these, twice and four times these."""
     while True:
         sequence = corpus.draw(rng)
         count = len(sequence.frames)
-        limit = min(MAX_DISTANCE, (count - 1) // 2)
-        distance = int(np.exp(rng.uniform(0, np.log(limit + 0.999))))
+        if written:
+            distance = int(rng.choice(written)) << int(rng.integers(3))
+            distance = max(1, min(distance, (count - 1) // 2))
+        else:
+            limit = min(MAX_DISTANCE, (count - 1) // 2)
+            distance = int(np.exp(rng.uniform(0, np.log(limit + 0.999))))
         inner = (count - 1) // 6 >= distance and rng.random() < 0.6
         margin = 3 * distance if inner else distance
         time = int(rng.integers(margin, count - margin))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import weights
 from training.export import ExportConfig, export
-from training.loop import LoopConfig
+from training.loop import LoopConfig, Run
 from training.models.reference import Reference, ReferenceConfig
 from training.train_reference import ReferenceRun, evaluate, train
 
@@ -48,3 +49,26 @@ def test_it_trains_and_makes_a_package(cache: Path, tmp_path: Path) -> None:
     part = manifest["latents"]
     assert part["parameters"] < 1_600_000 and part["y_time"] == 2 and "decoder_half" not in part
     assert len(json.loads((out / "tables.json").read_text())["z"]) == part["z_channels"] == 128
+
+
+@pytest.mark.parametrize("super_resolution", [True, False])
+def test_a_run_goes_on_from_its_package(super_resolution: bool, tmp_path: Path) -> None:
+    """Half precision, integers and tables lead back to a model that makes the same of a window."""
+    config = ReferenceConfig(super_resolution=super_resolution)
+    torch.manual_seed(3)
+    trained = Reference(config)
+    with torch.no_grad():
+        for value in trained.parameters():
+            value.add_(0.01 * torch.randn_like(value))
+        trained.prior.mean.normal_()
+        trained.prior.log_scale.uniform_(0, 2)
+    Run(LoopConfig(folder=tmp_path / "run", steps=1), trained).save()
+    export(ExportConfig(tmp_path / "package", None, None, reference=tmp_path / "run"))
+    again = Reference(config)
+    again.load_state_dict(weights.of_reference(tmp_path / "package", again))
+    assert torch.allclose(again.prior.mean, trained.prior.mean, atol=0.02)
+    assert torch.allclose(again.prior.log_scale, trained.prior.log_scale, atol=0.05)
+    x = torch.randn(1, 8, 64, 64)
+    with torch.no_grad():
+        for want, got in zip(*(evaluate(m, x, bfloat16=False, training=False) for m in (trained, again)), strict=True):
+            assert torch.allclose(want, got, rtol=0.02)

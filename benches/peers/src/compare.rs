@@ -6,6 +6,7 @@ use crate::sample::Sample;
 use crate::search::{CLOSE, TOLERANCE, search_within};
 use anyhow::{Context, Result};
 use cpu_time::ProcessTime;
+use std::path::Path;
 
 /// What one compressor did with one field at one target.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub struct Plan<'a> {
     pub repeats: usize,
     /// Modes and parameters found earlier: tried before a search, and taken where they still meet the target.
     pub known: &'a [Known],
+    /// The model package of [`crate::peers::Fieldpress::TUNED`].
+    pub tuned: Option<&'a Path>,
 }
 
 /// The mode and parameter that met a target in an earlier run.
@@ -104,11 +107,11 @@ fn tuned_before<T: Sample>(
     codec: &str,
     field: &Reference<'_, T>,
     target: f64,
-    known: &[Known],
+    plan: &Plan<'_>,
     out: &mut [T],
 ) -> Option<Tuned<T>> {
-    let known = known.iter().find(|k| k.codec == codec && k.field == field.name && k.target == target)?;
-    let method = methods::<T>(codec).into_iter().find(|method| method.mode() == known.mode)?;
+    let known = plan.known.iter().find(|k| k.codec == codec && k.field == field.name && k.target == target)?;
+    let method = methods::<T>(codec, plan.tuned).into_iter().find(|method| method.mode() == known.mode)?;
     if matches!(method.search(field, target), Search::Direct) {
         return None;
     }
@@ -118,10 +121,16 @@ fn tuned_before<T: Sample>(
 }
 
 /// The codec's best mode at `target`.
-fn tune<T: Sample>(codec: &str, field: &Reference<'_, T>, target: f64, out: &mut [T]) -> Result<Tuned<T>> {
+fn tune<T: Sample>(
+    codec: &str,
+    field: &Reference<'_, T>,
+    target: f64,
+    plan: &Plan<'_>,
+    out: &mut [T],
+) -> Result<Tuned<T>> {
     let mut best: Option<Tuned<T>> = None;
     let mut failure = None;
-    for method in methods::<T>(codec) {
+    for method in methods::<T>(codec, plan.tuned) {
         let trial = |parameter| {
             let stream = round_trip(&*method, field, parameter, out)?;
             Ok((field.error(out).nrmse, stream.len()))
@@ -158,8 +167,8 @@ pub fn compare<T: Sample>(
     let mut failures = Vec::new();
     let mut tuned = Vec::new();
     for codec in plan.codecs {
-        let before = tuned_before(codec, field, target, plan.known, &mut out);
-        match before.map_or_else(|| tune(codec, field, target, &mut out), Ok) {
+        let before = tuned_before(codec, field, target, plan, &mut out);
+        match before.map_or_else(|| tune(codec, field, target, plan, &mut out), Ok) {
             Ok(found) => tuned.push(found),
             Err(error) => failures.push(error),
         }

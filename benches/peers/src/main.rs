@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use compare::{Known, Measurement, Plan};
 use fieldpress::DType;
 use input::Values;
-use peers::CODECS;
+use peers::{CODECS, Fieldpress};
 use reference::Reference;
 use sample::Sample;
 use std::path::PathBuf;
@@ -112,6 +112,9 @@ struct PlanArgs {
     /// the search. Everything is measured anew.
     #[arg(long, value_name = "CSV")]
     parameters: Vec<PathBuf>,
+    /// A model package that was fine-tuned: adds fieldpress-2-tuned, effort 2 with it.
+    #[arg(long, value_name = "PACKAGE")]
+    tuned: Option<PathBuf>,
 }
 
 impl PlanArgs {
@@ -125,7 +128,11 @@ impl PlanArgs {
                 bail!("the compressor '{name}' is not known; expected some of {}", CODECS.join(", "));
             }
         }
-        Ok(CODECS.into_iter().filter(|codec| self.codecs.iter().any(|name| name == codec)).collect())
+        let runs = |codec: &&str| match *codec {
+            Fieldpress::TUNED => self.tuned.is_some(),
+            name => self.codecs.iter().any(|named| named == name),
+        };
+        Ok(CODECS.into_iter().filter(runs).collect())
     }
 }
 
@@ -170,12 +177,13 @@ fn run() -> Result<Vec<String>> {
     match &cli.command {
         None => {
             let (codecs, known) = (cli.plan.codecs()?, cli.plan.known()?);
-            single(&cli.single, &Plan { codecs: &codecs, repeats: cli.plan.repeats, known: &known })
+            let tuned = cli.plan.tuned.as_deref();
+            single(&cli.single, &Plan { codecs: &codecs, repeats: cli.plan.repeats, known: &known, tuned })
         }
         Some(Command::Profile { data, out }) => profile::run(data, out).map(|()| Vec::new()),
         Some(Command::Suite { data, out, only, further, plan }) => {
             let (codecs, known) = (plan.codecs()?, plan.known()?);
-            let plan = Plan { codecs: &codecs, repeats: plan.repeats, known: &known };
+            let plan = Plan { codecs: &codecs, repeats: plan.repeats, known: &known, tuned: plan.tuned.as_deref() };
             let mut failures = Vec::new();
             for suite in only.map_or(Suite::ALL.to_vec(), |suite| vec![suite]) {
                 failures.extend(suite::run(suite, data, out, &plan, *further)?);

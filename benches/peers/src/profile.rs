@@ -136,7 +136,7 @@ pub fn run(data: &Path, out: &Path) -> Result<()> {
 
 /// The times of compressing and decompressing a field.
 fn profile(field: &Reference<'_, f32>, codec: &str) -> Result<BTreeMap<String, Duration>> {
-    let method = Fieldpress::named(codec).context("a codec of fieldpress")?;
+    let method = Fieldpress::named(codec, None).context("a codec of fieldpress")?;
     let mut decoded = vec![0f32; field.values.len()];
     let mut round = || -> Result<()> {
         let stream = method.compress(field, field.values, TARGET)?;

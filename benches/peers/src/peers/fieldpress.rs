@@ -7,12 +7,15 @@ use ::fieldpress::{Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode
 use anyhow::Result;
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 
 /// fieldpress with one set of options.
 pub struct Fieldpress {
     name: &'static str,
     effort: Effort,
     fm: FmMode,
+    /// A model package in place of the one compiled in.
+    package: Option<PathBuf>,
     codec: OnceCell<Codec>,
 }
 
@@ -25,9 +28,21 @@ impl Fieldpress {
     pub const NORMAL: &'static str = "fieldpress-1";
     /// `effort=2`.
     pub const HIGH: &'static str = "fieldpress-2";
+    /// `effort=2` with another model package, fine-tuned on the field's kind.
+    pub const TUNED: &'static str = "fieldpress-2-tuned";
 
-    /// The options of a name.
-    pub fn named(name: &str) -> Option<Self> {
+    /// The options of a name; `tuned` is the package of [`Self::TUNED`].
+    pub fn named(name: &str, tuned: Option<&Path>) -> Option<Self> {
+        if name == Self::TUNED {
+            let package = Some(tuned?.to_owned());
+            return Some(Self {
+                name: Self::TUNED,
+                effort: Effort::High,
+                fm: FmMode::Auto,
+                package,
+                codec: OnceCell::new(),
+            });
+        }
         let (name, effort, fm) = match name {
             Self::FAST => (Self::FAST, Effort::Fast, FmMode::Auto),
             Self::NO_MODEL => (Self::NO_MODEL, Effort::Normal, FmMode::Off),
@@ -35,7 +50,7 @@ impl Fieldpress {
             Self::HIGH => (Self::HIGH, Effort::High, FmMode::Auto),
             _ => return None,
         };
-        Some(Self { name, effort, fm, codec: OnceCell::new() })
+        Some(Self { name, effort, fm, package: None, codec: OnceCell::new() })
     }
 
     /// The codec, made at the first (untimed) call, so that a model is loaded once as in a simulation.
@@ -44,6 +59,7 @@ impl Fieldpress {
             let options = Options {
                 effort: self.effort,
                 fm: self.fm,
+                model: self.package.clone(),
                 device: Device::Cpu,
                 threads: Some(1),
                 fill_value: field.fill,

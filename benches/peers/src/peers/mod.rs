@@ -14,6 +14,7 @@ use crate::reference::Reference;
 use crate::sample::Sample;
 use anyhow::Result;
 use std::borrow::Cow;
+use std::path::Path;
 
 /// How a method's parameter is found for a target NRMSE.
 pub enum Search {
@@ -55,19 +56,29 @@ pub trait Method<T: Sample> {
     }
 }
 
-/// Names of all compressors, in the order of results.
-pub const CODECS: [&str; 7] =
-    ["SZ3", "ZFP", "SPERR", Fieldpress::FAST, Fieldpress::NO_MODEL, Fieldpress::NORMAL, Fieldpress::HIGH];
+/// Names of all compressors, in the order of results; the last one runs only where a package is named.
+pub const CODECS: [&str; 8] = [
+    "SZ3",
+    "ZFP",
+    "SPERR",
+    Fieldpress::FAST,
+    Fieldpress::NO_MODEL,
+    Fieldpress::NORMAL,
+    Fieldpress::HIGH,
+    Fieldpress::TUNED,
+];
 
-/// Every mode of the compressor `codec`.
-pub fn methods<T: Sample>(codec: &str) -> Vec<Box<dyn Method<T>>> {
+/// Every mode of the compressor `codec`; `tuned` is the package of [`Fieldpress::TUNED`].
+pub fn methods<T: Sample>(codec: &str, tuned: Option<&Path>) -> Vec<Box<dyn Method<T>>> {
     match codec {
         "SZ3" => {
             Sz3Algorithm::ALL.into_iter().map(|algorithm| Box::new(Sz3(algorithm)) as Box<dyn Method<T>>).collect()
         }
         "ZFP" => vec![Box::new(Zfp)],
         "SPERR" => SperrMode::ALL.into_iter().map(|mode| Box::new(Sperr(mode)) as Box<dyn Method<T>>).collect(),
-        name => Fieldpress::named(name).into_iter().map(|method| Box::new(method) as Box<dyn Method<T>>).collect(),
+        name => {
+            Fieldpress::named(name, tuned).into_iter().map(|method| Box::new(method) as Box<dyn Method<T>>).collect()
+        }
     }
 }
 
