@@ -31,9 +31,11 @@ def interpolator(args: argparse.Namespace) -> None:
 
 
 def pairs(args: argparse.Namespace) -> None:
+    from training.export import predictor
     from training.pairs import make
 
-    make(args.cache, args.out, args.tool, args.count)
+    interpolator = predictor(args.base, args.out / "predictor") if args.base else None
+    make(args.cache, args.out, args.tool, args.count, predictor=interpolator)
 
 
 def enhancer(args: argparse.Namespace) -> None:
@@ -174,6 +176,7 @@ def main() -> None:
     p = commands.add_parser("pairs", help="code crops of the corpus with the tool, for the enhancer to learn from")
     p.add_argument("out", type=Path, help="folder, outside the source tree")
     p.add_argument("--count", type=int, default=1400, help="pairs to train on")
+    p.add_argument("--base", type=Path, help="package whose interpolator predicts every second pair (slower, and much better)")
     p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
     p.set_defaults(run=pairs)

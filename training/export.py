@@ -438,6 +438,12 @@ def export(config: ExportConfig) -> dict[str, Any]:
     return manifest
 
 
+def predictor(base: Path, out: Path) -> Path:
+    """A package of the interpolator of `base` alone, for streams that it predicted and nothing enhanced."""
+    export(ExportConfig(out, None, None, base=base, base_parts=("interpolator",)))
+    return out
+
+
 def build(config: ExportConfig) -> dict[str, Any]:
     manifest: dict[str, Any] = {
         "format": 1,

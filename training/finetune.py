@@ -85,8 +85,7 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     interpolator = loop("interpolator", 0)
     enhancer = loop("enhancer", 1) if (config.base / "enhancer.onnx").exists() else None
     if enhancer:
-        predictor = config.run_folder / "predictor"
-        export.export(export.ExportConfig(predictor, None, None, base=config.base, base_parts=("interpolator",)))
+        predictor = export.predictor(config.base, config.run_folder / "predictor")
         pairs.make(data, made, config.tool, config.pairs, config.seed, config.written, predictor)
     # Processes, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of the whole process.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:

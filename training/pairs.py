@@ -1,4 +1,4 @@
-"""Pairs for the enhancer: crops of the corpus, coded and decoded by the real tool without a model, at random bounds.
+"""Pairs for the enhancer: crops of the corpus, coded and decoded by the real tool, at random bounds.
 
 A pair is three small files: the decoded frames, the error over its root mean square (f16), and what is known of both (JSON).
 """
