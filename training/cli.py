@@ -176,7 +176,7 @@ def main() -> None:
     p = commands.add_parser("pairs", help="code crops of the corpus with the tool, for the enhancer to learn from")
     p.add_argument("out", type=Path, help="folder, outside the source tree")
     p.add_argument("--count", type=int, default=1400, help="pairs to train on")
-    p.add_argument("--base", type=Path, help="package whose interpolator predicts every second pair (slower, and much better)")
+    p.add_argument("--base", type=Path, help="package whose interpolator predicts every second pair")
     p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
     p.set_defaults(run=pairs)
