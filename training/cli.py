@@ -54,14 +54,14 @@ def latents(args: argparse.Namespace) -> None:
 
 def reference(args: argparse.Namespace) -> None:
     from training import weights
-    from training.models.reference import Reference, ReferenceConfig
+    from training.models.reference import ReferenceConfig
     from training.train_reference import ReferenceRun, train
 
     model = ReferenceConfig(super_resolution=not args.transposed)
     loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
     initial = None
     if args.start:
-        initial = weights.of_reference(args.start, Reference(model)) if args.start.is_dir() else weights.start(args.start)
+        initial = weights.of_reference(args.start, model) if args.start.is_dir() else weights.start(args.start)
     train(ReferenceRun(loop, args.cache, model, initial=initial))
 
 

@@ -174,7 +174,7 @@ class IntegerGraph(nn.Module):
     ) -> None:
         super().__init__()
         self.matrix, self.dtype, self.slices = matrix, dtype, slices
-        self.convs = [*decoder.layers, decoder.mean, decoder.scale]
+        self.convs = decoder.convs
         self.weights, self.biases = [], []
         for conv in self.convs:
             weight, bias = (t.detach() for t in conv.integers())

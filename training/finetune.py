@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from training import export, pairs, weights
-from training.loop import LoopConfig
+from training.loop import LoopConfig, Run
 from training.train_enhancer import EnhancerRun
 from training.train_enhancer import train as train_enhancer
 from training.train_interpolator import InterpolatorRun
@@ -49,12 +51,9 @@ ALIGN = 32
 """Crops have sides of multiples of this."""
 
 
-def interpolate(run: InterpolatorRun) -> None:
-    train_interpolator(run)
-
-
-def enhance(run: EnhancerRun) -> None:
-    train_enhancer(run)
+def alone(train: Callable[[Any], Run], run: InterpolatorRun | EnhancerRun) -> None:
+    """`train` without its result, which is not for another process."""
+    train(run)
 
 
 def finetune(config: FinetuneConfig) -> dict[str, object]:
@@ -84,20 +83,17 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
 
     interpolator = loop("interpolator", 0)
     enhancer = loop("enhancer", 1) if (config.base / "enhancer.onnx").exists() else None
+    run = InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base), written=config.written)
+    runs: list[tuple[Any, Any]] = [(train_interpolator, run)]
     if enhancer:
         predictor = export.predictor(config.base, config.run_folder / "predictor")
         pairs.make(data, made, config.tool, config.pairs, config.seed, config.written, predictor)
+        # As large as the frames allow: see `EnhancerRun.crops`.
+        crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
+        runs.append((train_enhancer, EnhancerRun(enhancer, made, crops=crops, initial=weights.start(config.base, "enhancer"))))
     # Processes, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of the whole process.
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        run = InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base), written=config.written)
-        running = [pool.submit(interpolate, run)]
-        if enhancer:
-            # As large as the frames allow: see `EnhancerRun.crops`.
-            crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
-            running.append(
-                pool.submit(enhance, EnhancerRun(enhancer, made, crops=crops, initial=weights.start(config.base, "enhancer")))
-            )
-        for one in running:
+    with ProcessPoolExecutor(len(runs), multiprocessing.get_context("spawn")) as pool:
+        for one in [pool.submit(alone, *run) for run in runs]:
             one.result()
     base = json.loads((config.base / "manifest.json").read_text())
     manifest = export.export(

@@ -54,11 +54,10 @@ def code(tool: Path, frames: Array, bound: float, scratch: Path, predictor: Path
     field, stream, out = (scratch / name for name in ("field.npy", "stream.fp", "out.npy"))
     np.save(field, frames)
     tool = tool.resolve()
-    compress = [tool, "compress", field, "-o", stream, "--bound", f"nrmse={bound:g}", "--threads", "1"]
-    compress += ["--model", predictor.resolve(), "--device", "cpu"] if predictor else ["--fm", "off"]
-    decompress = [tool, "decompress", stream, "-o", out, "--threads", "1"]
-    decompress += ["--model", predictor.resolve(), "--device", "cpu"] if predictor else []
-    for command in (compress, decompress):
+    model = ["--model", predictor.resolve(), "--device", "cpu"] if predictor else []
+    compress = [tool, "compress", field, "-o", stream, "--bound", f"nrmse={bound:g}", *(model or ["--fm", "off"])]
+    for command in (compress, [tool, "decompress", stream, "-o", out, *model]):
+        command += ["--threads", "1"]
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")

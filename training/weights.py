@@ -15,8 +15,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from training.models import hyper
-from training.models.reference import Reference
+from training.models.reference import Reference, ReferenceConfig
 
 
 def of_graph(graph: Path) -> dict[str, Tensor]:
@@ -30,30 +29,27 @@ def of_graph(graph: Path) -> dict[str, Tensor]:
     return out
 
 
-def of_reference(package: Path, model: Reference) -> dict[str, Tensor]:
+def of_reference(package: Path, config: ReferenceConfig) -> dict[str, Tensor]:
     """State dict of the paper's architecture from its package: the integer hyper-decoder back to master weights, exactly, and
     the prior from the entropy tables."""
-    out = model.state_dict()
+    model = Reference(config)
     for part in ("encoder", "decoder", "hyper_encoder"):
-        found = of_graph(package / f"{part}.onnx")
-        out |= {f"{part}.{name}": value for name, value in found.items() if f"{part}.{name}" in out}
-    integers, decoder = of_graph(package / "hyper_decoder.onnx"), model.hyper_decoder
-    for index, conv in enumerate([*decoder.layers, decoder.mean, decoder.scale]):
-        rows, inputs, k, _ = conv.weight.shape
-        name = next(name for name, module in model.named_modules() if module is conv)
-        weight = integers[f"w{index}"].reshape(rows, k, k, inputs).permute(0, 3, 1, 2)
-        out[f"{name}.weight"] = weight / hyper.MASTER_SCALE
-        out[f"{name}.bias"] = integers[f"b{index}"] / (hyper.BIAS_SCALE * 2.0**conv.shift)
-    prior = json.loads((package / "tables.json").read_text())["z"][: len(out["prior.mean"])]
-    for channel, row in enumerate(prior):
-        mass = np.diff(row["cdf"])[:-1]
-        values = row["min"] + np.arange(len(mass))
-        mean = np.average(values, weights=mass)
-        deviation = np.sqrt(np.average((values - mean) ** 2, weights=mass))
-        out["prior.mean"][channel] = mean
-        # Of a logistic distribution: its scale times π / √3.
-        out["prior.log_scale"][channel] = np.log(deviation * np.sqrt(3) / np.pi)
-    return out
+        module, found = getattr(model, part), of_graph(package / f"{part}.onnx")
+        module.load_state_dict({name: found[name] for name in module.state_dict()})
+    integers = of_graph(package / "hyper_decoder.onnx")
+    prior = json.loads((package / "tables.json").read_text())["z"][: len(model.prior.mean)]
+    with torch.no_grad():
+        for index, conv in enumerate(model.hyper_decoder.convs):
+            conv.set_integers(integers[f"w{index}"], integers[f"b{index}"])
+        for channel, row in enumerate(prior):
+            mass = np.diff(row["cdf"])[:-1]
+            values = row["min"] + np.arange(len(mass))
+            mean = np.average(values, weights=mass)
+            deviation = np.sqrt(np.average((values - mean) ** 2, weights=mass))
+            model.prior.mean[channel] = mean
+            # Of a logistic distribution: its scale times π / √3.
+            model.prior.log_scale[channel] = np.log(deviation * np.sqrt(3) / np.pi)
+    return model.state_dict()
 
 
 def keep(run: Path, out: Path) -> None:

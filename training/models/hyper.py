@@ -77,6 +77,12 @@ class IntegerConv(nn.Module):
         weight = (self.weight * MASTER_SCALE).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT)
         return round_through(weight), round_through(self.bias * (BIAS_SCALE * 2.0**self.shift))
 
+    def set_integers(self, weight: Tensor, bias: Tensor) -> None:
+        """Master weights of exported integers: those of [`integers`], a row of `[kernel, kernel, inputs]` for each output."""
+        outputs, inputs, k, _ = self.weight.shape
+        self.weight.copy_(weight.reshape(outputs, k, k, inputs).permute(0, 3, 1, 2) / MASTER_SCALE)
+        self.bias.copy_(bias / (BIAS_SCALE * 2.0**self.shift))
+
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.integers()
         total = F.conv2d(x, weight, bias, padding=self.kernel // 2)
@@ -104,6 +110,11 @@ class HyperDecoder(nn.Module):
             self.scale.weight.mul_(0.3)
             self.scale.bias.fill_(1.5)
 
+    @property
+    def convs(self) -> list[IntegerConv]:
+        """All, in the order of the exported graph."""
+        return [*self.layers, self.mean, self.scale]
+
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         x = F.pixel_shuffle(self.layers[0](z), 2)
         x = F.pixel_shuffle(self.layers[1](x), 2)
@@ -113,8 +124,8 @@ class HyperDecoder(nn.Module):
     def range_proof(self) -> list[dict[str, float | str]]:
         """Per layer the largest |sum| any input can make, and the limit below which the arithmetic is exact."""
         proof, limit = [], Z_LIMIT
-        named = [(f"hidden{i}", c) for i, c in enumerate(self.layers)] + [("mean", self.mean), ("scale", self.scale)]
-        for name, conv in named:
+        names = [*(f"hidden{i}" for i in range(len(self.layers))), "mean", "scale"]
+        for name, conv in zip(names, self.convs, strict=True):
             weight, bias = conv.integers()
             # Partial sums in any order are bounded by the sum of magnitudes, so that is what must stay below the limit.
             bound = int((weight.detach().abs().double().sum(dim=(1, 2, 3)) * limit + bias.detach().abs().double()).max())

@@ -33,24 +33,15 @@ impl Fieldpress {
 
     /// The options of a name; `tuned` is the package of [`Self::TUNED`].
     pub fn named(name: &str, tuned: Option<&Path>) -> Option<Self> {
-        if name == Self::TUNED {
-            let package = Some(tuned?.to_owned());
-            return Some(Self {
-                name: Self::TUNED,
-                effort: Effort::High,
-                fm: FmMode::Auto,
-                package,
-                codec: OnceCell::new(),
-            });
-        }
-        let (name, effort, fm) = match name {
-            Self::FAST => (Self::FAST, Effort::Fast, FmMode::Auto),
-            Self::NO_MODEL => (Self::NO_MODEL, Effort::Normal, FmMode::Off),
-            Self::NORMAL => (Self::NORMAL, Effort::Normal, FmMode::Auto),
-            Self::HIGH => (Self::HIGH, Effort::High, FmMode::Auto),
+        let (name, effort, fm, package) = match name {
+            Self::FAST => (Self::FAST, Effort::Fast, FmMode::Auto, None),
+            Self::NO_MODEL => (Self::NO_MODEL, Effort::Normal, FmMode::Off, None),
+            Self::NORMAL => (Self::NORMAL, Effort::Normal, FmMode::Auto, None),
+            Self::HIGH => (Self::HIGH, Effort::High, FmMode::Auto, None),
+            Self::TUNED => (Self::TUNED, Effort::High, FmMode::Auto, Some(tuned?.to_owned())),
             _ => return None,
         };
-        Some(Self { name, effort, fm, package: None, codec: OnceCell::new() })
+        Some(Self { name, effort, fm, package, codec: OnceCell::new() })
     }
 
     /// The codec, made at the first (untimed) call, so that a model is loaded once as in a simulation.
