@@ -21,11 +21,13 @@ from training.sampling import PERIODIC, Array, Corpus, Sequence, crop
 FRAMES = 24
 SIZE = 256
 """Largest side of training crops; the validation's are of `VALIDATION_SIZE`."""
-VALIDATION_SIZE = 128
+VALIDATION_SIZE = 192
 BOUNDS = (1e-3, 2e-2)
 """NRMSE, drawn evenly in the logarithm."""
 MAX_DISTANCE = 8
 """Largest frame distance drawn, in saved frames."""
+WEIGHTS = {"weather": 3.0}
+"""Shares of kinds in the draws: fields over fixed ground are several kinds in one."""
 VALIDATION_BOUNDS = (1e-2, 4e-3, 1e-3)
 VALIDATION_DISTANCES = (4, 8)
 
@@ -116,7 +118,7 @@ def make(
 
     `written` are the frame distances to draw; all up to `MAX_DISTANCE` unless given. Every second pair is coded with the package
     `predictor`, which has no enhancer: what an interpolator's prediction leaves has errors of its own."""
-    train = Corpus(cache / "train")
+    train = Corpus(cache / "train", WEIGHTS)
     val = list(fixed(Corpus(cache / "val"))) if (cache / "val").exists() else []
     jobs = [("train", index) for index in range(count)]
     for split in ("train", "val") if val else ("train",):

@@ -66,7 +66,16 @@ class Corpus:
         return self.sequences[kind][rng.integers(len(self.sequences[kind]))]
 
 
-PERIODIC = {"acoustic", "gray_scott", "quasigeostrophic", "random_fields", "shallow_water", "turbulence", "turbulence3d"}
+PERIODIC = {
+    "acoustic",
+    "gray_scott",
+    "quasigeostrophic",
+    "random_fields",
+    "shallow_water",
+    "turbulence",
+    "turbulence3d",
+    "weather",
+}
 """Kinds whose fields are periodic both ways."""
 
 

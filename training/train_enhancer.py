@@ -33,7 +33,9 @@ class EnhancerRun:
     crops: tuple[int, ...] = (96, 128, 192, 256)
     """Sides of crops; a batch has one of them, and fewer of larger ones. With 96 alone the network learns where edges are:
     better on 96, worse than nothing on tiles of 256."""
-    weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 1.5, "quasigeostrophic": 1.3, "climate": 0.5})
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"turbulence": 1.5, "quasigeostrophic": 1.3, "weather": 1.5, "climate": 0.5}
+    )
     initial: dict[str, Tensor] | None = None
     """Weights to start from, where there is no checkpoint to resume."""
 

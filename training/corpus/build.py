@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "turbulence3d": Kind("training.corpus.turbulence3d", 96, 65, train=2, val=1),
     "shallow_water": Kind("training.corpus.shallow_water", 192, 97, train=6),
     "random_fields": Kind("training.corpus.random_fields", 192, 97, train=8),
+    "weather": Kind("training.corpus.weather", 192, 97, train=8),
     "climate": Kind("training.corpus.climate", 0, 0, train=1, val=1, test=0),
 }
 
