@@ -44,6 +44,38 @@ fn bounds_hold_on_the_global_field() {
     }
 }
 
+/// Sums of squares over ranks are in units of the range: those of very small or large values are no f64 numbers.
+#[test]
+fn budgets_are_shared_at_any_magnitude() {
+    let dims = [12, 40, 30];
+    let folder = folder("magnitude");
+    let told = |exponent: i32| {
+        let unit = 2f64.powi(exponent);
+        let values: Vec<f64> = global(&dims, 0).iter().map(|v| v * unit).collect();
+        let path = folder.join(format!("{exponent}.fpa"));
+        let mut writer = Writer::open(Box::new(Serial), &path, options()).unwrap();
+        let id = writer.define(variable("t", &dims, DType::F64)).unwrap();
+        writer.begin_step(0.0).unwrap();
+        for half in 0..2 {
+            let part = &values[half * values.len() / 2..][..values.len() / 2];
+            let view = FieldView::new(part, &[6, 40, 30]).unwrap();
+            writer.put(id, &[6 * half, 0, 0], &view, Bound::Nrmse(1e-3)).unwrap();
+        }
+        writer.end_step().unwrap();
+        writer.close().unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let decoded = read(&reader, 0, &Selection::step(0)).unwrap();
+        let scale = |values: &[f64]| values.iter().map(|v| v / unit).collect::<Vec<f64>>();
+        let (rmse, _) = errors(&scale(&values), &scale(&decoded));
+        let info = reader.commit_info(0, 0).unwrap().unwrap();
+        assert!((info.nrmse - rmse / (info.range / unit)).abs() < 1e-9, "{} {rmse}", info.nrmse);
+        assert!(info.nrmse <= 1e-3 && info.nrmse > 0.97e-3, "2^{exponent}: {}", info.nrmse);
+        info.stream_bytes
+    };
+    let usual = told(0);
+    assert!([-900, 900].iter().all(|&exponent| told(exponent) == usual));
+}
+
 #[test]
 fn chunks_are_the_codecs_own_streams() {
     let dims = [9, 20, 17];

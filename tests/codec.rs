@@ -216,6 +216,34 @@ proptest! {
     }
 }
 
+/// Squares of values below 1e-150 or above 1e150 are no f64 numbers, and what is promised and reported of them is the same.
+#[test]
+fn streams_do_not_depend_on_units() {
+    let dims = [12, 24, 20];
+    let values = field(Kind::Smooth, dims.iter().product(), dims[2], 5, false);
+    for (effort, fm) in [(Effort::Fast, FmMode::Off), (Effort::Normal, FmMode::Off), (Effort::High, FmMode::On)] {
+        let codec = Codec::new(Options { effort, fm, threads: Some(1), ..Default::default() }).unwrap();
+        for bound in [Bound::Nrmse(3e-3), Bound::Psnr(60.0), Bound::Rel(1e-3), Bound::BlockL2(0.1)] {
+            let told = |exponent: i32| {
+                let unit = 2f64.powi(exponent);
+                let bound = if let Bound::BlockL2(tau) = bound { Bound::BlockL2(tau * unit) } else { bound };
+                let scaled: Vec<f64> = values.iter().map(|v| v * unit).collect();
+                let view = FieldView::new(&scaled, &dims).unwrap();
+                let (bytes, report) = codec.compress(&view, bound).unwrap();
+                let (again, decoded) = round_trip(&codec, &scaled, &dims, bound);
+                assert!(bytes == again);
+                let decoded: Vec<f64> = decoded.iter().map(|v| v / unit).collect();
+                (bytes.len(), report.nrmse, decoded)
+            };
+            let usual = told(0);
+            assert!(usual.1 > 0.0);
+            for exponent in [-900, -510, 510, 900] {
+                assert!(told(exponent) == usual, "{effort:?} {bound} 2^{exponent}");
+            }
+        }
+    }
+}
+
 #[test]
 fn constant_fields_cost_under_100_bytes() {
     for dims in [vec![1], vec![7, 3], vec![100, 200, 300], vec![10, 10, 10, 10, 10]] {

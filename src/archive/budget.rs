@@ -22,6 +22,8 @@ const PARTS: usize = 8;
 const POINTS: usize = (STEPS.len() - 1) * PARTS + 1;
 /// Every rank's share is at least about this of the mean, so that every rank has a bound that can be met.
 const LEAST_SHARE: f64 = 1e-6;
+/// Below this, budgets are too near the end of f64 to be shared, and each rank keeps to the bound by itself.
+const LEAST_BUDGET: f64 = 1e-250;
 /// What the sum stays below the budget, for rounding in the sums.
 const SLACK: f64 = 1e-9;
 
@@ -29,21 +31,24 @@ const SLACK: f64 = 1e-9;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Global {
     pub(super) bound: Bound,
-    /// Largest minus smallest valid value.
+    /// What relative bounds refer to: largest minus smallest valid value, or what the options give.
     pub(super) range: f64,
     /// Valid points.
     pub(super) points: f64,
 }
 
 impl Global {
-    /// The sum of squared errors that the bound allows, where it allows one.
+    /// The sum of squared errors that the bound allows, where it allows one. All sums are over the squared range: in the field's
+    /// own units squares may not be f64 numbers.
     pub(super) fn budget(&self) -> Option<f64> {
-        let rms = match self.bound {
-            Bound::Nrmse(epsilon) => epsilon * self.range,
-            Bound::Psnr(decibels) => psnr_to_nrmse(decibels) * self.range,
+        let nrmse = match self.bound {
+            Bound::Nrmse(epsilon) => epsilon,
+            Bound::Psnr(decibels) => psnr_to_nrmse(decibels),
             _ => return None,
         };
-        Some(rms * rms * self.points).filter(|budget| budget.is_finite() && *budget > 0.0)
+        let budget = nrmse * nrmse * self.points;
+        let known = self.range > 0.0 && self.range.is_finite();
+        Some(budget).filter(|budget| known && (LEAST_BUDGET..f64::INFINITY).contains(budget))
     }
 }
 
@@ -68,7 +73,7 @@ fn code(bound: &Bound) -> [u64; 2] {
     [kind as u64 + 1, bound.value().to_bits()]
 }
 
-/// For every variable what all ranks together put; `None` where none did.
+/// For every variable what all ranks together put; `None` where none did. A `range` that is given takes the place of theirs.
 ///
 /// # Errors
 /// `Runtime`. On this rank alone, as the second value: `InvalidArgument` where its bound is not the others'.
@@ -76,6 +81,7 @@ pub(super) fn survey(
     comm: &dyn Communicator,
     names: &[&str],
     pending: &[Pending],
+    range: Option<f64>,
 ) -> Result<(Vec<Option<Global>>, Result<()>)> {
     const WORDS: usize = 4;
     let mut words = vec![0u64; names.len() * WORDS];
@@ -108,7 +114,8 @@ pub(super) fn survey(
         let Some(name) = (word[0] as usize).checked_sub(1).and_then(|kind| Bound::NAMES.get(kind)) else { continue };
         // Where bounds differ the pair may be of none, and the error is on its way.
         let bound = Bound::from_parts(name, f64::from_bits(word[1])).unwrap_or(Bound::Lossless);
-        let range = if word[2] == 0 { 0.0 } else { unordered(word[2]) + unordered(word[3]) };
+        let found = if word[2] == 0 { 0.0 } else { unordered(word[2]) + unordered(word[3]) };
+        let range = range.unwrap_or(found);
         *global = Some(Global { bound, range, points: points[variable] });
     }
     Ok((globals, agreed))
@@ -135,7 +142,7 @@ pub(super) fn allot(
     let curves = clock.work(|| {
         let curve = |put: &Pending| match &budgets[put.variable] {
             None => Ok(Vec::new()),
-            Some(budget) => Ok(refined(&put.error_curve(codec, &budget.steps())?)),
+            Some(budget) => Ok(refined(&put.error_curve(codec, budget.range, &budget.steps())?)),
         };
         unpanicked(|| pending.iter().map(curve).collect::<Result<Vec<_>>>())
     });
@@ -149,8 +156,8 @@ pub(super) fn allot(
         if let Some(budget) = &budgets[put.variable] {
             let common = Common::of(&sums[put.variable * POINTS..][..POINTS], budget.whole);
             let share = budget.share(&common, curve, put.stats.valid as f64);
-            let rms = (share / (put.stats.valid as f64).max(1.0)).sqrt();
-            *bound = Bound::Nrmse((rms / budget.range).max(f64::MIN_POSITIVE));
+            let nrmse = (share / (put.stats.valid as f64).max(1.0)).sqrt();
+            *bound = Bound::Nrmse(nrmse.max(f64::MIN_POSITIVE));
         }
     }
     Ok(bounds)
@@ -166,7 +173,7 @@ fn refined(curve: &[f64]) -> Vec<f64> {
     curve.windows(2).flat_map(between).chain(curve.last().copied()).collect()
 }
 
-/// A variable's budget: the sum of squared errors that its ranks may make together.
+/// A variable's budget: the sum of squared errors, over the squared range, that its ranks may make together.
 #[derive(Clone, Copy, Debug)]
 struct Budget {
     whole: f64,
@@ -179,7 +186,7 @@ impl Budget {
         Some(Self { whole: global.budget()?, points: global.points, range: global.range })
     }
 
-    /// The steps at which ranks say their errors.
+    /// The steps, over the range, at which ranks say their errors.
     fn steps(&self) -> Vec<f64> {
         let mean = (self.whole / self.points).sqrt();
         STEPS.iter().map(|factor| factor * mean).collect()

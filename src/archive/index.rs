@@ -242,7 +242,7 @@ pub(super) struct VariableIndex {
     pub(super) bound: Bound,
     /// Largest minus smallest value of the global field over the commit's steps.
     pub(super) range: f64,
-    /// Sum of squared errors over all valid points, and their number; 0 where no rank measured them.
+    /// Sum of squared errors over all valid points, over the squared range, and their number; 0 where no rank measured them.
     pub(super) squared_error: f64,
     pub(super) points: u64,
     /// Sorted by first step, then by rank.

@@ -73,12 +73,13 @@ impl Pending {
         chain::axes(self.steps, self.region.count.len(), given)
     }
 
-    /// Estimated sums of squared errors at quantiser steps in the field's units.
-    pub(super) fn error_curve(&self, codec: &Codec, steps: &[f64]) -> Result<Vec<f64>> {
-        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), steps)
+    /// Estimated sums of squared errors at quantiser steps, both over the (squared) `range`.
+    pub(super) fn error_curve(&self, codec: &Codec, range: f64, steps: &[f64]) -> Result<Vec<f64>> {
+        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), range, steps)
     }
 
-    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
+    /// The stream of this box, after the window before it where there is one, and what the next window may follow. `range` is that
+    /// of the variable, where it is not 0.
     pub(super) fn compress(
         &self,
         codec: &Codec,
@@ -110,14 +111,13 @@ impl Pending {
         } else {
             None
         };
-        let rms = report.nrmse * info.range;
         let coded = Coded {
             variable: self.variable,
             region: self.region.clone(),
             first: self.first as u64,
             steps: self.steps as u64,
             depth,
-            squared_error: rms * rms * self.stats.valid as f64,
+            squared_error: report.nrmse * report.nrmse * self.stats.valid as f64,
             input_bytes: field.byte_len() as u64,
             crc: crc32fast::hash(&bytes),
             bytes,

@@ -191,7 +191,6 @@ impl Reader {
         let entry = self.entry(step)?;
         let body = self.body(&entry)?;
         Ok(index_of(&body, variable).map(|index| {
-            let rms = if index.points == 0 { 0.0 } else { (index.squared_error / index.points as f64).sqrt() };
             let points = |chunk: &Chunk| {
                 let points: usize = chunk.region.count.iter().product();
                 (chunk.steps.end - chunk.steps.start) * points as u64
@@ -200,7 +199,7 @@ impl Reader {
                 steps: entry.first_step..entry.end(),
                 bound: index.bound,
                 range: index.range,
-                nrmse: if index.range > 0.0 { rms / index.range } else { 0.0 },
+                nrmse: if index.points == 0 { 0.0 } else { (index.squared_error / index.points as f64).sqrt() },
                 chunks: index.chunks.len() as u64,
                 stream_bytes: index.chunks.iter().map(|chunk| chunk.bytes).sum(),
                 input_bytes: index.chunks.iter().map(points).sum::<u64>() * size,

@@ -366,7 +366,7 @@ impl Writer {
         let begin = Instant::now();
         let mut clock = Clock::default();
         let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
-        let (globals, agreed) = survey(&*self.comm, &names, &pending)?;
+        let (globals, agreed) = survey(&*self.comm, &names, &pending, self.options.codec.range)?;
 
         enter(&mut self.observer, Phase::Compress);
         let chains = std::mem::take(&mut self.chains);
@@ -416,7 +416,6 @@ impl Writer {
                 let one = |(put, &bound): (&Pending, &Bound)| {
                     let range = globals[put.variable].map(|global| global.range).filter(|&range| range > 0.0);
                     let name = &self.definitions.variables[put.variable].name;
-                    let range = self.options.codec.range.or(range);
                     put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
                         .map_err(|error| error.context(format!("variable {name}")))
                 };

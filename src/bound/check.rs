@@ -10,19 +10,29 @@ pub(crate) const BLOCK: usize = 8;
 /// What another device's floats may add at one point, over what they may add in root mean square.
 pub(crate) const POINT_FLIPS: f64 = 4.0;
 
-/// Errors of a field's valid points so far, in the field's units.
-#[derive(Clone, Copy, Debug, Default)]
+/// Errors of a field's valid points so far.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Errors {
+    /// What squares are taken in: a power of two near the field's range, in the field's units. Squares of the errors themselves
+    /// leave the range of f64 where a field's values are below 1e-150 or above 1e150, and a bound would hold or fail for nothing.
+    unit: f64,
+    /// The sum of squared errors, in squared units.
     pub(crate) squared: f64,
+    /// The largest error, in the field's units.
     pub(crate) largest: f64,
     /// The largest error of any segment together with what other devices' floats may add at one of its points.
     pub(crate) guarded: f64,
-    /// The largest ℓ2 norm of a block; only where the bound asks for it.
+    /// The largest ℓ2 norm of a block, in units; only where the bound asks for it.
     pub(crate) block: f64,
     pub(crate) points: usize,
 }
 
 impl Errors {
+    /// No errors so far; `unit` is a power of two in the field's units, between 2^-1020 and 2^1020.
+    pub(crate) fn new(unit: f64) -> Self {
+        Self { unit, squared: 0.0, largest: 0.0, guarded: 0.0, block: 0.0, points: 0 }
+    }
+
     /// Adds the errors of a window `[count][h][w]`, whose origin is the origin of a block.
     ///
     /// # Errors
@@ -36,6 +46,7 @@ impl Errors {
         blocks: bool,
     ) -> Result<()> {
         let [_, h, w] = dims;
+        let inverse = 1.0 / self.unit;
         let masks = !specials.is_empty();
         let mut norms = Vec::new();
         let across = [h.div_ceil(BLOCK), w.div_ceil(BLOCK)];
@@ -48,7 +59,7 @@ impl Errors {
             for (a, b) in original.chunks(8).zip(decoded.chunks(8)) {
                 for (k, (a, b)) in a.iter().zip(b).enumerate() {
                     let error = a.to_f64() - b.to_f64();
-                    squared[k] += error * error;
+                    squared[k] += (error * inverse).powi(2);
                     // False for NaN, which then shows in the sum.
                     if error.abs() > largest[k] {
                         largest[k] = error.abs();
@@ -68,12 +79,13 @@ impl Errors {
                 continue;
             }
             let error = a.to_f64() - b.to_f64();
-            self.squared += error * error;
+            let square = (error * inverse).powi(2);
+            self.squared += square;
             self.largest = self.largest.max(error.abs());
             self.points += 1;
             if blocks {
                 let (t, y, x) = (i / (h * w), i / w % h, i % w);
-                norms[(t / BLOCK * across[0] + y / BLOCK) * across[1] + x / BLOCK] += error * error;
+                norms[(t / BLOCK * across[0] + y / BLOCK) * across[1] + x / BLOCK] += square;
             }
         }
         self.block = norms.into_iter().fold(self.block, |most: f64, norm: f64| most.max(norm.sqrt()));
@@ -85,7 +97,7 @@ impl Errors {
         self.guarded = self.largest + POINT_FLIPS * flips;
     }
 
-    /// Both together.
+    /// Both together; they have the same unit.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.squared += other.squared;
         self.largest = self.largest.max(other.largest);
@@ -94,7 +106,12 @@ impl Errors {
         self.points += other.points;
     }
 
-    /// Root mean square error.
+    /// Root mean square error over `range`.
+    pub(crate) fn nrmse(&self, range: f64) -> f64 {
+        self.rms() / (range / self.unit)
+    }
+
+    /// Root mean square error, in units.
     pub(crate) fn rms(&self) -> f64 {
         if self.points == 0 { 0.0 } else { (self.squared / self.points as f64).sqrt() }
     }
@@ -102,12 +119,15 @@ impl Errors {
     /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `flips` to spare for what
     /// another device's floats may add, and at each point with what its segment was guarded by.
     pub(crate) fn hold(&self, bound: Bound, range: f64, flips: f64) -> bool {
+        let (flips_of_unit, range_of_unit) = (flips / self.unit, range / self.unit);
         match bound {
             Bound::Abs(epsilon) => self.guarded <= epsilon,
             Bound::Rel(epsilon) => self.guarded <= epsilon * range,
-            Bound::Nrmse(epsilon) => self.rms() + flips <= epsilon * range,
-            Bound::Psnr(decibels) => self.rms() + flips <= range * psnr_to_nrmse(decibels),
-            Bound::BlockL2(tau) => self.block + POINT_FLIPS * flips * (BLOCK as f64).powf(1.5) <= tau,
+            Bound::Nrmse(epsilon) => self.rms() + flips_of_unit <= epsilon * range_of_unit,
+            Bound::Psnr(decibels) => self.rms() + flips_of_unit <= range_of_unit * psnr_to_nrmse(decibels),
+            Bound::BlockL2(tau) => {
+                self.block + POINT_FLIPS * flips_of_unit * (BLOCK as f64).powf(1.5) <= tau / self.unit
+            }
             Bound::Lossless => false,
         }
     }
@@ -116,4 +136,33 @@ impl Errors {
 /// The NRMSE of a PSNR: 10^(−dB / 20).
 pub(crate) fn psnr_to_nrmse(decibels: f64) -> f64 {
     libm::pow(10.0, -decibels / 20.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether bounds hold does not depend on the field's units, nor on whether squares of its errors are f64 numbers.
+    #[test]
+    fn bounds_are_checked_at_any_magnitude() {
+        for exponent in [-1020, -600, -520, 0, 520, 600, 1020] {
+            let unit = libm::ldexp(1.0, exponent);
+            let original: Vec<f64> = (0..64).map(|i| f64::from(i % 8) / 8.0 * unit).collect();
+            let decoded: Vec<f64> = original.iter().map(|v| v + 0.125 * unit).collect();
+            for blocks in [false, true] {
+                let mut errors = Errors::new(unit);
+                errors.add(&original, &decoded, [1, 8, 8], &Specials::default(), blocks).unwrap();
+                errors.guard(0.0);
+                assert_eq!(errors.nrmse(unit), 0.125);
+                let hold = |bound| errors.hold(bound, unit, 0.0);
+                assert!(hold(Bound::Nrmse(0.125)) && !hold(Bound::Nrmse(0.1249)), "2^{exponent}");
+                assert!(hold(Bound::Psnr(18.0)) && !hold(Bound::Psnr(18.1)), "2^{exponent}");
+                assert!(hold(Bound::Rel(0.125)) && !hold(Bound::Rel(0.1249)), "2^{exponent}");
+                assert!(!errors.hold(Bound::Nrmse(0.125), unit, 0.01 * unit), "2^{exponent}");
+                if blocks {
+                    assert!(hold(Bound::BlockL2(unit)) && !hold(Bound::BlockL2(0.999 * unit)), "2^{exponent}");
+                }
+            }
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub(crate) fn compress<T: Element>(
             done = job.run::<f64>(&mut stages)?;
         }
         if let Some(done) = done {
-            header.nrmse = if range > 0.0 { done.errors.rms() / range } else { 0.0 };
+            header.nrmse = if range > 0.0 { done.errors.nrmse(range) } else { 0.0 };
             header.max_abs_error = done.errors.largest;
             let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
                 name: package.name().to_owned(),

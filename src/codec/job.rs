@@ -150,7 +150,7 @@ impl<T: Element> Job<'_, T> {
             let flips = done.flips;
             // What the next pass may spend of what this one spent.
             let left = match self.target {
-                Target::Rms(rms) => ((rms - flips).max(0.0) / done.errors.rms()).powi(2),
+                Target::Rms(rms) => ((rms - flips).max(0.0) / scale / done.errors.rms()).powi(2),
                 _ => 1.0,
             };
             let enhanced = done.enhanced;
@@ -236,7 +236,7 @@ impl<T: Element> Job<'_, T> {
         step = refined;
         drop(span);
         stages.choose += begin.elapsed().as_secs_f64();
-        let (sections, errors) = (Vec::with_capacity(count), Errors::default());
+        let (sections, errors) = (Vec::with_capacity(count), Errors::new(self.shared.normalisation.scale()));
         let flips = self.shared.inherited_flips();
         let mut done = Done { sections, errors, uses_model: false, enhanced: false, uneven: None, flips };
         let mut spent = 0.0;
@@ -451,7 +451,7 @@ impl<T: Element> Job<'_, T> {
         errors.guard(self.shared.flips(&choice.method));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         if choice.method.enhance.is_some() {
-            encoded.squared_error = errors.squared / self.shared.normalisation.scale().powi(2);
+            encoded.squared_error = errors.squared;
         }
         Ok(Ok(Piece { encoded, errors, choice }))
     }
@@ -464,7 +464,7 @@ impl<T: Element> Job<'_, T> {
         shared: Shared<'_>,
         buffers: &mut Buffers<R>,
     ) -> Result<Errors> {
-        let mut errors = Errors::default();
+        let mut errors = Errors::new(self.shared.normalisation.scale());
         let mut exact = Vec::new();
         let segment = source.segment;
         let mut ignored = StageSeconds::default();

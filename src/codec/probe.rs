@@ -20,17 +20,18 @@ const THIN: usize = 4;
 /// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
 const FINE: f64 = 1.0 / 12.0;
 
-/// Estimated sums of squared errors over the field's valid points, in the field's units, for each of `steps`, which rise, in
-/// the field's units.
+/// Estimated sums of squared errors over the field's valid points, in squared units, for each of `steps`, which rise, in units;
+/// one is `unit` in the field's.
 pub(crate) fn error_curve(
     field: &FieldView<'_>,
     codec: &Codec,
     axes: Option<[usize; 3]>,
+    unit: f64,
     steps: &[f64],
 ) -> Result<Vec<f64>> {
     match field.values {
-        Values::F32(values) => curve(field, values, codec, axes, steps),
-        Values::F64(values) => curve(field, values, codec, axes, steps),
+        Values::F32(values) => curve(field, values, codec, axes, unit, steps),
+        Values::F64(values) => curve(field, values, codec, axes, unit, steps),
     }
 }
 
@@ -39,6 +40,7 @@ fn curve<T: Element>(
     values: &[T],
     codec: &Codec,
     axes: Option<[usize; 3]>,
+    unit: f64,
     steps: &[f64],
 ) -> Result<Vec<f64>> {
     let stats = FieldStats::of(field, codec.options.fill_value);
@@ -59,10 +61,10 @@ fn curve<T: Element>(
     let cut = Cut::new(field.shape(), axes, codec.options.segment)?;
     let tools = Tools { options: &codec.options, package: None, pool: &codec.pool };
     let finest = steps.first().copied().unwrap_or(1.0);
-    let sums = if f32_suffices(stats.range(), finest) {
-        sampled::<T, f32>(field, values, &cut, &shared, steps, &tools)?
+    let sums = if f32_suffices(stats.range(), finest * unit) {
+        sampled::<T, f32>(field, values, &cut, &shared, unit, steps, &tools)?
     } else {
-        sampled::<T, f64>(field, values, &cut, &shared, steps, &tools)?
+        sampled::<T, f64>(field, values, &cut, &shared, unit, steps, &tools)?
     };
     // No error is larger than that of the mean, and none shrinks as the step grows.
     let mut most = 0.0f64;
@@ -75,18 +77,19 @@ fn curve<T: Element>(
         .collect())
 }
 
-/// Mean squared errors of some segments, in the field's units, forecast from their spectra.
+/// Mean squared errors of some segments, in squared units, forecast from their spectra.
 fn sampled<T: Element, R: Kernel>(
     field: &FieldView<'_>,
     values: &[T],
     cut: &Cut,
     shared: &Shared<'_>,
+    unit: f64,
     steps: &[f64],
     tools: &Tools<'_>,
 ) -> Result<Vec<f64>> {
     let count = cut.segments.len();
     let wanted = PROBES.min(count);
-    let scale = shared.normalisation.scale();
+    let scale = shared.normalisation.scale() / unit;
     let middle = steps[steps.len() / 2] / scale;
     let parts = tools.map(0..wanted, |k| {
         let segment = &cut.segments[(k + 1) * count / wanted - 1];
@@ -124,7 +127,7 @@ mod tests {
         let codec = Codec::new(Options { threads: Some(1), ..Default::default() }).unwrap();
         let field = FieldView::new(&values, &[8, 32, 32]).unwrap();
         let steps = [1e-3, 1e-2, 0.1, 1.0, 1e6];
-        let curve = error_curve(&field, &codec, None, &steps).unwrap();
+        let curve = error_curve(&field, &codec, None, 1.0, &steps).unwrap();
         assert!(curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
         assert!(curve[0] <= values.len() as f64 * 1e-6, "{curve:?}");
         // The wavelet is only nearly orthonormal, least so on frames as small as these.

@@ -81,6 +81,13 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
     let mut blocks = vec![0.0; rows.div_ceil(BLOCK) * blocks_across];
     let mut out = Errors::default();
     let (mut low, mut high, mut squares) = (f64::INFINITY, f64::NEG_INFINITY, 0.0);
+    // A value lost to NaN is as wrong as can be; `max` would pass over it.
+    let difference =
+        |x: T, y: T| Some((x.to_f64() - y.to_f64()).abs()).filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
+    let pairs = || original.iter().zip(decoded).filter(|&(&x, _)| !is_masked(x, fill_value));
+    let largest = pairs().map(|(&x, &y)| difference(x, y)).fold(0.0, f64::max);
+    // Squares of values below 1e-150 or above 1e150 are no f64 numbers; in units of the largest difference they are.
+    let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
 
     let close = |blocks: &mut [f64], largest: &mut f64| {
         for block in blocks {
@@ -104,21 +111,18 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
                 continue;
             }
             out.points += 1;
-            let x = x.to_f64();
-            (low, high) = (low.min(x), high.max(x));
-            // A value lost to NaN is as wrong as can be; `max` would pass over it.
-            let difference = Some((x - y.to_f64()).abs()).filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
-            out.max_abs = out.max_abs.max(difference);
-            let square = difference * difference;
+            (low, high) = (low.min(x.to_f64()), high.max(x.to_f64()));
+            let square = (difference(x, y) / unit).powi(2);
             frame_squares += square;
             blocks[at / columns / BLOCK * blocks_across + at % columns / BLOCK] += square;
         }
         squares += frame_squares;
     }
     close(&mut blocks, &mut out.max_block_l2);
+    (out.max_abs, out.max_block_l2) = (largest, out.max_block_l2 * unit);
     if out.points > 0 {
         out.range = high - low;
-        out.rmse = (squares / out.points as f64).sqrt();
+        out.rmse = (squares / out.points as f64).sqrt() * unit;
     }
     out
 }
@@ -183,6 +187,19 @@ mod tests {
         assert!(errors.hold(Bound::Rel(0.2), errors.range) && !errors.hold(Bound::Lossless, errors.range));
         let lost = errors_of(&[1.0f64, 2.0], &[1.0, f64::NAN], &[2], None);
         assert_eq!(lost.max_abs, f64::INFINITY);
+        assert!(!lost.hold(Bound::Nrmse(1.0), 1.0) && !lost.hold(Bound::Abs(1e300), 1.0));
+    }
+
+    #[test]
+    fn errors_are_measured_at_any_magnitude() {
+        for unit in [1e-307, 1e-200, 1.0, 1e200, 1e306] {
+            let errors = errors_of(&[0.0, unit, 2.0 * unit, 0.0], &[0.0, unit, unit, unit], &[2, 2], None);
+            assert!(
+                (errors.rmse / unit - 0.5f64.sqrt()).abs() < 1e-12 && (errors.nrmse() - 0.125f64.sqrt()).abs() < 1e-12
+            );
+            assert!((errors.max_block_l2 / unit - 2f64.sqrt()).abs() < 1e-12);
+            assert!(errors.hold(Bound::Nrmse(0.36), errors.range) && !errors.hold(Bound::Nrmse(0.35), errors.range));
+        }
     }
 
     #[test]
