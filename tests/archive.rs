@@ -216,6 +216,78 @@ fn mistakes_leave_the_other_steps_alone() {
     assert_eq!(Reader::open(&path).unwrap().steps(), 1);
 }
 
+/// A step that an error drops leaves nothing behind, also not in the range that bounds refer to.
+#[test]
+fn a_dropped_step_does_not_widen_the_range() {
+    let dims = [8, 30];
+    let path = folder("dropped").join("a.fpa");
+    let mut writer = Writer::open(Box::new(Serial), &path, WriterOptions { window: 2, ..options() }).unwrap();
+    let id = writer.define(variable("t", &dims, DType::F64)).unwrap();
+    let put = |writer: &mut Writer, values: &[f64], bound| {
+        writer.put(id, &[0, 0], &FieldView::new(values, &dims).unwrap(), bound)
+    };
+    let (first, second) = (global(&dims, 0), global(&dims, 1));
+    writer.begin_step(0.0).unwrap();
+    put(&mut writer, &first, Bound::Nrmse(1e-3)).unwrap();
+    writer.end_step().unwrap();
+    // A spike, and a bound that is not the window's: the step's error, and not the window's.
+    let mut spiked = second.clone();
+    spiked[17] = 1e4;
+    writer.begin_step(1.0).unwrap();
+    put(&mut writer, &spiked, Bound::Nrmse(1e-3)).unwrap();
+    assert!(put(&mut writer, &second, Bound::Abs(1.0)).unwrap_err().message().contains("one bound holds"));
+    assert!(writer.end_step().unwrap_err().message().contains("one bound holds"));
+    writer.begin_step(1.0).unwrap();
+    put(&mut writer, &second, Bound::Nrmse(1e-3)).unwrap();
+    writer.end_step().unwrap();
+    writer.close().unwrap();
+    let reader = Reader::open(&path).unwrap();
+    let both = [first, second].concat();
+    let decoded = read(&reader, 0, &Selection { steps: 0..2, ..Selection::step(0) }).unwrap();
+    let (rmse, range) = (errors(&both, &decoded).0, range(&both));
+    assert!(rmse <= 1e-3 * range, "{rmse} of {range}");
+    assert_eq!(reader.commit_info(0, 0).unwrap().unwrap().range, range);
+}
+
+/// `close` and `flush` drop the step in progress, and no other.
+#[test]
+fn steps_that_ended_survive_a_bad_end() {
+    let dims = [8, 30];
+    let path = folder("bad-end").join("a.fpa");
+    let mut writer = Writer::open(Box::new(Serial), &path, WriterOptions { window: 8, ..options() }).unwrap();
+    let id = writer.define(variable("t", &dims, DType::F64)).unwrap();
+    for step in 0..3 {
+        put_step(&mut writer, id, &dims, step, Bound::Abs(1e-3));
+        writer.end_step().unwrap();
+    }
+    // A put that fails, and is not heard of at once.
+    put_step(&mut writer, id, &dims, 3, Bound::Abs(1e-3));
+    writer.put(id, &[7, 7], &FieldView::new(&global(&dims, 3), &dims).unwrap(), Bound::Abs(1e-3)).unwrap_err();
+    assert!(writer.flush().is_err());
+    assert!(writer.end_step().unwrap_err().message().contains("not begun"));
+    put_step(&mut writer, id, &dims, 3, Bound::Abs(1e-3));
+    assert!(writer.close().unwrap_err().message().contains("during a step"));
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.steps(), 3);
+    assert!((0..3).all(|step| read(&reader, 0, &Selection::step(step)).is_ok()));
+}
+
+/// Files beside the archive have the same numbers in every session; what is kept of one must not be taken for another's.
+#[test]
+fn sessions_with_files_of_their_own_read_back() {
+    let dims = [8, 30];
+    let path = folder("sessions").join("a.fpa");
+    let options = WriterOptions { window: 4, ranks_per_file: 1, mode: Mode::Append, ..options() };
+    write(&path, options.clone(), &dims, 0..8, Bound::Abs(1e-3));
+    write(&path, options, &dims, 8..16, Bound::Abs(1e-3));
+    let reader = Reader::open(&path).unwrap();
+    assert!(reader.chunks(0, 12).unwrap().iter().any(|chunk| chunk.depth > 0));
+    for step in 0..16 {
+        let decoded = read(&reader, 0, &Selection::step(step)).unwrap();
+        assert!(errors(&global(&dims, step as usize), &decoded).1 <= 1e-3, "{step}");
+    }
+}
+
 #[test]
 fn names_are_taken_at_the_first_commit() {
     let folder = folder("names");

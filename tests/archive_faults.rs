@@ -3,7 +3,7 @@
 mod common;
 
 use common::archive::{errors, folder, global, options, put_step, range, read, variable, write};
-use fieldpress::archive::{Reader, Selection, Writer, WriterOptions, repair, verify};
+use fieldpress::archive::{Mode, Reader, Selection, Serial, Writer, WriterOptions, repair, verify};
 use fieldpress::{Bound, DType, ErrorKind};
 
 #[test]
@@ -298,5 +298,54 @@ fn hostile_bytes() {
     }
     for len in (0..bytes.len()).step_by(31) {
         check(&bytes[..len], &format!("cut to {len}"), len % 5 == 0);
+    }
+}
+
+/// What a restart from an earlier step dropped stays dropped, whatever else is lost.
+#[test]
+fn repair_brings_no_dropped_step_back() {
+    let folder = folder("restarted");
+    let path = folder.join("a.fpa");
+    let dims = [8, 30];
+    write(&path, options(), &dims, 0..6, Bound::Abs(1e-3));
+    let again = WriterOptions { mode: Mode::Append, keep: Some(2), ..options() };
+    let mut writer = Writer::open(Box::new(Serial), &path, again).unwrap();
+    let id = writer.define(variable("t", &dims, DType::F64)).unwrap();
+    for step in 102..104 {
+        put_step(&mut writer, id, &dims, step, Bound::Abs(1e-3));
+        writer.end_step().unwrap();
+    }
+    writer.close().unwrap();
+    let times = |path: &std::path::Path| {
+        let reader = Reader::open(path).unwrap();
+        (0..reader.steps()).map(|step| reader.time(step).unwrap()).collect::<Vec<f64>>()
+    };
+    let whole = times(&path);
+    assert_eq!(whole.len(), 4);
+    let saved = folder.join("saved.fpa");
+    assert!(repair(&path, &saved).unwrap().losses.is_empty());
+    assert_eq!(times(&saved), whole);
+
+    // The records of the new steps 2 and 3, in turn: the head of either.
+    let bytes = std::fs::read(&path).unwrap();
+    let is_commit = |at: &usize| bytes[*at..].starts_with(b"FPRC") && bytes[at + 6] == 1;
+    let records: Vec<usize> = (0..bytes.len() - 64).step_by(512).filter(is_commit).collect();
+    assert_eq!(records.len(), 8);
+    for (damaged, lost, kept) in [(&[6][..], 2..3, 4), (&[7], 3..4, 3), (&[6, 7], 6..7, 6)] {
+        let mut bytes = bytes.clone();
+        damaged.iter().for_each(|&k| bytes[records[k] + 64] ^= 0xff);
+        let broken = folder.join("broken.fpa");
+        std::fs::write(&broken, &bytes).unwrap();
+        let _ = std::fs::remove_file(&saved);
+        let repaired = repair(&broken, &saved).unwrap();
+        assert_eq!((repaired.steps, repaired.losses.len()), (kept, 1), "{repaired:?}");
+        assert_eq!(repaired.losses[0].steps, lost, "{repaired:?}");
+        let times = times(&saved);
+        match damaged {
+            [6] => assert!(times[2].is_nan() && times[3] == whole[3], "{times:?}"),
+            [7] => assert_eq!(times, whole[..3]),
+            // Nothing is left that tells of the restart but the superblock.
+            _ => assert!(repaired.losses[0].error.message().contains("restart"), "{repaired:?}"),
+        }
     }
 }

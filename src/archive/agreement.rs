@@ -11,7 +11,7 @@ const WORDS: usize = 1 + 2 * FACTS;
 /// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
 /// Collective.
 pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Result<()> {
-    agree_on(comm, facts, error).1
+    agree_on(comm, facts, error).outcome
 }
 
 /// What this rank has, where all ranks are well; else the same error on all. Collective.
@@ -20,12 +20,23 @@ pub(super) fn agreed<O>(comm: &dyn Communicator, own: Result<O>) -> Result<O> {
     own
 }
 
-/// As [`agree`], with the largest first fact of all ranks.
-pub(super) fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> (u64, Result<()>) {
+/// What [`agree_on`] found.
+pub(super) struct Met {
+    /// Whether all ranks have the same facts, be they well or not.
+    pub(super) same: bool,
+    /// The largest first fact of all ranks.
+    pub(super) largest: u64,
+    pub(super) outcome: Result<()>,
+}
+
+/// As [`agree`], with what is known of the facts where a rank is not well.
+pub(super) fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Met {
     // Always as many words, so that ranks in different calls meet here too.
     let mut words = [0u64; WORDS];
-    let met = meet(comm, facts, error, &mut words, &mut []);
-    (words[1], met)
+    match meet(comm, facts, error, &mut words, &mut []) {
+        Ok(()) => Met { same: alike(&words), largest: words[1], outcome: judge(comm, facts, error, &words) },
+        Err(error) => Met { same: false, largest: 0, outcome: Err(error) },
+    }
 }
 
 /// Whether every rank is well, as [`agree`], and in the same reduction the largest of all ranks' `most` and the sums of their
@@ -39,10 +50,12 @@ pub(super) fn agree_and_reduce(
     let mut words = vec![0u64; WORDS];
     words.extend_from_slice(most);
     meet(comm, &[], error, &mut words, sums)?;
+    judge(comm, &[], error, &words)?;
     most.copy_from_slice(&words[WORDS..]);
     Ok(())
 }
 
+/// Reduces the words of an agreement, and what goes with them.
 fn meet(
     comm: &dyn Communicator,
     facts: &[(&str, u64)],
@@ -54,8 +67,7 @@ fn meet(
     for (k, (_, fact)) in facts.iter().enumerate() {
         (words[1 + 2 * k], words[2 + 2 * k]) = (*fact, !*fact);
     }
-    comm.reduce(words, sums)?;
-    judge(comm, facts, error, words)
+    comm.reduce(words, sums)
 }
 
 /// What the reduced words of an agreement say.
@@ -66,7 +78,7 @@ fn judge(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>, 
         let own = error.map(|error| (error.kind(), error.message()));
         return Err(broadcast_error(comm, root, own)?);
     }
-    if (0..FACTS).all(|k| words[1 + 2 * k] == !words[2 + 2 * k] || words[1 + 2 * k] == 0 && words[2 + 2 * k] == 0) {
+    if alike(words) {
         return Ok(());
     }
     // Some rank has other facts than rank 0: which, and what?
@@ -79,6 +91,11 @@ fn judge(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>, 
         .map(|((what, _), _)| format!("{what} differs from what rank 0 was told; all ranks must be told the same"));
     let own = message.as_deref().map(|message| (ErrorKind::InvalidArgument, message));
     Err(broadcast_error(comm, size - lowest[0] as usize, own)?)
+}
+
+/// Whether the largest of every fact is also the smallest; facts that no rank has are no words.
+fn alike(words: &[u64]) -> bool {
+    words[1..WORDS].chunks_exact(2).all(|word| word[0] == !word[1] || word == [0, 0])
 }
 
 /// The error of rank `root` on all ranks.

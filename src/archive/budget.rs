@@ -90,11 +90,12 @@ pub(super) fn survey(
         let word = &mut words[put.variable * WORDS..][..WORDS];
         let [kind, value] = code(&put.bound);
         (word[0], word[1]) = (word[0].max(kind), word[1].max(value));
-        if put.stats.valid > 0 {
-            word[2] = word[2].max(ordered(put.stats.max));
-            word[3] = word[3].max(ordered(-put.stats.min));
+        let stats = put.stats();
+        if stats.valid > 0 {
+            word[2] = word[2].max(ordered(stats.max));
+            word[3] = word[3].max(ordered(-stats.min));
         }
-        points[put.variable] += put.stats.valid as f64;
+        points[put.variable] += stats.valid as f64;
     }
     comm.reduce(&mut words, &mut points)?;
 
@@ -155,8 +156,8 @@ pub(super) fn allot(
     for ((put, curve), bound) in pending.iter().zip(&curves?).zip(&mut bounds) {
         if let Some(budget) = &budgets[put.variable] {
             let common = Common::of(&sums[put.variable * POINTS..][..POINTS], budget.whole);
-            let share = budget.share(&common, curve, put.stats.valid as f64);
-            let nrmse = (share / (put.stats.valid as f64).max(1.0)).sqrt();
+            let valid = put.stats().valid as f64;
+            let nrmse = (budget.share(&common, curve, valid) / valid.max(1.0)).sqrt();
             *bound = Bound::Nrmse(nrmse.max(f64::MIN_POSITIVE));
         }
     }

@@ -1,7 +1,19 @@
 //! Values of either type, owned.
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Element, FieldView, FieldViewMut, Values, for_each_row};
+
+/// As many zeros, where an archive says how many: it may say anything.
+///
+/// # Errors
+/// `Io` where there is no memory for them.
+pub(super) fn zeros<T: Element>(len: usize) -> Result<Vec<T>> {
+    let mut out = Vec::new();
+    out.try_reserve_exact(len)
+        .map_err(|_| Error::new(ErrorKind::Io, format!("there is no memory for the {len} values that it declares")))?;
+    out.resize(len, T::from_f64(0.0));
+    Ok(out)
+}
 
 /// Values of either type.
 #[derive(Clone, Debug)]
@@ -18,11 +30,13 @@ impl Buffer {
         }
     }
 
-    pub(super) fn zeros(dtype: DType, len: usize) -> Self {
-        match dtype {
-            DType::F32 => Self::F32(vec![0.0; len]),
-            DType::F64 => Self::F64(vec![0.0; len]),
-        }
+    /// # Errors
+    /// `Io` where there is no memory for so many.
+    pub(super) fn zeros(dtype: DType, len: usize) -> Result<Self> {
+        Ok(match dtype {
+            DType::F32 => Self::F32(zeros(len)?),
+            DType::F64 => Self::F64(zeros(len)?),
+        })
     }
 
     /// Appends a field's values; of the same type.
@@ -57,5 +71,16 @@ impl Buffer {
             Self::F32(values) => FieldViewMut::new(values, dims),
             Self::F64(values) => FieldViewMut::new(values, dims),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        assert_eq!(zeros::<f32>(3).unwrap(), [0.0; 3]);
+        assert!(zeros::<f64>(1 << 58).unwrap_err().message().contains("no memory"));
     }
 }

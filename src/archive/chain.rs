@@ -57,7 +57,7 @@ impl Link {
         count: &[usize],
         before: Option<&Self>,
     ) -> Result<Buffer> {
-        let mut frame = Buffer::zeros(dtype, count.iter().product());
+        let mut frame = Buffer::zeros(dtype, count.iter().product())?;
         let dims = frame_dims(count);
         let mut region = Region { start: vec![0; dims.len()], count: dims.clone() };
         region.start[0] = steps - 1;

@@ -177,6 +177,7 @@ impl Output {
 
         let span = tracing::info_span!("archive.index", rank = comm.rank()).entered();
         let mut failure = None;
+        let mut droppable = false;
         let mut words = [0; 3];
         let mut bytes = 0;
         if let Some(prepared) = &prepared {
@@ -186,12 +187,18 @@ impl Output {
                     words = [align(prepared.end), place, digest];
                     bytes = prepared.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
                 }
-                Err(error) => failure = Some(io(&self.name(), error)),
+                Err((error, nothing_names_it)) => {
+                    failure = Some(io(&self.name(), error));
+                    droppable = nothing_names_it;
+                }
             }
         }
         drop(span);
         if let Err(error) = agree_and_reduce(comm, failure.as_ref(), &mut words, &mut []) {
-            self.drop_tail();
+            // Elsewhere what remains is overwritten by the next attempt.
+            if droppable {
+                self.drop_tail();
+            }
             return Err(error);
         }
         self.tail = words[0];
@@ -341,24 +348,52 @@ impl Output {
         }
     }
 
-    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name.
-    fn write_index(&self, prepared: &Prepared, options: &WriterOptions, observer: &mut Observer) -> Result<()> {
-        let file = self.file.as_ref().ok_or_else(|| Error::internal("rank 0 has no file"))?;
+    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name. With
+    /// an error comes whether their bytes may be dropped: they may where nothing names them.
+    fn write_index(
+        &self,
+        prepared: &Prepared,
+        options: &WriterOptions,
+        observer: &mut Observer,
+    ) -> std::result::Result<(), (Error, bool)> {
+        let droppable = |error: Error| (error, true);
+        let file = self.file.as_ref().ok_or_else(|| droppable(Error::internal("rank 0 has no file")))?;
         let sync = || if options.sync { file.sync_data() } else { Ok(()) };
+        // What would fail after the archive has its name is tried before.
+        let folder = (self.temporary && options.sync).then(|| -> Result<File> {
+            let folder = places::open_folder(&self.path)?;
+            folder.sync_all()?;
+            Ok(folder)
+        });
+        let folder = folder.transpose().map_err(droppable)?;
         enter(observer, Phase::Index);
-        for (place, bytes) in &prepared.writes {
-            file.write_all_at(bytes, *place)?;
-        }
-        sync()?;
+        let records = || -> Result<()> {
+            for (place, bytes) in &prepared.writes {
+                file.write_all_at(bytes, *place)?;
+            }
+            Ok(sync()?)
+        };
+        records().map_err(droppable)?;
         enter(observer, Phase::Commit);
         let slot = Slot { sequence: self.sequence + 1, offset: prepared.record };
-        file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
-        sync()?;
-        if self.temporary {
-            places::take_name(&places::temporary(&self.path), &self.path, self.replace)?;
-            if options.sync {
-                places::sync_folder(&self.path)?;
+        let bytes = slot.write(&self.id);
+        let place = Slot::place(slot.sequence);
+        let named = || -> Result<()> {
+            file.write_all_at(&bytes, place)?;
+            sync()?;
+            if self.temporary {
+                places::take_name(&places::temporary(&self.path), &self.path, self.replace)?;
             }
+            Ok(())
+        };
+        if let Err(error) = named() {
+            // A slot must never name what is dropped.
+            let cleared = file.write_all_at(&vec![0; bytes.len()], place).and_then(|()| sync());
+            return Err((error, cleared.is_ok()));
+        }
+        if let Some(Err(error)) = folder.map(|folder| folder.sync_all()) {
+            // The step is committed, under its name; a crash of the machine might take the name back.
+            tracing::warn!(%error, "the archive's folder could not be synced");
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ impl Reader {
                     && before.depth.checked_add(1) == Some(after.depth)
             };
             let before = chunks.iter().find(precedes).ok_or_else(lost)?.clone();
-            let key = (variable, before.file, before.offset);
+            let key = (variable, before.steps.start, before.file, before.offset);
             link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
             if link.is_none() {
                 waiting.push((body, before.clone()));
@@ -83,7 +83,7 @@ impl Reader {
             if links.len() >= LINKS {
                 links.clear();
             }
-            links.insert((variable, chunk.file, chunk.offset), Arc::clone(&new));
+            links.insert((variable, chunk.steps.start, chunk.file, chunk.offset), Arc::clone(&new));
             link = Some(new);
         }
         link.ok_or_else(|| Error::internal("a chunk that follows none was to be followed"))

@@ -148,8 +148,15 @@ impl DataFile {
             let mut open = OpenOptions::new();
             file = made
                 .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
-                .map(Some)
-                .map_err(|error| io(&own, error));
+                .map_err(|error| io(&own, error))
+                .and_then(|file| {
+                    // Names, too, must outlast a crash of the machine: a commit makes only data durable.
+                    if options.sync {
+                        places::sync_folder(&own)?;
+                        places::sync_folder(&folder)?;
+                    }
+                    Ok(Some(file))
+                });
         }
         agree(comm, &[], file.as_ref().err())?;
         let opened = group.open(&own, options);

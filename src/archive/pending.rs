@@ -19,7 +19,8 @@ pub(super) struct Pending {
     pub(super) first: usize,
     pub(super) steps: usize,
     values: Buffer,
-    pub(super) stats: Statistics,
+    /// Of each step: one that is dropped must leave none behind.
+    stats: Vec<Statistics>,
 }
 
 /// What is known of a put's valid values.
@@ -41,14 +42,14 @@ impl Pending {
     ) -> Self {
         let mut values = Buffer::new(field.dtype());
         values.push(field);
-        Self { variable, region, bound, first, steps: 1, values, stats }
+        Self { variable, region, bound, first, steps: 1, values, stats: vec![stats] }
     }
 
     /// Adds the step after its last one.
-    pub(super) fn push(&mut self, field: &FieldView<'_>, stats: &Statistics) {
+    pub(super) fn push(&mut self, field: &FieldView<'_>, stats: Statistics) {
         self.values.push(field);
         self.steps += 1;
-        self.stats.extend(stats);
+        self.stats.push(stats);
     }
 
     /// Forgets the window's steps from `end` on.
@@ -56,7 +57,13 @@ impl Pending {
         if self.first + self.steps > end {
             self.steps = end.saturating_sub(self.first);
             self.values.truncate(self.steps * self.points());
+            self.stats.truncate(self.steps);
         }
+    }
+
+    /// Of all its steps.
+    pub(super) fn stats(&self) -> Statistics {
+        self.stats.iter().fold(Statistics::default(), |all, step| all.and(step))
     }
 
     fn points(&self) -> usize {
@@ -117,7 +124,7 @@ impl Pending {
             first: self.first as u64,
             steps: self.steps as u64,
             depth,
-            squared_error: report.nrmse * report.nrmse * self.stats.valid as f64,
+            squared_error: report.nrmse * report.nrmse * self.stats().valid as f64,
             input_bytes: field.byte_len() as u64,
             crc: crc32fast::hash(&bytes),
             bytes,
@@ -132,12 +139,11 @@ impl Statistics {
         Self { valid: found.valid, min: found.min, max: found.max }
     }
 
-    fn extend(&mut self, other: &Self) {
-        if other.valid > 0 {
-            let fresh = self.valid == 0;
-            self.min = if fresh { other.min } else { self.min.min(other.min) };
-            self.max = if fresh { other.max } else { self.max.max(other.max) };
-            self.valid += other.valid;
+    fn and(self, other: &Self) -> Self {
+        match (self.valid, other.valid) {
+            (_, 0) => self,
+            (0, _) => *other,
+            (a, b) => Self { valid: a + b, min: self.min.min(other.min), max: self.max.max(other.max) },
         }
     }
 }

@@ -26,10 +26,15 @@ pub(super) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// Makes the names in a file's folder durable.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+/// The folder of a file, opened: syncing it makes the names in it durable.
+pub(super) fn open_folder(path: &Path) -> Result<File> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    File::open(folder).map_err(|error| Error::from(error).context(format!("the folder {}", folder.display())))
+}
+
+/// Makes the names in a file's folder durable.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    Ok(open_folder(path)?.sync_all()?)
 }
 
 /// Whether this process may write a file up to byte `end`. Asked before writing, so that the limit shows before anything is

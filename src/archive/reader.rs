@@ -55,8 +55,8 @@ pub struct Reader {
     entries: Vec<Entry>,
     pub(super) definitions: Definitions,
     bodies: Mutex<Vec<(u64, Arc<Body>)>>,
-    /// By variable, file and offset of the window's chunk.
-    pub(super) links: Mutex<HashMap<(usize, u32, u64), Arc<Link>>>,
+    /// By variable, and first step, file and offset of the window's chunk; a file's number is of its commit alone.
+    pub(super) links: Mutex<HashMap<(usize, u64, u32, u64), Arc<Link>>>,
     parts: Mutex<HashMap<String, Arc<File>>>,
     pub(super) codec: Codec,
 }

@@ -5,7 +5,7 @@ use super::decode::{check_stream, describe};
 use super::definitions::Definitions;
 use super::index::{Body, Chunk, Entry, Head};
 use super::layout::{
-    ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SUPERBLOCK_BYTES, Slot, Superblock, align,
+    ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock, align,
 };
 use super::places;
 use super::records::{read_section, read_whole};
@@ -111,27 +111,71 @@ impl<'a> Damaged<'a> {
         read_section(&self.file, header, HEADER_BYTES as u64 + header.head.bytes, header.body)
     }
 
-    /// The commits that make up the archive's newest state, oldest first: from the newest back, whichever ends where the one
-    /// after it begins. Commits that a restart dropped are left out, since they end later.
-    fn commits(&self) -> Vec<(RecordHeader, Entry)> {
+    /// The commits that make up the archive's newest state, oldest first, and those of them whose record is lost as entries
+    /// alone. The newest head that can be read names the ones before it; where a head that goes on is lost, it is the newest of
+    /// those that end before what is known. Commits that a restart dropped are so left out: nothing that is newer names them.
+    fn commits(&self) -> Vec<(Option<RecordHeader>, Entry)> {
         let heads = self.records.values().filter(|header| header.kind == RecordKind::Steps).filter_map(|header| {
             let head = Head::read(&read_section(&self.file, header, HEADER_BYTES as u64, header.head).ok()?).ok()?;
-            Some((*header, head.own))
+            // Every step has its time in a record before this one's end: a head that says more is none.
+            (head.own.end() <= self.bytes / 8).then_some((*header, head))
         });
-        let mut heads: Vec<(RecordHeader, Entry)> = heads.collect();
+        let mut heads: Vec<(RecordHeader, Head)> = heads.collect();
         heads.sort_by_key(|(header, _)| std::cmp::Reverse(header.sequence));
-        let mut commits: Vec<(RecordHeader, Entry)> = Vec::new();
-        for (header, entry) in heads {
-            if commits.last().is_none_or(|(_, after)| entry.end() <= after.first_step) {
-                commits.push((header, entry));
+        let mut commits: Vec<(Option<RecordHeader>, Entry)> = Vec::new();
+        let find = |is_it: &dyn Fn(&Entry) -> bool| heads.iter().find(|(_, head)| is_it(&head.own));
+        let mut named: Option<Entry> = None;
+        loop {
+            let found = match (&named, commits.last()) {
+                (Some(entry), _) => find(&|own| own == entry),
+                (None, None) => heads.first(),
+                (None, Some((_, after))) => find(&|own| own.end() <= after.first_step && own.sequence < after.sequence),
+            };
+            let Some((header, head)) = found else {
+                // Named, and lost.
+                let Some(entry) = named.take() else { break };
+                commits.push((None, entry));
+                continue;
+            };
+            commits.push((Some(*header), head.own));
+            for entry in head.recent.iter().rev() {
+                commits.push((find(&|own| own == entry).map(|(header, _)| *header), *entry));
             }
+            named = head.back;
         }
         commits.reverse();
         commits
     }
 
-    /// The newest definitions that can be read; numbers of variables never change.
-    fn definitions(&self) -> Result<Definitions> {
+    /// A loss that no gap between commits shows: of a newest commit that the superblock names.
+    fn lost_newest(&self, commits: &[(Option<RecordHeader>, Entry)]) -> Option<Loss> {
+        let superblock = read_whole(&self.file, 0, (SUPERBLOCK_BYTES as u64).min(self.bytes), self.bytes).ok()?;
+        let named = SLOTS
+            .iter()
+            .filter_map(|&place| Slot::read(&superblock, place, &self.id))
+            .map(|slot| slot.sequence)
+            .max()?;
+        let newest = commits.last()?.1;
+        (named > newest.sequence).then(|| Loss {
+            steps: newest.end()..newest.end() + 1,
+            variable: None,
+            error: Error::corrupt(
+                "the newest commit is lost; where it belonged to a restart from an earlier step, what is saved is from before that",
+            ),
+        })
+    }
+
+    /// The definitions that the newest of some commits refers to, or the newest that can be read; numbers of variables never
+    /// change.
+    fn definitions(&self, commits: &[(Option<RecordHeader>, Entry)]) -> Result<Definitions> {
+        let in_force = commits.iter().rev().find_map(|(header, entry)| {
+            let place = Body::definitions_of(&self.body(header.as_ref()?).ok()?, entry).ok()?;
+            let header = self.records.get(&place).filter(|header| header.kind == RecordKind::Definitions)?;
+            Definitions::read(&self.body(header).ok()?).ok()
+        });
+        if let Some(definitions) = in_force {
+            return Ok(definitions);
+        }
         let mut found: Vec<&RecordHeader> =
             self.records.values().filter(|header| header.kind == RecordKind::Definitions).collect();
         found.sort_by_key(|header| std::cmp::Reverse(header.sequence));
@@ -144,7 +188,7 @@ impl<'a> Damaged<'a> {
         if commits.is_empty() {
             return Err(Error::corrupt("no committed step is left in it"));
         }
-        let mut definitions = self.definitions()?;
+        let mut definitions = self.definitions(&commits)?;
         let mut target = Target::create(to, self.id)?;
         if let Some(model) = &mut definitions.model {
             let body = self.records.get(&model.record).map(|header| self.body(header));
@@ -167,7 +211,10 @@ impl<'a> Damaged<'a> {
                 });
                 target.commit(Body::empty(entry.first_step - next, place))?;
             }
-            let body = self.body(header).and_then(|bytes| Body::read(&bytes, entry, &definitions));
+            let body = match header {
+                Some(header) => self.body(header).and_then(|bytes| Body::read(&bytes, entry, &definitions)),
+                None => Err(Error::corrupt("the record of these steps is lost")),
+            };
             let mut body = match body {
                 Ok(body) => body,
                 Err(error) => {
@@ -213,6 +260,7 @@ impl<'a> Damaged<'a> {
             body.definitions = place;
             target.commit(body)?;
         }
+        repaired.losses.extend(self.lost_newest(&commits));
         repaired.steps = target.steps();
         target.finish()?;
         Ok(repaired)
@@ -296,5 +344,33 @@ impl Target {
             self.file.write_all_at(&slot.write(&self.id), Slot::place(slot.sequence))?;
         }
         Ok(self.file.sync_all()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head that declares more steps than a file of its size can hold is no head, and costs no memory.
+    #[test]
+    fn heads_are_believed_what_a_file_can_hold() {
+        let folder = std::env::temp_dir().join(format!("fieldpress-greedy-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (from, to, id) = (folder.join("a.fpa"), folder.join("b.fpa"), [7; 16]);
+        for (first_step, steps) in [(0, 1 << 50), (1 << 61, 1)] {
+            let place = SUPERBLOCK_BYTES as u64;
+            let own = Entry { sequence: 2, offset: place, first_step, steps };
+            let back = (first_step > 0).then_some(Entry { sequence: 1, offset: 0, first_step: 0, steps: first_step });
+            let head = Head { own, back, recent: Vec::new() }.write();
+            let mut bytes = Superblock { id }.write();
+            bytes.extend(RecordHeader::record(RecordKind::Steps, id, 2, place, &head, &[0; 64]));
+            bytes.resize(align(bytes.len() as u64) as usize, 0);
+            let definitions = Definitions::default().write();
+            bytes.extend(RecordHeader::record(RecordKind::Definitions, id, 2, bytes.len() as u64, &[], &definitions));
+            fs::write(&from, bytes).unwrap();
+            let error = repair(&from, &to).unwrap_err();
+            assert!(error.message().contains("no committed step is left"), "{error}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Checking every byte that an archive's readers would meet.
 
+use super::buffer::zeros;
 use super::decode::{check_stream, describe};
 use super::index::Chunk;
 use super::reader::Reader;
@@ -78,11 +79,11 @@ fn decode_chunk(reader: &Reader, variable: usize, chunk: &Chunk, dtype: DType) -
     let shape = selection.output_shape(reader.variable(variable)?)?;
     match dtype {
         DType::F32 => {
-            let mut out = vec![0f32; shape.len()];
+            let mut out = zeros::<f32>(shape.len())?;
             reader.read(variable, &selection, &mut FieldViewMut::new(&mut out, shape.dims())?)
         }
         DType::F64 => {
-            let mut out = vec![0f64; shape.len()];
+            let mut out = zeros::<f64>(shape.len())?;
             reader.read(variable, &selection, &mut FieldViewMut::new(&mut out, shape.dims())?)
         }
     }

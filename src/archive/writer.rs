@@ -1,6 +1,6 @@
 //! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
 
-use super::agreement::{agree, agree_and_reduce, agree_on};
+use super::agreement::{Met, agree, agree_and_reduce, agree_on};
 use super::budget::{Global, allot, survey};
 use super::chain::{self, Chains, Link};
 use super::commit::{Coded, Output};
@@ -13,6 +13,7 @@ use crate::bound::Bound;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::field::{FieldView, MAX_DIMS, Region};
+use crate::options::Options;
 use std::path::Path;
 use std::time::Instant;
 
@@ -76,7 +77,10 @@ impl Writer {
         let _entered = span.enter();
         let codec = Self::checked(&options).and_then(|()| Codec::new(options.codec.clone()));
         let mut digest = crc32fast::Hasher::new();
-        let common = WriterOptions { codec: Default::default(), ..options.clone() };
+        // Where the codec runs is each rank's own; what it makes is not.
+        let codec_in_common =
+            Options { model: None, device: Default::default(), threads: None, ..options.codec.clone() };
+        let common = WriterOptions { codec: codec_in_common, ..options.clone() };
         digest.update(format!("{common:?} {}", path.display()).as_bytes());
         let options_digest = u64::from(digest.finalize());
         let opened = agree(&*comm, &[("options", options_digest)], codec.as_ref().err())
@@ -247,6 +251,13 @@ impl Writer {
         }
         let region = Region { start: start.to_vec(), count: field.shape().dims().to_vec() };
         region.check(&info.shape).map_err(|error| error.context(format!("variable {}", info.name)))?;
+        // Found here, this is an error of one step; later it would be one of the whole window.
+        if let Some(before) = self.pending.iter().find(|put| put.variable == variable.0 && put.bound != bound) {
+            return Err(Error::invalid(format!(
+                "variable {}: the bound {bound} is not the {} of the window's earlier puts; one bound holds for all ranks and a window",
+                info.name, before.bound
+            )));
+        }
         let now = self.times.len();
         let stats = Statistics::of(field, self.options.codec.fill_value);
         // Goes on with a box of the step before.
@@ -256,7 +267,7 @@ impl Writer {
         if now > 0
             && let Some(put) = self.pending.iter_mut().find(goes_on)
         {
-            put.push(field, &stats);
+            put.push(field, stats);
             return Ok(());
         }
         self.pending.push(Pending::new(variable.0, region, bound, now, field, stats));
@@ -277,7 +288,7 @@ impl Writer {
         if time.is_none() && self.failure.is_none() {
             self.failure = Some(Error::invalid("a step ends that was not begun"));
         }
-        if let Err(error) = self.meet(Call::EndStep, time.unwrap_or(0.0)) {
+        if let Err(error) = self.meet(Call::EndStep, time.unwrap_or(0.0)).1 {
             self.drop_step();
             return Err(error);
         }
@@ -297,24 +308,30 @@ impl Writer {
         if self.step.is_some() && self.failure.is_none() {
             self.failure = Some(Error::invalid("a step is in progress; end it first"));
         }
-        self.meet(Call::Flush, 0.0)?;
+        if let Err(error) = self.meet(Call::Flush, 0.0).1 {
+            self.drop_step();
+            return Err(error);
+        }
         if self.times.is_empty() { Ok(StepReport::default()) } else { self.commit_window() }
     }
 
     /// Commits what is not committed yet, and closes the archive; collective. An archive without any step is removed.
     ///
     /// # Errors
-    /// As [`Writer::end_step`]. The archive is closed in any case.
+    /// As [`Writer::end_step`]. The archive is closed in any case, and where all ranks close it, steps that ended are committed.
     pub fn close(mut self) -> Result<StepReport> {
         let mut done = Ok(StepReport::default());
         if self.step.is_some() && self.failure.is_none() {
             self.failure = Some(Error::invalid("the archive is closed during a step, which is dropped"));
         }
-        match self.meet(Call::Close, 0.0) {
-            Err(error) => done = Err(error),
-            Ok(()) if !self.times.is_empty() => done = self.commit_window(),
-            Ok(()) => {}
+        let (same, met) = self.meet(Call::Close, 0.0);
+        if met.is_err() {
+            self.drop_step();
         }
+        if same && !self.times.is_empty() {
+            done = self.commit_window();
+        }
+        done = met.and(done);
         let closed = self.shut();
         let freed = self.comm.free();
         let report = done?;
@@ -333,10 +350,10 @@ impl Writer {
         self.committed + self.times.len() as u64
     }
 
-    /// The beginning of a collective call: whether all ranks are well, and were told the same.
-    fn meet(&mut self, call: Call, time: f64) -> Result<()> {
+    /// The beginning of a collective call: whether all ranks were told the same, and whether they are well besides.
+    fn meet(&mut self, call: Call, time: f64) -> (bool, Result<()>) {
         if self.output.is_none() {
-            return Err(Error::invalid("the archive was closed when another rank closed it"));
+            return (false, Err(Error::invalid("the archive was closed when another rank closed it")));
         }
         let facts = [
             ("the call made (end_step, flush or close)", call as u64),
@@ -344,12 +361,12 @@ impl Writer {
             ("the number of steps", self.next_step()),
             ("the step's time", time.to_bits()),
         ];
-        let (last_call, agreed) = agree_on(&*self.comm, &facts, self.failure.take().as_ref());
-        if agreed.is_err() && last_call == Call::Close as u64 {
+        let Met { same, largest, outcome } = agree_on(&*self.comm, &facts, self.failure.take().as_ref());
+        if !same && largest == Call::Close as u64 {
             // A rank that closes comes to no other call: all close with it.
             let _ = self.shut();
         }
-        agreed
+        (same, outcome)
     }
 
     /// Forgets what was put since the last step that ended.
