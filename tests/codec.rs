@@ -216,6 +216,64 @@ proptest! {
     }
 }
 
+/// Blocks have eight frames, counted from a field's first one, and segments must not cut them.
+#[test]
+fn segments_keep_the_blocks_of_block_l2_whole() {
+    let dims = [32, 16, 16];
+    let values = field(Kind::Noise, dims.iter().product(), dims[2], 3, false);
+    let with = |frames| {
+        let segment = std::num::NonZeroU16::new(frames);
+        Codec::new(Options { segment, threads: Some(1), fm: FmMode::Off, ..Default::default() }).unwrap()
+    };
+    for frames in [1, 4, 12] {
+        let field = FieldView::new(&values, &dims).unwrap();
+        let error = with(frames).compress(&field, Bound::BlockL2(1.0)).unwrap_err();
+        assert!(error.message().contains("multiple of 8"), "{error}");
+    }
+    for frames in [8, 24] {
+        let (_, decoded) = round_trip(&with(frames), &values, &dims, Bound::BlockL2(1.0));
+        assert_bound(&values, &decoded, &dims, Bound::BlockL2(1.0));
+    }
+}
+
+/// Graphs see multiples of 32 rows and columns: of series of points they would see padding alone.
+#[test]
+fn the_model_stays_out_of_frames_of_few_points() {
+    let codec = Codec::new(Options { fm: FmMode::On, threads: Some(1), ..Default::default() }).unwrap();
+    for dims in [[500, 1, 1], [40, 1, 60], [40, 5, 5]] {
+        let values = field(Kind::Smooth, dims.iter().product(), 20, 9, false);
+        let (bytes, decoded) = round_trip(&codec, &values, &dims, Bound::Rel(1e-2));
+        assert_bound(&values, &decoded, &dims, Bound::Rel(1e-2));
+        assert!(inspect(&bytes).unwrap().model.is_none(), "{dims:?}");
+    }
+}
+
+/// A mean over a cell is one over its points with data, also in streams without loss, which do not know what marks others.
+#[test]
+fn reduced_lossless_fields_leave_out_points_without_data() {
+    let dims = [2, 4, 4];
+    let mut values: Vec<f64> = (0..32).map(f64::from).collect();
+    (values[0], values[5], values[2]) = (1e20, f64::NAN, f64::INFINITY);
+    [8, 9, 12, 13].iter().for_each(|&k| values[k] = 1e20);
+    let codec = Codec::new(Options { fill_value: Some(1e20), ..Default::default() }).unwrap();
+    let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Lossless).unwrap();
+    let request = Request { scale: fieldpress::Scale::Half, ..Default::default() };
+    let mut out = vec![0.0; 8];
+    codec.decompress(&bytes, &request, &mut FieldViewMut::new(&mut out, &[2, 2, 2]).unwrap()).unwrap();
+    assert_eq!(out, [2.5, (3.0 + 6.0 + 7.0) / 3.0, 1e20, 12.5, 18.5, 20.5, 26.5, 28.5]);
+}
+
+/// What the types of this library let a caller say, and no text would.
+#[test]
+fn bounds_that_mean_nothing_are_refused() {
+    let codec = codec(Effort::Fast);
+    let values = [1.0f32, 2.0, 3.0];
+    for bound in [Bound::Abs(0.0), Bound::Rel(-1.0), Bound::Nrmse(f64::NAN), Bound::BlockL2(f64::INFINITY)] {
+        let error = codec.compress(&FieldView::new(&values, &[3]).unwrap(), bound).unwrap_err();
+        assert_eq!(error.kind(), fieldpress::ErrorKind::InvalidArgument, "{bound}");
+    }
+}
+
 /// Squares of values below 1e-150 or above 1e150 are no f64 numbers, and what is promised and reported of them is the same.
 #[test]
 fn streams_do_not_depend_on_units() {

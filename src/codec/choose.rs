@@ -57,6 +57,10 @@ const NO_RIVAL: f64 = 1.08;
 const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
+/// Frames are padded to multiples of so many rows and columns before a graph sees them, and to at most so many times their points:
+/// else a graph's time goes into padding.
+const PADDED_TO: usize = 32;
+const PADDED_MOST: usize = 4;
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
 const INTERPOLATED_LEAST: f64 = 0.7;
 
@@ -124,8 +128,11 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let exact = tools.options.effort == Effort::High;
     let mut search = Search { sample, step, error: None, power: ERROR_POWER, exact, best: None };
     // Blocks are corrected with no room for another device's floats.
-    let package = shared.package.filter(|_| tools.options.fm != FmMode::Off && !shared.block_bound());
-    if tools.options.fm != FmMode::On {
+    let may_run = tools.options.fm != FmMode::Off && !shared.block_bound() && fm::grid(base.step) >= fm::FINEST_GRID;
+    let (h, w) = (source.segment.h, source.segment.w);
+    let padded = h.next_multiple_of(PADDED_TO) * w.next_multiple_of(PADDED_TO);
+    let package = shared.package.filter(|_| may_run && padded <= PADDED_MOST * h * w);
+    if tools.options.fm != FmMode::On || package.is_none() {
         transforms(&mut search, &base, source, shared)?;
     }
     let mut lengths = None;
@@ -155,7 +162,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         }
     }
     let without_latents = search.best.clone();
-    if package.has_latents() {
+    if package.has_latents() && fm::grid(base.step) >= fm::FINEST_GRID_OF_LATENTS {
         latents(&mut search, &base, package, tools, shared)?;
     }
     for candidate in [without_latents, Some(search.chosen(base))].into_iter().flatten() {

@@ -7,6 +7,7 @@ use super::progress::Progress;
 use super::report::StageSeconds;
 use super::{Tools, flat, lossless};
 use crate::bound::Bound;
+use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
@@ -48,6 +49,13 @@ pub(crate) fn compress<T: Element>(
         content: Content::Lossless,
     };
     let segment = tools.options.segment;
+    if let (Bound::BlockL2(_), Some(frames)) = (bound, segment)
+        && usize::from(frames.get()) % BLOCK != 0
+    {
+        return Err(Error::invalid(format!(
+            "segment={frames} would cut the blocks of {BLOCK} frames that block_l2 bounds; give a multiple of {BLOCK}"
+        )));
+    }
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         header.content = Content::Constant(bits);

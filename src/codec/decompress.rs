@@ -44,7 +44,7 @@ pub(crate) fn decompress<T: Element>(
         }
         Content::Lossless | Content::Raw => {
             let begin = std::time::Instant::now();
-            flat::decompress(stream, &region, factor, cut_axes, out)?;
+            flat::decompress(stream, &region, factor, cut_axes, tools.options.fill_value, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
         Content::Segments { normalisation, specials, double, follows, segment, model } => {

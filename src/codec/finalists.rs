@@ -15,7 +15,7 @@ use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 
 /// The finest NRMSE at which frames are enhanced.
-const ENHANCED_FROM: f64 = 3e-4;
+const ENHANCED_FROM: f64 = 5e-4;
 /// The most that enhancement may leave of the squared error.
 const ENHANCED_MOST: f64 = 0.97;
 /// A cautious power for what less error is worth in bits.

@@ -33,7 +33,8 @@ pub(crate) fn for_each_run(
 }
 
 /// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the axes
-/// that `axes` names).
+/// that `axes` names): over the points with data, or else as the first point. What marks points without is `fill_value`, which the
+/// stream does not say, and what is not finite.
 ///
 /// # Errors
 /// `Corrupt`.
@@ -42,14 +43,15 @@ pub(crate) fn decompress<T: Element>(
     region: &Region,
     factor: usize,
     axes: [Option<usize>; 3],
+    fill_value: Option<f64>,
     out: Output<'_, T>,
 ) -> Result<()> {
+    let fill = fill_value.map(|value| T::from_f64(value).to_bits_u64());
     let shape = &stream.header.shape;
     let total = shape.len();
     let strides = shape.contiguous_strides();
     let ndim = shape.ndim();
     let factors: Vec<usize> = (0..ndim).map(|axis| if axes[1..].contains(&Some(axis)) { factor } else { 1 }).collect();
-    // Sums and counts of the scaled points, kept only where points are averaged.
     let scaled: Vec<(usize, usize)> = (0..ndim)
         .map(|axis| {
             let (first, f) = (region.start[axis], factors[axis]);
@@ -57,7 +59,8 @@ pub(crate) fn decompress<T: Element>(
         })
         .collect();
     let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
-    let mut sums = std::collections::HashMap::<usize, (f64, usize)>::new();
+    // Sums, counts and first points of the scaled points, kept only where points are averaged.
+    let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
     // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the ends of
     // their blocks.
     let (first, last) = (0..ndim).fold((0, 0), |(first, last), axis| {
@@ -94,15 +97,17 @@ pub(crate) fn decompress<T: Element>(
                 if factor == 1 {
                     out.values[target] = value;
                 } else {
-                    let slot = sums.entry(target).or_default();
-                    slot.0 += value.to_f64();
-                    slot.1 += 1;
+                    let slot = sums.entry(target).or_insert((0.0, 0, value));
+                    if value.to_f64().is_finite() && Some(value.to_bits_u64()) != fill {
+                        slot.0 += value.to_f64();
+                        slot.1 += 1;
+                    }
                 }
             }
         });
     }
-    for (target, (sum, count)) in sums {
-        out.values[target] = T::from_f64(sum / count as f64);
+    for (target, (sum, count, first)) in sums {
+        out.values[target] = if count > 0 { T::from_f64(sum / count as f64) } else { first };
     }
     Ok(())
 }

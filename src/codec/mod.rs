@@ -27,6 +27,7 @@ mod steps;
 mod tests;
 #[cfg(test)]
 mod training;
+mod workers;
 
 pub use before::Before;
 use before::Reference;
@@ -35,9 +36,9 @@ pub(crate) use probe::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub(crate) use segment::{Method, Way};
 pub use steps::{DEFAULT_WINDOW, StepStream};
+use workers::Workers;
 
 use crate::bound::Bound;
-use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::field::{DType, FieldView, FieldViewMut, Region, Shape, Values, ValuesMut};
 use crate::model::Model;
@@ -126,16 +127,17 @@ impl Request {
 pub(crate) struct Tools<'a> {
     options: &'a Options,
     package: Option<&'a Model>,
-    pool: &'a rayon::ThreadPool,
+    workers: &'a Workers,
 }
 
 impl Tools<'_> {
     /// `f` of every index, on the codec's threads, in order; the first error in order wins.
     fn map<O: Send>(&self, range: Range<usize>, f: impl Fn(usize) -> Result<O> + Sync + Send) -> Result<Vec<O>> {
-        if range.len() < 2 || self.pool.current_num_threads() == 1 {
+        let pool = &self.workers.pool;
+        if range.len() < 2 || pool.current_num_threads() == 1 || self.workers.are_gone() {
             return range.map(f).collect();
         }
-        let results: Vec<Result<O>> = self.pool.install(|| range.into_par_iter().map(f).collect());
+        let results: Vec<Result<O>> = pool.install(|| range.into_par_iter().map(f).collect());
         results.into_iter().collect()
     }
 }
@@ -143,7 +145,7 @@ impl Tools<'_> {
 /// A compressor and decompressor: options, and the model's sessions once they are needed. Usable from several threads.
 pub struct Codec {
     options: Options,
-    pool: rayon::ThreadPool,
+    workers: Workers,
     /// The model for compressing, opened at first use; `None` where there is none to be had and none was asked for.
     model: OnceLock<Result<Option<Arc<Model>>>>,
 }
@@ -154,13 +156,8 @@ impl Codec {
     /// # Errors
     /// `Runtime` where threads cannot be started.
     pub fn new(options: Options) -> Result<Self> {
-        let threads = options.threads.unwrap_or_else(crate::model::default_threads);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|k| format!("fieldpress-{k}"))
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Runtime, format!("{threads} threads cannot be started: {error}")))?;
-        Ok(Self { options, pool, model: OnceLock::new() })
+        let workers = Workers::of(options.threads.unwrap_or_else(crate::model::default_threads))?;
+        Ok(Self { options, workers, model: OnceLock::new() })
     }
 
     /// Its options.
@@ -193,21 +190,27 @@ impl Codec {
         if !wanted {
             return Ok(None);
         }
-        self.model
-            .get_or_init(|| match Model::open(&self.options) {
-                Ok(model) => {
-                    tracing::info!(name = model.name(), device = model.device(), "opened the foundation model");
-                    Ok(Some(model))
-                }
-                // A model, a device or `fm=on` that was asked for by name must be there.
-                Err(error) if self.options.fm == FmMode::On || self.options.model.is_some() => Err(error),
-                Err(error) if matches!(self.options.device, crate::options::Device::Cuda(_)) => Err(error),
-                Err(error) => {
-                    tracing::info!(%error, "no model can run here: the residual coder works alone");
-                    Ok(None)
-                }
-            })
-            .clone()
+        if self.workers.are_gone() {
+            // Sessions, too, have threads that are not here; the model of this process is another.
+            return self.open_model();
+        }
+        self.model.get_or_init(|| self.open_model()).clone()
+    }
+
+    fn open_model(&self) -> Result<Option<Arc<Model>>> {
+        match Model::open(&self.options) {
+            Ok(model) => {
+                tracing::info!(name = model.name(), device = model.device(), "opened the foundation model");
+                Ok(Some(model))
+            }
+            // A model, a device or `fm=on` that was asked for by name must be there.
+            Err(error) if self.options.fm == FmMode::On || self.options.model.is_some() => Err(error),
+            Err(error) if matches!(self.options.device, crate::options::Device::Cuda(_)) => Err(error),
+            Err(error) => {
+                tracing::info!(%error, "no model can run here: the residual coder works alone");
+                Ok(None)
+            }
+        }
     }
 
     /// Compresses a field; the bound has been checked on the decoded stream when this returns.
@@ -242,11 +245,13 @@ impl Codec {
     ) -> Result<(Vec<u8>, Report)> {
         let _span = tracing::debug_span!("compress").entered();
         let begin = Instant::now();
+        // Values that a caller of this library may have put together.
+        let bound = Bound::from_parts(bound.name(), bound.value())?;
         let reference =
             before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
         let reference = reference.as_ref();
         let model = self.model()?;
-        let tools = Tools { options, package: model.as_deref(), pool: &self.pool };
+        let tools = Tools { options, package: model.as_deref(), workers: &self.workers };
         let done = match field.values {
             Values::F32(values) => compress::compress(field, values, bound, reference, &tools)?,
             Values::F64(values) => compress::compress(field, values, bound, reference, &tools)?,
@@ -320,7 +325,7 @@ impl Codec {
             }
             _ => None,
         };
-        let tools = Tools { options: &self.options, package: model.as_deref(), pool: &self.pool };
+        let tools = Tools { options: &self.options, package: model.as_deref(), workers: &self.workers };
         let reference =
             before.map(|before| Reference::new(before, &header.shape, header.dtype, header.axes)).transpose()?;
         let reference = reference.as_ref();

@@ -3,6 +3,7 @@
 
 use crate::model::Model;
 use crate::model::testing::runtime;
+use crate::predict::fm;
 use crate::{Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
 
 /// A number of threads that no other test asks for, so that no other test shares the model.
@@ -75,4 +76,32 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
         }
     }
     assert!(used.contains(&"hierarchical".to_owned()) && used.contains(&"latents".to_owned()), "{used:?}");
+}
+
+/// The finest bounds that the model is used at leave room for what instruction sets were seen to differ by; finer ones do
+/// without it.
+#[test]
+fn the_model_stays_out_where_floats_are_coarser_than_the_grid() {
+    const SEEN: f32 = 7.2e-7;
+    runtime();
+    let options = Options { threads: Some(THREADS + 1), device: Device::Cpu, fm: FmMode::On, ..Options::default() };
+    let codec = Codec::new(options.clone()).unwrap();
+    let model = Model::open(&options).unwrap();
+    let dims = [17, 48, 64];
+    let values = moving(&dims);
+    let view = FieldView::new(&values, &dims).unwrap();
+    for (finer, used) in [(1.0, true), (2.0, false), (300.0, false)] {
+        // Points are coded at a step of 1.5 half-widths, and the field's range is between a half and one in working units.
+        let (low, high) = values.iter().fold((0f32, 0f32), |(low, high), v| (low.min(*v), high.max(*v)));
+        let scale = 2f64.powi(libm::ilogb(f64::from(high - low)) + 1);
+        let epsilon = f64::from(fm::FINEST_GRID) * 4096.0 * 1.2 * scale / 1.5 / finer;
+        let (bytes, _) = codec.compress(&view, Bound::Abs(epsilon)).unwrap();
+        assert_eq!(inspect(&bytes).unwrap().model.is_some(), used, "{epsilon}");
+        model.set_perturbation(SEEN / fm::FINEST_GRID);
+        let mut out = vec![0f32; values.len()];
+        codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();
+        model.set_perturbation(0.0);
+        let largest = values.iter().zip(&out).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max);
+        assert!(largest <= epsilon, "{largest} over {epsilon}");
+    }
 }

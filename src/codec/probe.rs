@@ -59,7 +59,7 @@ fn curve<T: Element>(
         memo: None,
     };
     let cut = Cut::new(field.shape(), axes, codec.options.segment)?;
-    let tools = Tools { options: &codec.options, package: None, pool: &codec.pool };
+    let tools = Tools { options: &codec.options, package: None, workers: &codec.workers };
     let finest = steps.first().copied().unwrap_or(1.0);
     let sums = if f32_suffices(stats.range(), finest * unit) {
         sampled::<T, f32>(field, values, &cut, &shared, unit, steps, &tools)?

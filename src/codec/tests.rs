@@ -132,7 +132,7 @@ fn a_model_that_is_not_there_is_named() {
     let mut out = vec![0f32; values.len()];
     let request = Request::default();
     let error = codec.decompress(&changed, &request, &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Model);
+    assert_eq!(error.kind(), crate::ErrorKind::Model);
     assert!(error.message().contains(&model.name), "{error}");
     let mut hash = model.hash;
     hash[0] ^= 1;

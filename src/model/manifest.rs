@@ -23,6 +23,8 @@ pub const MAX_TILE: usize = 2048;
 /// The longest package name, in bytes.
 pub const MAX_NAME: usize = 64;
 
+/// As of any window.
+const MAX_WINDOW: usize = crate::residual::basis::MAX_WINDOW;
 const MAX_ALIGN: usize = 256;
 const MAX_FRAMES: usize = 64;
 const MAX_CHANNELS: usize = 1024;
@@ -254,7 +256,7 @@ impl Latents {
     fn check(&self) -> Result<()> {
         within("latents.align", self.align, 1, MAX_ALIGN)?;
         within("latents.max_tile", self.max_tile, self.align, MAX_TILE)?;
-        within("latents.frames", self.frames, 1, MAX_FRAMES)?;
+        within("latents.frames", self.frames, 1, MAX_WINDOW)?;
         within("latents.y_channels", self.y_channels, 1, MAX_CHANNELS)?;
         within("latents.z_channels", self.z_channels, 1, MAX_CHANNELS)?;
         within("latents.y_downsample", self.y_downsample, 1, self.align)?;

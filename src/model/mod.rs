@@ -64,7 +64,7 @@ pub(crate) struct Model {
 }
 
 /// What makes two models the same: the package's hash, the device option, and the threads.
-type Key = ([u8; 32], Option<Option<Option<u32>>>, usize);
+type Key = ([u8; 32], Option<Option<Option<u32>>>, usize, u32);
 
 fn key(hash: [u8; 32], options: &Options) -> Key {
     let device = match options.device {
@@ -72,7 +72,8 @@ fn key(hash: [u8; 32], options: &Options) -> Key {
         Device::Cpu => Some(None),
         Device::Cuda(index) => Some(Some(index)),
     };
-    (hash, device, threads(options))
+    // A process that was forked has none of the threads that sessions started before.
+    (hash, device, threads(options), std::process::id())
 }
 
 /// Threads of one run: the option, or this process's share of the node.

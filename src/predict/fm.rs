@@ -23,8 +23,15 @@ pub(crate) fn grid(step: Step) -> f32 {
     libm::exp2(libm::floor(libm::log2(step.value()) - GRID_BITS)) as f32
 }
 
+/// The finest grids that floats of devices are small beside, in working units: those of the interpolator and the enhancer move by up
+/// to 7e-7 from one instruction set to another, and the decoder's, which span the range, by more. Where what is asked for is finer,
+/// the model stays out (docs/design.md, determinism).
+pub(crate) const FINEST_GRID: f32 = 1.0 / (1 << 22) as f32;
+pub(crate) const FINEST_GRID_OF_LATENTS: f32 = 2.0 * FINEST_GRID;
+
 /// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value of
-/// every graph differs by one grid step: the worst case that the encoder's margin covers (docs/design.md, determinism).
+/// every graph differs by one grid step: the largest that tests have met, which the encoder's margin covers (docs/design.md,
+/// determinism).
 pub(crate) const FLIP_GAIN: f64 = 3.0;
 
 /// Corrections that graphs made while a segment was encoded, for the check that decodes it: the same frames at the same step or

@@ -86,6 +86,11 @@ fn threads_share_a_handle() {
 }
 
 #[test]
+fn handles_work_after_a_fork() {
+    run("fork.c");
+}
+
+#[test]
 fn links_without_onnx_runtime() {
     let output = succeed(Command::new("ldd").arg(compile("round_trip.c")));
     let libraries = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -155,7 +155,7 @@ pub fn extract(args: &ExtractArgs) -> Result<(), Failure> {
         )));
     };
     let selection = Selection { steps, region, missing: args.missing };
-    let mut field = Field::new(selection.output_shape(reader.variable(number)?)?, reader.variable(number)?.dtype);
+    let mut field = Field::new(selection.output_shape(reader.variable(number)?)?, reader.variable(number)?.dtype)?;
     reader.read(number, &selection, &mut field.view_mut()?)?;
     target::write_as(&args.output, &field, to == ExtractTo::Npy)
 }

@@ -76,7 +76,7 @@ fn ways(info: &StreamInfo) -> Value {
 
 /// Decodes what `request` names into a new field.
 fn decode(codec: &Codec, info: &StreamInfo, stream: &[u8], request: &Request) -> Result<(Field, Report), Failure> {
-    let mut field = Field::new(request.output_shape(info)?, info.dtype);
+    let mut field = Field::new(request.output_shape(info)?, info.dtype)?;
     let report = codec.decompress(stream, request, &mut field.view_mut()?)?;
     Ok((field, report))
 }

@@ -41,7 +41,7 @@ pub fn write(
         let mut file = netcdf::create(&temporary).map_err(failed)?;
         fill(&mut file, reader, numbers, steps, region, missing).map_err(|error| match error {
             Cause::Netcdf(error) => failed(error),
-            Cause::Reading(error) => error.into(),
+            Cause::Reading(failure) => failure,
         })?;
         file.close().map_err(failed)?;
     }
@@ -56,7 +56,7 @@ pub fn write(
 
 enum Cause {
     Netcdf(netcdf::Error),
-    Reading(fieldpress::Error),
+    Reading(Failure),
 }
 
 impl From<netcdf::Error> for Cause {
@@ -67,7 +67,13 @@ impl From<netcdf::Error> for Cause {
 
 impl From<fieldpress::Error> for Cause {
     fn from(error: fieldpress::Error) -> Self {
-        Self::Reading(error)
+        Self::Reading(error.into())
+    }
+}
+
+impl From<Failure> for Cause {
+    fn from(failure: Failure) -> Self {
+        Self::Reading(failure)
     }
 }
 
@@ -114,7 +120,7 @@ fn fill(
         };
         for (index, step) in steps.clone().enumerate() {
             let selection = Selection { region: region.cloned(), missing: Some(fill), ..Selection::step(step) };
-            let mut field = Field::new(selection.output_shape(info)?, info.dtype);
+            let mut field = Field::new(selection.output_shape(info)?, info.dtype)?;
             reader.read(number, &selection, &mut field.view_mut()?)?;
             let mut extents = vec![Extent::from(index..index + 1)];
             extents.extend(selected.iter().map(|&n| Extent::from(0..n)));

@@ -32,12 +32,22 @@ pub struct Expected<'a> {
 
 impl Field {
     /// Zeros.
-    pub fn new(shape: Shape, dtype: DType) -> Self {
+    ///
+    /// # Errors
+    /// Bad input where there is no memory for as many values as a file says that it has.
+    pub fn new(shape: Shape, dtype: DType) -> Result<Self, Failure> {
+        fn zeros<T: Element>(shape: &Shape) -> Result<Vec<T>, Failure> {
+            let mut values = Vec::new();
+            let room = values.try_reserve_exact(shape.len());
+            room.map_err(|_| Failure::input(format!("there is no memory for a field of {shape} values")))?;
+            values.resize(shape.len(), T::from_f64(0.0));
+            Ok(values)
+        }
         let data = match dtype {
-            DType::F32 => Data::F32(vec![0.0; shape.len()]),
-            DType::F64 => Data::F64(vec![0.0; shape.len()]),
+            DType::F32 => Data::F32(zeros(&shape)?),
+            DType::F64 => Data::F64(zeros(&shape)?),
         };
-        Self { shape, data, fill_value: None }
+        Ok(Self { shape, data, fill_value: None })
     }
 
     pub fn dtype(&self) -> DType {
@@ -173,7 +183,7 @@ fn read_raw(name: &str, expected: Expected<'_>) -> Result<Field, Failure> {
     };
     let shape = Shape::new(dims)?;
     check_length(name, &file, 0, &shape, dtype)?;
-    let mut field = Field::new(shape, dtype);
+    let mut field = Field::new(shape, dtype)?;
     field.read_values(&mut file, false).map_err(|error| Failure::reading(name, error))?;
     Ok(field)
 }
@@ -184,7 +194,7 @@ fn read_npy(name: &str) -> Result<Field, Failure> {
     let shape = Shape::new(&header.dims).map_err(|error| Failure::reading(name, error))?;
     let start = std::io::Seek::stream_position(&mut reader).map_err(|error| Failure::reading(name, error))?;
     check_length(name, reader.get_ref(), start, &shape, header.dtype)?;
-    let mut field = Field::new(shape, header.dtype);
+    let mut field = Field::new(shape, header.dtype)?;
     field.read_values(&mut reader, header.big_endian).map_err(|error| Failure::reading(name, error))?;
     Ok(field)
 }
@@ -209,7 +219,7 @@ fn read_netcdf(path: &str, name: &str) -> Result<Field, Failure> {
             )));
         }
     };
-    let mut field = Field::new(shape, dtype);
+    let mut field = Field::new(shape, dtype)?;
     match &mut field.data {
         Data::F32(values) => variable.get_values_into(values, ..),
         Data::F64(values) => variable.get_values_into(values, ..),

@@ -3,6 +3,7 @@
 
 use crate::bridge::Accuracy;
 use fieldpress::{Bound, Codec, Error, OPTION_KEYS, Options, Result};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// ADIOS2's own parameters, which reach the plugin beside those that are meant for it.
@@ -93,16 +94,28 @@ fn bound(mode: Option<&str>, accuracy: Option<f64>, requested: &Accuracy) -> Res
     )))
 }
 
-/// The process's codec of these options. Variables share them, so that a hundred variables do not start a hundred pools of
-/// threads, and readers, which may make an operator for every block, do not start one each.
+/// Codecs that are kept: those of variables that are written in turn. Where the range changes with each step, so does the codec.
+const CODECS_KEPT: usize = 64;
+
+/// The process's codec of these options. Variables share them, so that readers, which may make an operator for every block, do
+/// not make a codec for each.
 pub(crate) fn codec(options: &Options) -> Result<Arc<Codec>> {
-    static CODECS: Mutex<Vec<Arc<Codec>>> = Mutex::new(Vec::new());
+    static CODECS: Mutex<VecDeque<Arc<Codec>>> = Mutex::new(VecDeque::new());
+    // A fill value may be NaN, which equals nothing.
+    let known = |codec: &&Arc<Codec>| {
+        let (a, b) = (codec.options(), options);
+        a.fill_value.map(f64::to_bits) == b.fill_value.map(f64::to_bits)
+            && Options { fill_value: None, ..a.clone() } == Options { fill_value: None, ..b.clone() }
+    };
     let mut codecs = CODECS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(codec) = codecs.iter().find(|codec| codec.options() == options) {
+    if let Some(codec) = codecs.iter().find(known) {
         return Ok(codec.clone());
     }
     let codec = Arc::new(Codec::new(options.clone())?);
-    codecs.push(codec.clone());
+    if codecs.len() == CODECS_KEPT {
+        codecs.pop_front();
+    }
+    codecs.push_back(codec.clone());
     Ok(codec)
 }
 
@@ -127,6 +140,16 @@ mod tests {
         for name in Bound::NAMES {
             assert_eq!(setting(&[("mode", name), ("accuracy", "1")]).unwrap().bound.name(), name);
         }
+    }
+
+    #[test]
+    fn codecs_are_shared_and_few() {
+        let kept = |fill_value| codec(&Options { fill_value, threads: Some(1), ..Default::default() }).unwrap();
+        assert!(Arc::ptr_eq(&kept(Some(f64::NAN)), &kept(Some(f64::NAN))));
+        assert!(!Arc::ptr_eq(&kept(Some(0.0)), &kept(Some(-0.0))));
+        let first = kept(Some(0.5));
+        (1..=CODECS_KEPT).for_each(|k| drop(kept(Some(k as f64))));
+        assert_eq!(Arc::strong_count(&first), 1);
     }
 
     #[test]
