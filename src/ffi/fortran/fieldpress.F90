@@ -457,17 +457,17 @@ contains
     integer(int8), target, save :: none(1) = 0_int8
     ! The address of an array without elements is not defined.
     pointer = c_loc(none)
-    if (size(bytes) > 0) pointer = c_loc(bytes)
+    if (size(bytes, kind=c_size_t) > 0) pointer = c_loc(bytes)
   end function
 
   function from_c(text) result(copy)
     type(c_ptr), intent(in) :: text
     character(:), allocatable :: copy
     character(kind=c_char), pointer :: characters(:)
-    integer :: i
+    integer(c_size_t) :: i
     call c_f_pointer(text, characters, [c_strlen(text)])
-    allocate (character(size(characters)) :: copy)
-    do i = 1, size(characters)
+    allocate (character(size(characters, kind=c_size_t)) :: copy)
+    do i = 1, size(characters, kind=c_size_t)
       copy(i:i) = characters(i)
     end do
   end function

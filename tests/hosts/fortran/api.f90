@@ -1,6 +1,6 @@
 ! The Fortran module: every rank and kind, sections of larger arrays in place, Fortran's order, errors, time steps.
 program api
-  use, intrinsic :: iso_fortran_env, only: int8, real32, real64
+  use, intrinsic :: iso_fortran_env, only: int8, int64, real32, real64
   use fieldpress
   use, intrinsic :: iso_c_binding, only: c_int
   implicit none
@@ -21,6 +21,7 @@ program api
   call ranks_of_real64()
   call sections()
   call errors()
+  call large()
   call time_steps()
   call finalisers()
 
@@ -141,6 +142,21 @@ contains
     call check(stat == fieldpress_corrupt, 'an empty stream')
     call codec%decompress(stream, a(:, :39), stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. index(message, '40x40') > 0, 'another shape')
+  end subroutine
+
+  ! Sizes that a default integer cannot hold, of memory that nobody touches.
+  subroutine large()
+    integer(int64), parameter :: gibibytes_2 = 2_int64**31
+    real(real32) :: a(40, 40)
+    integer(int8), allocatable :: stream(:), long(:)
+    integer :: stat
+    character(200) :: message
+    a = 1
+    call codec%compress(a, fieldpress_abs(1.0_real64), stream)
+    allocate (long(gibibytes_2))
+    long(:size(stream)) = stream
+    call codec%decompress(long, a, stat=stat, errmsg=message)
+    call check(stat == fieldpress_corrupt .and. index(message, 'follow the end') > 0, 'bytes of 2 GiB')
   end subroutine
 
   subroutine time_steps()
