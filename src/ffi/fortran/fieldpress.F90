@@ -476,7 +476,8 @@ contains
   !> the C field of the same memory, with sizes and strides turned round.
   function described(first, dtype, shape, after) result(field)
     type(c_ptr), intent(in) :: first
-    integer, intent(in) :: dtype, shape(:)
+    integer, intent(in) :: dtype
+    integer(c_size_t), intent(in) :: shape(:)
     type(c_ptr), intent(in) :: after(:)
     type(fieldpress_c_field) :: field
     integer(c_intptr_t) :: bytes

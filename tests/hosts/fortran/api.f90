@@ -2,7 +2,7 @@
 program api
   use, intrinsic :: iso_fortran_env, only: int8, int64, real32, real64
   use fieldpress
-  use, intrinsic :: iso_c_binding, only: c_int
+  use, intrinsic :: iso_c_binding, only: c_f_pointer, c_int, c_loc
   implicit none
   interface
     function usleep(microseconds) bind(c) result(status)
@@ -147,8 +147,10 @@ contains
   ! Sizes that a default integer cannot hold, of memory that nobody touches.
   subroutine large()
     integer(int64), parameter :: gibibytes_2 = 2_int64**31
-    real(real32) :: a(40, 40)
+    real(real32), target :: a(40, 40)
     integer(int8), allocatable :: stream(:), long(:)
+    real(real32), pointer :: line(:), volume(:, :, :)
+    type(fieldpress_c_field) :: described
     integer :: stat
     character(200) :: message
     a = 1
@@ -157,6 +159,13 @@ contains
     long(:size(stream)) = stream
     call codec%decompress(long, a, stat=stat, errmsg=message)
     call check(stat == fieldpress_corrupt .and. index(message, 'follow the end') > 0, 'bytes of 2 GiB')
+
+    call c_f_pointer(c_loc(a), line, [2*gibibytes_2 + 100])
+    described = fieldpress_describe(line)
+    call check(described%dims(1) == 2*gibibytes_2 + 100, 'more than 2^32 elements')
+    call c_f_pointer(c_loc(a), volume, [2048, 2048, 1024])
+    described = fieldpress_describe(volume)
+    call check(all(described%dims(:3) == [1024, 2048, 2048]), '2^32 elements are not none')
   end subroutine
 
   subroutine time_steps()
