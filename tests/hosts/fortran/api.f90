@@ -166,6 +166,12 @@ contains
     call c_f_pointer(c_loc(a), volume, [2048, 2048, 1024])
     described = fieldpress_describe(volume)
     call check(all(described%dims(:3) == [1024, 2048, 2048]), '2^32 elements are not none')
+
+    ! No address space has room for its stream.
+    call c_f_pointer(c_loc(a), line, [2_int64**46])
+    call codec%compress(line, fieldpress_abs(1.0_real64), stream, stat=stat, errmsg=message)
+    call check(stat == fieldpress_io .and. index(message, 'out of memory') > 0, 'no memory for a stream')
+    call check(.not. allocated(stream), 'no stream without memory')
   end subroutine
 
   subroutine time_steps()

@@ -19,7 +19,7 @@ module fieldpress_mpi
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
-    fieldpress_finish, fieldpress_max_dims, fieldpress_ok
+    fieldpress_finish, fieldpress_io, fieldpress_max_dims, fieldpress_ok
   implicit none
   private
 
@@ -499,18 +499,23 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     character(kind=c_char), allocatable :: buffer(:)
+    character(:), allocatable :: reason
     integer(c_size_t) :: bytes
     integer(c_int32_t) :: status
+    integer :: failed
     bytes = 256
+    text = ''
     do
-      allocate (buffer(bytes))
+      allocate (buffer(bytes), stat=failed)
+      if (failed /= 0) exit
       buffer = c_null_char
       status = c_reader_get_text(self%handle, owner(variable), trim(name)//c_null_char, buffer, bytes)
       if (status /= fieldpress_buffer_too_small) exit
       deallocate (buffer)
     end do
-    text = text_of(buffer)
-    call fieldpress_finish(status, stat, errmsg)
+    if (failed /= 0) call no_memory(bytes, status, reason)
+    if (status == fieldpress_ok) text = text_of(buffer)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine reader_get_reals(self, name, values, variable, stat, errmsg)
@@ -521,27 +526,44 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     real(c_double), allocatable :: buffer(:)
+    character(:), allocatable :: reason
     integer(c_size_t) :: count
     integer(c_int32_t) :: status
+    integer :: failed
     count = 16
     do
-      allocate (buffer(count))
+      allocate (buffer(count), stat=failed)
+      if (failed /= 0) exit
       status = c_reader_get_reals(self%handle, owner(variable), trim(name)//c_null_char, buffer, count)
       if (status /= fieldpress_buffer_too_small) exit
       deallocate (buffer)
     end do
+    if (failed /= 0) call no_memory(8*count, status, reason)
     if (status /= fieldpress_ok) count = 0
-    values = buffer(:count)
-    call fieldpress_finish(status, stat, errmsg)
+    allocate (values(count), stat=failed)
+    if (failed /= 0) call no_memory(8*count, status, reason)
+    if (status == fieldpress_ok) values(:) = buffer(:count)
+    call fieldpress_finish(status, stat, errmsg, reason)
+  end subroutine
+
+  !> What allocate would stop the program for.
+  subroutine no_memory(bytes, status, reason)
+    integer(c_size_t), intent(in) :: bytes
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    character(20) :: number
+    status = fieldpress_io
+    write (number, '(i0)') bytes
+    reason = 'out of memory: '//trim(number)//' bytes for an attribute cannot be allocated'
   end subroutine
 
   !> Characters up to the first zero.
   function text_of(characters) result(text)
     character(kind=c_char), intent(in) :: characters(:)
     character(:), allocatable :: text
-    integer :: length, i
-    length = size(characters)
-    do i = size(characters), 1, -1
+    integer(c_size_t) :: length, i
+    length = size(characters, kind=c_size_t)
+    do i = length, 1, -1
       if (characters(i) == c_null_char) length = i - 1
     end do
     allocate (character(length) :: text)
