@@ -19,7 +19,7 @@ module fieldpress_mpi
   use, intrinsic :: iso_fortran_env, only: real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
-    fieldpress_finish, fieldpress_io, fieldpress_max_dims, fieldpress_ok
+    fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, fieldpress_ok
   implicit none
   private
 
@@ -600,8 +600,12 @@ contains
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call fieldpress_finish(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
-      stat, errmsg)
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim), status, reason)
+    ! Also where that has failed: the library must know of it, for end_step to tell the other ranks.
+    status = c_put(self%handle, int(variable, c_int32_t), c_start(start, int(field%ndim)), field, bound%kind, bound%value)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_any(self, variable, step, start, field, stat, errmsg)
@@ -610,8 +614,12 @@ contains
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
-      reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim), status, reason)
+    if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), &
+      1_c_int64_t, c_start(start, int(field%ndim)), field%dims, c_null_ptr, field)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_steps_any(self, variable, first_step, start, field, stat, errmsg)
@@ -620,10 +628,35 @@ contains
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim) - 1, status, reason)
     ! In C's order the steps come first.
-    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
-      int(field%dims(1), c_int64_t), reversed(start - 1), field%dims(2:), c_null_ptr, field), stat, errmsg)
+    if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
+      int(field%dims(1), c_int64_t), c_start(start, int(field%ndim) - 1), [field%dims(2:), 0_c_size_t], c_null_ptr, field)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
+
+  subroutine check_start(start, ndim, status, reason)
+    integer, intent(in) :: start(:), ndim
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    character(80) :: counts
+    status = fieldpress_ok
+    if (size(start, kind=c_size_t) == ndim) return
+    status = fieldpress_invalid_argument
+    write (counts, '(i0, a, i0)') size(start, kind=c_size_t), ' indices; the box has dimensions: ', ndim
+    reason = 'start has '//trim(counts)
+  end subroutine
+
+  !> The first indices of a box, in C's order and from 0. C reads as many as the field or the variable has dimensions: those
+  !> that are not given, or all where their number is wrong, lie outside of any domain.
+  function c_start(start, ndim) result(indices)
+    integer, intent(in) :: start(:), ndim
+    integer(c_size_t) :: indices(fieldpress_max_dims)
+    indices = huge(indices)
+    if (size(start, kind=c_size_t) == ndim) indices(:ndim) = int(start(ndim:1:-1), c_size_t) - 1
+  end function
 
 #define KIND real32
 #define PUT put_r32_1

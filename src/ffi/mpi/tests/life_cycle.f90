@@ -97,6 +97,16 @@ contains
     call check((stat == fieldpress_invalid_argument) .eqv. (rank == 0), 'a box outside the domain')
     call archive%end_step(stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. index(message, 'variable u') > 0, 'all ranks learn of it')
+    ! So is a start of another rank than the field's, whose missing index C would read from beyond it.
+    call archive%begin_step(9.0_real64)
+    if (rank == 0) then
+      call archive%put(u, [1], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
+      call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 1 ') > 0, 'a start that is too short')
+      call archive%put(u, [1, 1, 1, 1, 1, 1], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
+      call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 6 ') > 0, 'a start that is too long')
+    end if
+    call archive%end_step(stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'variable u') > 0, 'all ranks learn of the start')
     call archive%committed_steps(committed)
     call check(committed == steps, 'the steps before are there')
     call archive%close()
@@ -143,6 +153,17 @@ contains
     ! Every second element, from another place.
     call reader%read(u, 1, [3, 2], part(::2, :))
     call check(all([((part(1 + 2*i, j) == value(3 + i, 1 + j, 1), i=0, 1), j=1, 3)]), 'a box')
+    ! Starts, and boxes, of another rank.
+    call reader%read(u, 1, [3], part, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 1 ') > 0, 'a start that is too short')
+    call reader%read_steps(u, 0, [4, 3, 1], series, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 3 ') > 0, 'a start that is too long')
+    call reader%read(u, 1, [1], line, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'axis') > 0, 'a box of fewer dimensions')
+    call reader%read(2, 1, [1, 1], part(:1, :), stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument, 'a box of more dimensions')
+    call reader%read_steps(u, 0, [1], part, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'axis') > 0, 'a series of fewer dimensions')
     call reader%read(1, 0, [1, 1], single)
     call check(all([(all(single(2*i + 1:2*i + 2, :) == real(i, real32)), i=0, ranks - 1)]), 'single precision')
     call reader%read(2, 0, [1], line)
