@@ -16,7 +16,7 @@
 !> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
 module fieldpress_mpi
   use, intrinsic :: iso_c_binding
-  use, intrinsic :: iso_fortran_env, only: real32, real64
+  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
     fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, fieldpress_ok
@@ -42,7 +42,8 @@ module fieldpress_mpi
     character(kind=c_char) :: name(256)
   end type
 
-  !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks.
+  !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks. It
+  !> cannot be assigned: pass it on as an argument.
   type :: fieldpress_archive
     private
     type(c_ptr) :: handle = c_null_ptr
@@ -67,9 +68,12 @@ module fieldpress_mpi
     !> call archive%committed_steps(steps [, stat] [, errmsg])
     procedure :: committed_steps => archive_committed_steps
     procedure :: close => archive_close
+    procedure, private :: archive_assign
+    generic :: assignment(=) => archive_assign
   end type
 
-  !> An archive opened for reading; needs no communicator. Finalised where it goes out of scope.
+  !> An archive opened for reading; needs no communicator. Finalised where it goes out of scope. It cannot be assigned: pass it
+  !> on as an argument.
   type :: fieldpress_reader
     private
     type(c_ptr) :: handle = c_null_ptr
@@ -104,6 +108,8 @@ module fieldpress_mpi
     generic :: read_steps => read_steps_r32_2, read_steps_r32_3, read_steps_r32_4, &
       read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
     procedure :: close => reader_close
+    procedure, private :: reader_assign
+    generic :: assignment(=) => reader_assign
     final :: reader_finalise
   end type
 
@@ -591,6 +597,24 @@ contains
   subroutine reader_finalise(self)
     type(fieldpress_reader), intent(inout) :: self
     call self%close()
+  end subroutine
+
+  ! Two variables that own the same handle would both close it.
+
+  subroutine archive_assign(self, other)
+    class(fieldpress_archive), intent(inout) :: self
+    type(fieldpress_archive), intent(in) :: other
+    if (c_associated(self%handle, other%handle)) return
+    write (error_unit, '(a)') 'fieldpress: a fieldpress_archive cannot be assigned; pass it as an argument'
+    error stop 1
+  end subroutine
+
+  subroutine reader_assign(self, other)
+    class(fieldpress_reader), intent(inout) :: self
+    type(fieldpress_reader), intent(in) :: other
+    if (c_associated(self%handle, other%handle)) return
+    write (error_unit, '(a)') 'fieldpress: a fieldpress_reader cannot be assigned; pass it as an argument'
+    error stop 1
   end subroutine
 
   subroutine put_any(self, variable, start, field, bound, stat, errmsg)

@@ -1,4 +1,5 @@
 ! An archive's life over MPI, from Fortran, with both forms of a communicator: checks itself, and prints nothing else.
+! With a second argument, it assigns a reader of what a run has left, which must stop it.
 program life_cycle
   use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
   use mpi_f08
@@ -13,6 +14,10 @@ program life_cycle
   type(fieldpress_archive) :: early
 
   call get_command_argument(1, path)
+  if (command_argument_count() == 2) then
+    call assign(trim(path)//'.f08')
+    stop
+  end if
   ! Before MPI_Init: an error, not a crash.
   call early%open(MPI_COMM_WORLD, path, stat=stat, errmsg=message)
   call check(stat == fieldpress_invalid_argument .and. index(message, 'MPI_Init') > 0, 'opening before MPI_Init')
@@ -181,6 +186,13 @@ contains
     call shared%open_shared(MPI_COMM_WORLD%mpi_val, name)
     call shared%share_index(MPI_COMM_WORLD, 7, stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument, 'an index that is not there')
+  end subroutine
+
+  subroutine assign(name)
+    character(*), intent(in) :: name
+    type(fieldpress_reader) :: a, b
+    call a%open(name)
+    b = a
   end subroutine
 
   subroutine mistakes()
