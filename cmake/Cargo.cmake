@@ -13,12 +13,22 @@ set(features "")
 set(cargo_args -p fieldpress)
 set(products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
   "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so")
+# Other builds write to cargo's target directory, too: what is linked with and installed is this build's copy.
+set(library_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.a")
+set(shared_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}")
+set(tool_copy "${CMAKE_CURRENT_BINARY_DIR}/bin/fieldpress")
+set(copies "${library_copy}" "${shared_copy}")
+set(copy_tool "")
 if(FIELDPRESS_MODEL)
   list(APPEND features fieldpress/onnx)
 endif()
 if(FIELDPRESS_TOOL)
   list(APPEND features fieldpress/cli)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress")
+  list(APPEND copies "${tool_copy}")
+  set(copy_tool COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress"
+    "${tool_copy}")
+  file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/bin")
 endif()
 if(FIELDPRESS_HAVE_ADIOS2)
   list(APPEND cargo_args -p fieldpress-adios2)
@@ -33,14 +43,17 @@ endif()
 add_custom_target(fieldpress_cargo ALL
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}"
     "${FIELDPRESS_CARGO}" build --release --locked ${cargo_args} ${FIELDPRESS_CARGO_ARGS}
+  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
+    "${library_copy}"
+  ${copy_tool}
   # The shared library under the names that programs record and linkers look for.
   COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so"
-    "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+    "${shared_copy}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION}"
     "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION_MAJOR}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION_MAJOR}"
     "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so"
-  BYPRODUCTS ${products} "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+  BYPRODUCTS ${products} ${copies}
   WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
   COMMENT "Building fieldpress by cargo"
   USES_TERMINAL VERBATIM)
@@ -53,7 +66,7 @@ set(FIELDPRESS_SYSTEM_LIBRARIES Threads::Threads ${CMAKE_DL_LIBS} m gcc_s)
 add_library(fieldpress_static STATIC IMPORTED GLOBAL)
 add_library(fieldpress::fieldpress ALIAS fieldpress_static)
 set_target_properties(fieldpress_static PROPERTIES
-  IMPORTED_LOCATION "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
+  IMPORTED_LOCATION "${library_copy}"
   INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include"
   INTERFACE_LINK_LIBRARIES "${FIELDPRESS_SYSTEM_LIBRARIES}")
 add_dependencies(fieldpress_static fieldpress_cargo)
@@ -61,7 +74,7 @@ add_dependencies(fieldpress_static fieldpress_cargo)
 add_library(fieldpress_shared SHARED IMPORTED GLOBAL)
 add_library(fieldpress::shared ALIAS fieldpress_shared)
 set_target_properties(fieldpress_shared PROPERTIES
-  IMPORTED_LOCATION "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
+  IMPORTED_LOCATION "${shared_copy}"
   IMPORTED_SONAME "libfieldpress.so.${PROJECT_VERSION_MAJOR}"
   INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include")
 add_dependencies(fieldpress_shared fieldpress_cargo)

@@ -4,14 +4,15 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/fieldpress")
 set(plugin_dir "${CMAKE_INSTALL_LIBDIR}/fieldpress")
 set(module_dir "${CMAKE_INSTALL_INCLUDEDIR}/fieldpress")
 
-install(FILES include/fieldpress.h include/fieldpress.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
-install(FILES "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(PROGRAMS "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}"
-  DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+# Archives of one process, and their readers, are part of the library; MPI's headers belong to libfieldpress_mpi.
+install(FILES include/fieldpress.h include/fieldpress.hpp include/fieldpress_archive.h include/fieldpress_archive.hpp
+  DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(FILES "${library_copy}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(PROGRAMS "${shared_copy}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION_MAJOR}"
   "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 if(FIELDPRESS_TOOL)
-  install(PROGRAMS "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress" DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(PROGRAMS "${tool_copy}" DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
 if(FIELDPRESS_MODEL)
   install(DIRECTORY models/default DESTINATION "${CMAKE_INSTALL_DATADIR}/fieldpress/models")

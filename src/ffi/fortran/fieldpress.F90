@@ -359,13 +359,13 @@ contains
     integer(int8), allocatable, target :: buffer(:)
     integer(c_size_t) :: bytes
     integer(c_int32_t) :: status
+    character(:), allocatable :: reason
     status = c_compress_bound(field, bytes)
-    if (status == fieldpress_ok) then
-      allocate (buffer(bytes))
+    if (status == fieldpress_ok) call reserve(buffer, bytes, status, reason)
+    if (status == fieldpress_ok) &
       status = c_compress(self%handle, field, bound%kind, bound%value, address(buffer), bytes, report_address(report))
-      if (status == fieldpress_ok) stream = buffer(:bytes)
-    end if
-    call fieldpress_finish(status, stat, errmsg)
+    if (status == fieldpress_ok) call hand_over(buffer, bytes, stream, status, reason)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine decompress_any(self, stream, field, report, stat, errmsg)
@@ -402,13 +402,12 @@ contains
     integer(int8), allocatable, target :: buffer(:)
     integer(c_size_t) :: bytes
     integer(c_int32_t) :: status
+    character(:), allocatable :: reason
     status = c_stream_bound(self%stream, bytes)
-    if (status == fieldpress_ok) then
-      allocate (buffer(bytes))
-      status = c_stream_push(self%stream, step, address(buffer), bytes, report_address(report))
-      if (status == fieldpress_ok) stream = buffer(:bytes)
-    end if
-    call fieldpress_finish(status, stat, errmsg)
+    if (status == fieldpress_ok) call reserve(buffer, bytes, status, reason)
+    if (status == fieldpress_ok) status = c_stream_push(self%stream, step, address(buffer), bytes, report_address(report))
+    if (status == fieldpress_ok) call hand_over(buffer, bytes, stream, status, reason)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine steps_flush(self, stream, report, stat, errmsg)
@@ -420,26 +419,58 @@ contains
     integer(int8), allocatable, target :: buffer(:)
     integer(c_size_t) :: bytes
     integer(c_int32_t) :: status
+    character(:), allocatable :: reason
     status = c_stream_bound(self%stream, bytes)
-    if (status == fieldpress_ok) then
-      allocate (buffer(bytes))
-      status = c_stream_flush(self%stream, address(buffer), bytes, report_address(report))
-      if (status == fieldpress_ok) stream = buffer(:bytes)
-    end if
-    call fieldpress_finish(status, stat, errmsg)
+    if (status == fieldpress_ok) call reserve(buffer, bytes, status, reason)
+    if (status == fieldpress_ok) status = c_stream_flush(self%stream, address(buffer), bytes, report_address(report))
+    if (status == fieldpress_ok) call hand_over(buffer, bytes, stream, status, reason)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
-  !> Reports a status as Fortran's own statements do.
-  subroutine fieldpress_finish(status, stat, errmsg)
+  !> Reports a status as Fortran's own statements do: with the library's last message, unless the reason is the module's.
+  subroutine fieldpress_finish(status, stat, errmsg, reason)
     integer(c_int32_t), intent(in) :: status
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
+    character(:), allocatable, optional, intent(in) :: reason
+    character(:), allocatable :: message
     if (present(stat)) stat = status
     if (status == fieldpress_ok) return
-    if (present(errmsg)) errmsg = from_c(c_last_error())
+    if (present(reason)) then
+      if (allocated(reason)) message = reason
+    end if
+    if (.not. allocated(message)) message = from_c(c_last_error())
+    if (present(errmsg)) errmsg = message
     if (present(stat)) return
-    write (error_unit, '(2a)') 'fieldpress: ', from_c(c_last_error())
+    write (error_unit, '(2a)') 'fieldpress: ', message
     error stop 1
+  end subroutine
+
+  !> Memory for bytes, or a status and the reason: allocate alone would stop the program.
+  subroutine reserve(buffer, bytes, status, reason)
+    integer(int8), allocatable, intent(out) :: buffer(:)
+    integer(c_size_t), intent(in) :: bytes
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    character(20) :: number
+    integer :: failed
+    status = fieldpress_ok
+    allocate (buffer(bytes), stat=failed)
+    if (failed == 0) return
+    status = fieldpress_io
+    write (number, '(i0)') bytes
+    reason = 'out of memory: '//trim(number)//' bytes for a stream cannot be allocated'
+  end subroutine
+
+  !> The first bytes of a buffer, as the caller's stream.
+  subroutine hand_over(buffer, bytes, stream, status, reason)
+    integer(int8), intent(in) :: buffer(:)
+    integer(c_size_t), intent(in) :: bytes
+    integer(int8), allocatable, intent(out) :: stream(:)
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    call reserve(stream, bytes, status, reason)
+    if (status == fieldpress_ok) stream(:) = buffer(:bytes)
   end subroutine
 
   function report_address(report) result(pointer)
@@ -457,17 +488,17 @@ contains
     integer(int8), target, save :: none(1) = 0_int8
     ! The address of an array without elements is not defined.
     pointer = c_loc(none)
-    if (size(bytes) > 0) pointer = c_loc(bytes)
+    if (size(bytes, kind=c_size_t) > 0) pointer = c_loc(bytes)
   end function
 
   function from_c(text) result(copy)
     type(c_ptr), intent(in) :: text
     character(:), allocatable :: copy
     character(kind=c_char), pointer :: characters(:)
-    integer :: i
+    integer(c_size_t) :: i
     call c_f_pointer(text, characters, [c_strlen(text)])
-    allocate (character(size(characters)) :: copy)
-    do i = 1, size(characters)
+    allocate (character(size(characters, kind=c_size_t)) :: copy)
+    do i = 1, size(characters, kind=c_size_t)
       copy(i:i) = characters(i)
     end do
   end function
@@ -476,7 +507,8 @@ contains
   !> the C field of the same memory, with sizes and strides turned round.
   function described(first, dtype, shape, after) result(field)
     type(c_ptr), intent(in) :: first
-    integer, intent(in) :: dtype, shape(:)
+    integer, intent(in) :: dtype
+    integer(c_size_t), intent(in) :: shape(:)
     type(c_ptr), intent(in) :: after(:)
     type(fieldpress_c_field) :: field
     integer(c_intptr_t) :: bytes

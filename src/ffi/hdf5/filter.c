@@ -185,6 +185,8 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
   }
   /* Leading sizes are taken together where there are more than a field can have. */
   const int leading = rank > FIELDPRESS_MAX_DIMS ? rank - FIELDPRESS_MAX_DIMS : 0;
+  /* Another dataset's, where the property list comes from one. */
+  memset(parameters + DTYPE, 0, sizeof parameters - DTYPE * sizeof *parameters);
   if (is_supported(&library, type))
     parameters[DTYPE] = library.get_size(type) == 4 ? FIELDPRESS_F32 : FIELDPRESS_F64;
   parameters[NDIM] = (unsigned)(rank - leading);

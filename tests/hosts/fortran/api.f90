@@ -1,8 +1,8 @@
 ! The Fortran module: every rank and kind, sections of larger arrays in place, Fortran's order, errors, time steps.
 program api
-  use, intrinsic :: iso_fortran_env, only: int8, real32, real64
+  use, intrinsic :: iso_fortran_env, only: int8, int64, real32, real64
   use fieldpress
-  use, intrinsic :: iso_c_binding, only: c_int
+  use, intrinsic :: iso_c_binding, only: c_f_pointer, c_int, c_loc
   implicit none
   interface
     function usleep(microseconds) bind(c) result(status)
@@ -21,6 +21,7 @@ program api
   call ranks_of_real64()
   call sections()
   call errors()
+  call large()
   call time_steps()
   call finalisers()
 
@@ -141,6 +142,36 @@ contains
     call check(stat == fieldpress_corrupt, 'an empty stream')
     call codec%decompress(stream, a(:, :39), stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. index(message, '40x40') > 0, 'another shape')
+  end subroutine
+
+  ! Sizes that a default integer cannot hold, of memory that nobody touches.
+  subroutine large()
+    integer(int64), parameter :: gibibytes_2 = 2_int64**31
+    real(real32), target :: a(40, 40)
+    integer(int8), allocatable :: stream(:), long(:)
+    real(real32), pointer :: line(:), volume(:, :, :)
+    type(fieldpress_c_field) :: described
+    integer :: stat
+    character(200) :: message
+    a = 1
+    call codec%compress(a, fieldpress_abs(1.0_real64), stream)
+    allocate (long(gibibytes_2))
+    long(:size(stream)) = stream
+    call codec%decompress(long, a, stat=stat, errmsg=message)
+    call check(stat == fieldpress_corrupt .and. index(message, 'follow the end') > 0, 'bytes of 2 GiB')
+
+    call c_f_pointer(c_loc(a), line, [2*gibibytes_2 + 100])
+    described = fieldpress_describe(line)
+    call check(described%dims(1) == 2*gibibytes_2 + 100, 'more than 2^32 elements')
+    call c_f_pointer(c_loc(a), volume, [2048, 2048, 1024])
+    described = fieldpress_describe(volume)
+    call check(all(described%dims(:3) == [1024, 2048, 2048]), '2^32 elements are not none')
+
+    ! No address space has room for its stream.
+    call c_f_pointer(c_loc(a), line, [2_int64**46])
+    call codec%compress(line, fieldpress_abs(1.0_real64), stream, stat=stat, errmsg=message)
+    call check(stat == fieldpress_io .and. index(message, 'out of memory') > 0, 'no memory for a stream')
+    call check(.not. allocated(stream), 'no stream without memory')
   end subroutine
 
   subroutine time_steps()

@@ -117,6 +117,25 @@ class Errors(HostTest):
                 self.assertEqual(optional.id.get_storage_size(), values.nbytes)
                 np.testing.assert_array_equal(optional[:], values)
 
+    def test_property_list_of_another_dataset(self) -> None:
+        """What set_local added for floats must not make floats of the next dataset's values."""
+        path = self.folder / "u.h5"
+        write(path, field(), "abs", 0.02)
+        integers = np.arange(field().size, dtype="i4").reshape(field().shape) + 1_000_000_000
+        short = field((4, 8, 16), "f8")
+        with h5py.File(path, "a") as file:
+            creation = file["u"].id.get_create_plist()
+            for name, values in (("integers", integers), ("big_endian", field(dtype=">f4"))):
+                space, kind = h5py.h5s.create_simple(values.shape), h5py.h5t.py_create(values.dtype)
+                h5py.h5d.create(file.id, name.encode(), kind, space, creation).write(h5py.h5s.ALL, h5py.h5s.ALL, values)
+            creation.set_chunk(short.shape)
+            space, kind = h5py.h5s.create_simple(short.shape), h5py.h5t.py_create(short.dtype)
+            h5py.h5d.create(file.id, b"short", kind, space, creation).write(h5py.h5s.ALL, h5py.h5s.ALL, short)
+        with h5py.File(path) as file:
+            np.testing.assert_array_equal(file["integers"][:], integers)
+            np.testing.assert_array_equal(file["big_endian"][:], field())
+            self.assertLessEqual(np.abs(file["short"][:] - short).max(), 0.02)
+
     def test_another_filter_before(self) -> None:
         self.refused("another filter", shuffle=True, compression_opts=filter_parameters("abs", 0.02))
 

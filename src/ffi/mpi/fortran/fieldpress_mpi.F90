@@ -16,10 +16,10 @@
 !> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
 module fieldpress_mpi
   use, intrinsic :: iso_c_binding
-  use, intrinsic :: iso_fortran_env, only: real32, real64
+  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
-    fieldpress_finish, fieldpress_max_dims, fieldpress_ok
+    fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, fieldpress_ok
   implicit none
   private
 
@@ -42,7 +42,8 @@ module fieldpress_mpi
     character(kind=c_char) :: name(256)
   end type
 
-  !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks.
+  !> An archive that is written. Close it: it is not closed where it goes out of scope, since closing waits for all ranks. It
+  !> cannot be assigned: pass it on as an argument.
   type :: fieldpress_archive
     private
     type(c_ptr) :: handle = c_null_ptr
@@ -67,9 +68,12 @@ module fieldpress_mpi
     !> call archive%committed_steps(steps [, stat] [, errmsg])
     procedure :: committed_steps => archive_committed_steps
     procedure :: close => archive_close
+    procedure, private :: archive_assign
+    generic :: assignment(=) => archive_assign
   end type
 
-  !> An archive opened for reading; needs no communicator. Finalised where it goes out of scope.
+  !> An archive opened for reading; needs no communicator. Finalised where it goes out of scope. It cannot be assigned: pass it
+  !> on as an argument.
   type :: fieldpress_reader
     private
     type(c_ptr) :: handle = c_null_ptr
@@ -104,6 +108,8 @@ module fieldpress_mpi
     generic :: read_steps => read_steps_r32_2, read_steps_r32_3, read_steps_r32_4, &
       read_steps_r64_2, read_steps_r64_3, read_steps_r64_4
     procedure :: close => reader_close
+    procedure, private :: reader_assign
+    generic :: assignment(=) => reader_assign
     final :: reader_finalise
   end type
 
@@ -499,18 +505,23 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     character(kind=c_char), allocatable :: buffer(:)
+    character(:), allocatable :: reason
     integer(c_size_t) :: bytes
     integer(c_int32_t) :: status
+    integer :: failed
     bytes = 256
+    text = ''
     do
-      allocate (buffer(bytes))
+      allocate (buffer(bytes), stat=failed)
+      if (failed /= 0) exit
       buffer = c_null_char
       status = c_reader_get_text(self%handle, owner(variable), trim(name)//c_null_char, buffer, bytes)
       if (status /= fieldpress_buffer_too_small) exit
       deallocate (buffer)
     end do
-    text = text_of(buffer)
-    call fieldpress_finish(status, stat, errmsg)
+    if (failed /= 0) call no_memory(bytes, status, reason)
+    if (status == fieldpress_ok) text = text_of(buffer)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine reader_get_reals(self, name, values, variable, stat, errmsg)
@@ -521,27 +532,44 @@ contains
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     real(c_double), allocatable :: buffer(:)
+    character(:), allocatable :: reason
     integer(c_size_t) :: count
     integer(c_int32_t) :: status
+    integer :: failed
     count = 16
     do
-      allocate (buffer(count))
+      allocate (buffer(count), stat=failed)
+      if (failed /= 0) exit
       status = c_reader_get_reals(self%handle, owner(variable), trim(name)//c_null_char, buffer, count)
       if (status /= fieldpress_buffer_too_small) exit
       deallocate (buffer)
     end do
+    if (failed /= 0) call no_memory(8*count, status, reason)
     if (status /= fieldpress_ok) count = 0
-    values = buffer(:count)
-    call fieldpress_finish(status, stat, errmsg)
+    allocate (values(count), stat=failed)
+    if (failed /= 0) call no_memory(8*count, status, reason)
+    if (status == fieldpress_ok) values(:) = buffer(:count)
+    call fieldpress_finish(status, stat, errmsg, reason)
+  end subroutine
+
+  !> What allocate would stop the program for.
+  subroutine no_memory(bytes, status, reason)
+    integer(c_size_t), intent(in) :: bytes
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    character(20) :: number
+    status = fieldpress_io
+    write (number, '(i0)') bytes
+    reason = 'out of memory: '//trim(number)//' bytes for an attribute cannot be allocated'
   end subroutine
 
   !> Characters up to the first zero.
   function text_of(characters) result(text)
     character(kind=c_char), intent(in) :: characters(:)
     character(:), allocatable :: text
-    integer :: length, i
-    length = size(characters)
-    do i = size(characters), 1, -1
+    integer(c_size_t) :: length, i
+    length = size(characters, kind=c_size_t)
+    do i = length, 1, -1
       if (characters(i) == c_null_char) length = i - 1
     end do
     allocate (character(length) :: text)
@@ -571,6 +599,24 @@ contains
     call self%close()
   end subroutine
 
+  ! Two variables that own the same handle would both close it.
+
+  subroutine archive_assign(self, other)
+    class(fieldpress_archive), intent(inout) :: self
+    type(fieldpress_archive), intent(in) :: other
+    if (c_associated(self%handle, other%handle)) return
+    write (error_unit, '(a)') 'fieldpress: a fieldpress_archive cannot be assigned; pass it as an argument'
+    error stop 1
+  end subroutine
+
+  subroutine reader_assign(self, other)
+    class(fieldpress_reader), intent(inout) :: self
+    type(fieldpress_reader), intent(in) :: other
+    if (c_associated(self%handle, other%handle)) return
+    write (error_unit, '(a)') 'fieldpress: a fieldpress_reader cannot be assigned; pass it as an argument'
+    error stop 1
+  end subroutine
+
   subroutine put_any(self, variable, start, field, bound, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     integer, intent(in) :: variable, start(:)
@@ -578,8 +624,12 @@ contains
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call fieldpress_finish(c_put(self%handle, int(variable, c_int32_t), reversed(start - 1), field, bound%kind, bound%value), &
-      stat, errmsg)
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim), status, reason)
+    ! Also where that has failed: the library must know of it, for end_step to tell the other ranks.
+    status = c_put(self%handle, int(variable, c_int32_t), c_start(start, int(field%ndim)), field, bound%kind, bound%value)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_any(self, variable, step, start, field, stat, errmsg)
@@ -588,8 +638,12 @@ contains
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), 1_c_int64_t, &
-      reversed(start - 1), field%dims, c_null_ptr, field), stat, errmsg)
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim), status, reason)
+    if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), &
+      1_c_int64_t, c_start(start, int(field%ndim)), field%dims, c_null_ptr, field)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_steps_any(self, variable, first_step, start, field, stat, errmsg)
@@ -598,10 +652,35 @@ contains
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
+    character(:), allocatable :: reason
+    integer(c_int32_t) :: status
+    call check_start(start, int(field%ndim) - 1, status, reason)
     ! In C's order the steps come first.
-    call fieldpress_finish(c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
-      int(field%dims(1), c_int64_t), reversed(start - 1), field%dims(2:), c_null_ptr, field), stat, errmsg)
+    if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
+      int(field%dims(1), c_int64_t), c_start(start, int(field%ndim) - 1), [field%dims(2:), 0_c_size_t], c_null_ptr, field)
+    call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
+
+  subroutine check_start(start, ndim, status, reason)
+    integer, intent(in) :: start(:), ndim
+    integer(c_int32_t), intent(out) :: status
+    character(:), allocatable, intent(inout) :: reason
+    character(80) :: counts
+    status = fieldpress_ok
+    if (size(start, kind=c_size_t) == ndim) return
+    status = fieldpress_invalid_argument
+    write (counts, '(i0, a, i0)') size(start, kind=c_size_t), ' indices; the box has dimensions: ', ndim
+    reason = 'start has '//trim(counts)
+  end subroutine
+
+  !> The first indices of a box, in C's order and from 0. C reads as many as the field or the variable has dimensions: those
+  !> that are not given, or all where their number is wrong, lie outside of any domain.
+  function c_start(start, ndim) result(indices)
+    integer, intent(in) :: start(:), ndim
+    integer(c_size_t) :: indices(fieldpress_max_dims)
+    indices = huge(indices)
+    if (size(start, kind=c_size_t) == ndim) indices(:ndim) = int(start(ndim:1:-1), c_size_t) - 1
+  end function
 
 #define KIND real32
 #define PUT put_r32_1

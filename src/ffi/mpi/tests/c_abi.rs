@@ -107,4 +107,7 @@ fn fortran_life_cycle() {
         let (success, output, _) = watch(mpirun(ranks).arg(&program).arg(&path), "life_cycle");
         assert!(success && output.is_empty(), "{ranks} ranks: {output}");
     }
+    // Two owners of a handle would both close it.
+    let (success, output, _) = watch(Command::new(&program).arg(folder.join("1.fpa")).arg("assign"), "assigning");
+    assert!(!success && output.contains("cannot be assigned"), "{output}");
 }

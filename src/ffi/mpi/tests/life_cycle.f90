@@ -1,4 +1,5 @@
 ! An archive's life over MPI, from Fortran, with both forms of a communicator: checks itself, and prints nothing else.
+! With a second argument, it assigns a reader of what a run has left, which must stop it.
 program life_cycle
   use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
   use mpi_f08
@@ -13,6 +14,10 @@ program life_cycle
   type(fieldpress_archive) :: early
 
   call get_command_argument(1, path)
+  if (command_argument_count() == 2) then
+    call assign(trim(path)//'.f08')
+    stop
+  end if
   ! Before MPI_Init: an error, not a crash.
   call early%open(MPI_COMM_WORLD, path, stat=stat, errmsg=message)
   call check(stat == fieldpress_invalid_argument .and. index(message, 'MPI_Init') > 0, 'opening before MPI_Init')
@@ -97,6 +102,16 @@ contains
     call check((stat == fieldpress_invalid_argument) .eqv. (rank == 0), 'a box outside the domain')
     call archive%end_step(stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. index(message, 'variable u') > 0, 'all ranks learn of it')
+    ! So is a start of another rank than the field's, whose missing index C would read from beyond it.
+    call archive%begin_step(9.0_real64)
+    if (rank == 0) then
+      call archive%put(u, [1], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
+      call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 1 ') > 0, 'a start that is too short')
+      call archive%put(u, [1, 1, 1, 1, 1, 1], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
+      call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 6 ') > 0, 'a start that is too long')
+    end if
+    call archive%end_step(stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'variable u') > 0, 'all ranks learn of the start')
     call archive%committed_steps(committed)
     call check(committed == steps, 'the steps before are there')
     call archive%close()
@@ -143,6 +158,17 @@ contains
     ! Every second element, from another place.
     call reader%read(u, 1, [3, 2], part(::2, :))
     call check(all([((part(1 + 2*i, j) == value(3 + i, 1 + j, 1), i=0, 1), j=1, 3)]), 'a box')
+    ! Starts, and boxes, of another rank.
+    call reader%read(u, 1, [3], part, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 1 ') > 0, 'a start that is too short')
+    call reader%read_steps(u, 0, [4, 3, 1], series, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 3 ') > 0, 'a start that is too long')
+    call reader%read(u, 1, [1], line, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'axis') > 0, 'a box of fewer dimensions')
+    call reader%read(2, 1, [1, 1], part(:1, :), stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument, 'a box of more dimensions')
+    call reader%read_steps(u, 0, [1], part, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. index(message, 'axis') > 0, 'a series of fewer dimensions')
     call reader%read(1, 0, [1, 1], single)
     call check(all([(all(single(2*i + 1:2*i + 2, :) == real(i, real32)), i=0, ranks - 1)]), 'single precision')
     call reader%read(2, 0, [1], line)
@@ -160,6 +186,13 @@ contains
     call shared%open_shared(MPI_COMM_WORLD%mpi_val, name)
     call shared%share_index(MPI_COMM_WORLD, 7, stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument, 'an index that is not there')
+  end subroutine
+
+  subroutine assign(name)
+    character(*), intent(in) :: name
+    type(fieldpress_reader) :: a, b
+    call a%open(name)
+    b = a
   end subroutine
 
   subroutine mistakes()
