@@ -80,9 +80,13 @@ public:
   template <class T>
   void put(std::uint32_t variable, extents start, const field_view<T> &field, bound bound)
   {
-    if (start.ndim() != field.dims().ndim())
-      throw error(FIELDPRESS_INVALID_ARGUMENT, "a box's start and its field differ in their number of dimensions");
     const fieldpress_field c_field = field.c_field();
+    if (start.ndim() != field.dims().ndim())
+    {
+      // The library must know, so that end_step drops the step on all ranks: without a start it refuses the box.
+      fieldpress_archive_put(handle_, variable, nullptr, &c_field, bound.kind, bound.value);
+      throw error(FIELDPRESS_INVALID_ARGUMENT, "a box's start and its field differ in their number of dimensions");
+    }
     detail::check(fieldpress_archive_put(handle_, variable, start.begin(), &c_field, bound.kind, bound.value));
   }
 

@@ -202,8 +202,9 @@ pub unsafe extern "C" fn fieldpress_archive_put(
         let put = || {
             // SAFETY: this function's contract.
             let field = unsafe { pointers::view(pointers::reference(field, "field")?) }?;
+            let what = "the box's start, an index for each dimension of its field,";
             // SAFETY: this function's contract.
-            let start = unsafe { pointers::slice(start, field.shape().ndim(), "start") }?;
+            let start = unsafe { pointers::slice(start, field.shape().ndim(), what) }?;
             Ok((start, field, bound_of(bound_kind, bound_value)?))
         };
         match put() {

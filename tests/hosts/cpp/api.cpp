@@ -176,6 +176,12 @@ static void archives()
       archive.put(u, {0}, fp::view(values.data(), {20, 30}), fp::lossless());
     });
     fails(FIELDPRESS_INVALID_ARGUMENT, "axis 0", [&] { archive.end_step(); });
+    // What only this header sees drops the step, too.
+    archive.begin_step(9);
+    fails(FIELDPRESS_INVALID_ARGUMENT, "dimensions", [&] {
+      archive.put(u, {0}, fp::view(values.data(), {20, 30}), fp::lossless());
+    });
+    fails(FIELDPRESS_INVALID_ARGUMENT, "the box's start", [&] { archive.end_step(); });
     archive.close();
   }
   fails(FIELDPRESS_IO, "exists", [&] { fp::archive again(path); });

@@ -30,16 +30,16 @@ pub unsafe extern "C" fn fieldpress_archive_open(
 ) -> fieldpress_status {
     guard(|| {
         // SAFETY: this function's contract.
-        unsafe { pointers::store(archive, "archive", std::ptr::null_mut()) }?;
+        let stored = unsafe { pointers::store(archive, "archive", std::ptr::null_mut()) };
         let comm = Box::new(MpiCommunicator::of_raw(comm)?);
         // SAFETY: this function's contract.
         let path = unsafe { pointers::text(path, "path") };
         // SAFETY: this function's contract.
         let options = unsafe { pointers::text(options, "options") }.and_then(str::parse);
         // What is wrong on one rank is told to all.
-        let writer = match (path, options) {
-            (Ok(path), Ok(options)) => Writer::open(comm, Path::new(path), options)?,
-            (path, options) => return Err(Writer::refuse_to_open(comm, path.and(options.map(drop)).unwrap_err())),
+        let writer = match stored.and_then(|()| Ok((path?, options?))) {
+            Ok((path, options)) => Writer::open(comm, Path::new(path), options)?,
+            Err(error) => return Err(Writer::refuse_to_open(comm, error)),
         };
         // SAFETY: this function's contract.
         unsafe { pointers::store(archive, "archive", fieldpress_archive::new(writer)) }
@@ -86,14 +86,14 @@ pub unsafe extern "C" fn fieldpress_reader_open_shared(
 ) -> fieldpress_status {
     guard(|| {
         // SAFETY: this function's contract.
-        unsafe { pointers::store(reader, "reader", std::ptr::null_mut()) }?;
+        let stored = unsafe { pointers::store(reader, "reader", std::ptr::null_mut()) };
         // SAFETY: this function's contract.
         let path = unsafe { pointers::text(path, "path") };
         // SAFETY: this function's contract.
         let options = unsafe { pointers::text(options, "options") }.and_then(str::parse);
-        let new = together(comm, |comm| match (path, options) {
-            (Ok(path), Ok(options)) => Reader::open_shared(comm, Path::new(path), options),
-            (path, options) => Err(Reader::refuse_to_share(comm, path.and(options.map(drop)).unwrap_err())),
+        let new = together(comm, |comm| match stored.and_then(|()| Ok((path?, options?))) {
+            Ok((path, options)) => Reader::open_shared(comm, Path::new(path), options),
+            Err(error) => Err(Reader::refuse_to_share(comm, error)),
         })?;
         // SAFETY: this function's contract.
         unsafe { pointers::store(reader, "reader", fieldpress_reader::new(new)) }

@@ -1,6 +1,7 @@
 //! The ranks of an MPI communicator, as an archive's writer sees them.
 
-use crate::raw::{self, Comm, File};
+use crate::file::File;
+use crate::raw::{self, Comm};
 use fieldpress::Result;
 use fieldpress::archive::{Communicator, Placed, SharedFile, Write, WriterOptions};
 use mpi::ffi;

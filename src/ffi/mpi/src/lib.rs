@@ -15,6 +15,7 @@
 
 mod calls;
 mod communicator;
+mod file;
 mod raw;
 
 pub use calls::*;

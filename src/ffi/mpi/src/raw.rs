@@ -1,16 +1,15 @@
 //! The MPI calls, each with its return code checked, on slices of Rust. All of this crate's `unsafe` that is not the C ABI's
-//! is here. The collectives of the `mpi` crate drop return codes, and it has no MPI-IO.
+//! is here and, for MPI-IO, in `file.rs`. The collectives of the `mpi` crate drop return codes, and it has no MPI-IO.
 
 use fieldpress::archive::Placed;
 use fieldpress::{Error, ErrorKind, Result};
 use mpi::ffi;
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Bytes that one call of MPI moves at most; its counts are `int`.
-const PIECE: usize = 1 << 30;
+pub(crate) const PIECE: usize = 1 << 30;
 /// Bytes that one rank gathers at most; places in the buffer are `int`, too.
 const MOST_GATHERED: u64 = c_int::MAX as u64;
 
@@ -29,18 +28,18 @@ fn check(kind: ErrorKind, call: &str, code: c_int) -> Result<()> {
     if code == 0 { Ok(()) } else { Err(Error::new(kind, format!("{call}: {}", text_of(code)))) }
 }
 
-fn collective(call: &str, code: c_int) -> Result<()> {
+pub(crate) fn collective(call: &str, code: c_int) -> Result<()> {
     check(ErrorKind::Runtime, call, code)
 }
 
-fn file(call: &str, code: c_int) -> Result<()> {
+pub(crate) fn file(call: &str, code: c_int) -> Result<()> {
     check(ErrorKind::Io, call, code)
 }
 
 /// A communicator of our own, whose errors are returned.
 #[derive(Debug)]
 pub(crate) struct Comm {
-    raw: ffi::MPI_Comm,
+    pub(crate) raw: ffi::MPI_Comm,
     pub(crate) rank: usize,
     pub(crate) size: usize,
 }
@@ -351,7 +350,7 @@ fn pause(waited: Duration) {
 }
 
 /// The address of what is sent. An empty slice's own is 1 for bytes, which is `MPI_IN_PLACE` for Open MPI.
-fn address<T>(values: &[T]) -> *const c_void {
+pub(crate) fn address<T>(values: &[T]) -> *const c_void {
     static NOTHING: u64 = 0;
     if values.is_empty() { (&raw const NOTHING).cast() } else { values.as_ptr().cast() }
 }
@@ -361,153 +360,6 @@ fn address_mut<T>(values: &mut [T], nothing: &mut u64) -> *mut c_void {
     if values.is_empty() { (&raw mut *nothing).cast() } else { values.as_mut_ptr().cast() }
 }
 
-fn count(len: usize) -> Result<c_int> {
+pub(crate) fn count(len: usize) -> Result<c_int> {
     c_int::try_from(len).map_err(|_| Error::internal("more elements than an MPI call counts"))
-}
-
-/// Hints for MPI-IO.
-struct Info(ffi::MPI_Info);
-
-impl Info {
-    fn new(hints: &[(String, String)]) -> Result<Self> {
-        let text =
-            |text: &str| CString::new(text).map_err(|_| Error::invalid(format!("the hint {text:?} holds a zero")));
-        // SAFETY: a constant of MPI.
-        let mut info = Self(unsafe { ffi::RSMPI_INFO_NULL });
-        if hints.is_empty() {
-            return Ok(info);
-        }
-        // SAFETY: MPI stores a handle.
-        file("MPI_Info_create", unsafe { ffi::MPI_Info_create(&mut info.0) })?;
-        for (key, value) in hints {
-            let (key, value) = (text(key)?, text(value)?);
-            // SAFETY: an info of ours, and texts that end in zero.
-            file("MPI_Info_set", unsafe { ffi::MPI_Info_set(info.0, key.as_ptr(), value.as_ptr()) })?;
-        }
-        Ok(info)
-    }
-}
-
-impl Drop for Info {
-    fn drop(&mut self) {
-        // SAFETY: a constant of MPI, or an info of ours that nobody uses afterwards; freeing is local.
-        unsafe {
-            if self.0 != ffi::RSMPI_INFO_NULL {
-                ffi::MPI_Info_free(&mut self.0);
-            }
-        }
-    }
-}
-
-/// A file that all ranks of a communicator have open. The handles of files return errors unless told otherwise.
-#[derive(Debug)]
-pub(crate) struct File {
-    raw: ffi::MPI_File,
-    comm: ffi::MPI_Comm,
-}
-
-impl File {
-    /// Opens a file that exists, for writing; collective.
-    pub(crate) fn open(comm: &Comm, path: &Path, hints: &[(String, String)]) -> Result<Self> {
-        let name = CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|_| Error::invalid(format!("the path {} holds a zero", path.display())));
-        let info = Info::new(hints);
-        // Not before all ranks are here with what they need: opening is collective.
-        let mut bad = [u64::from(name.is_err() || info.is_err())];
-        comm.reduce(&mut bad, &mut [])?;
-        let (name, info) = (name?, info?);
-        if bad[0] > 0 {
-            return Err(Error::invalid("another rank's path or hints are not valid"));
-        }
-        Self::open_on(comm.raw, path, &name, &info)
-    }
-
-    /// Opens a file that exists, for writing by this rank alone; not collective.
-    pub(crate) fn open_alone(path: &Path, hints: &[(String, String)]) -> Result<Self> {
-        let name = CString::new(path.as_os_str().as_encoded_bytes())
-            .map_err(|_| Error::invalid(format!("the path {} holds a zero", path.display())))?;
-        // SAFETY: a constant of MPI.
-        Self::open_on(unsafe { ffi::RSMPI_COMM_SELF }, path, &name, &Info::new(hints)?)
-    }
-
-    fn open_on(comm: ffi::MPI_Comm, path: &Path, name: &CString, info: &Info) -> Result<Self> {
-        let mut raw = MaybeUninit::uninit();
-        // SAFETY: a communicator of ours or this rank alone, texts that end in zero; MPI stores a handle where it succeeds.
-        let raw = unsafe {
-            let mode = (ffi::MPI_MODE_WRONLY) as c_int;
-            file("MPI_File_open", ffi::MPI_File_open(comm, name.as_ptr(), mode, info.0, raw.as_mut_ptr()))
-                .map_err(|error| error.context(path.display()))?;
-            raw.assume_init()
-        };
-        Ok(Self { raw, comm })
-    }
-
-    /// Writes this rank's bytes at an offset; collective. In rounds, as many as the rank with most bytes needs.
-    pub(crate) fn write_at_all(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        let own = bytes.len().div_ceil(PIECE) as u64;
-        let mut rounds = 0u64;
-        // SAFETY: one element each, of the type that is said.
-        collective("MPI_Allreduce", unsafe {
-            ffi::MPI_Allreduce(
-                (&raw const own).cast::<c_void>(),
-                (&raw mut rounds).cast::<c_void>(),
-                1,
-                ffi::RSMPI_UINT64_T,
-                ffi::RSMPI_MAX,
-                self.comm,
-            )
-        })?;
-        let mut outcome = Ok(());
-        for round in 0..rounds as usize {
-            let piece = bytes.chunks(PIECE).nth(round).unwrap_or(&[]);
-            let at = offset + (round * PIECE) as u64;
-            // SAFETY: a file of ours, and `piece`'s bytes.
-            let written = file("MPI_File_write_at_all", unsafe {
-                ffi::MPI_File_write_at_all(
-                    self.raw,
-                    at as ffi::MPI_Offset,
-                    address(piece),
-                    count(piece.len())?,
-                    ffi::RSMPI_UINT8_T,
-                    ffi::RSMPI_STATUS_IGNORE,
-                )
-            });
-            outcome = outcome.and(written);
-        }
-        outcome
-    }
-
-    /// Writes bytes at an offset; not collective, so that a write that fails keeps nobody waiting.
-    pub(crate) fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        for (round, piece) in bytes.chunks(PIECE).enumerate() {
-            let at = offset + (round * PIECE) as u64;
-            // SAFETY: a file of ours, and `piece`'s bytes.
-            file("MPI_File_write_at", unsafe {
-                ffi::MPI_File_write_at(
-                    self.raw,
-                    at as ffi::MPI_Offset,
-                    address(piece),
-                    count(piece.len())?,
-                    ffi::RSMPI_UINT8_T,
-                    ffi::RSMPI_STATUS_IGNORE,
-                )
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Waits until all is on stable storage; collective among those that opened the file together.
-    pub(crate) fn sync(&mut self) -> Result<()> {
-        // SAFETY: a file of ours.
-        file("MPI_File_sync", unsafe { ffi::MPI_File_sync(self.raw) })
-    }
-
-    /// Closes the file; collective among those that opened it together.
-    pub(crate) fn close(mut self) -> Result<()> {
-        if !is_running() {
-            return Err(Error::invalid("the archive is closed after MPI_Finalize"));
-        }
-        // SAFETY: a file of ours, which nobody uses afterwards.
-        file("MPI_File_close", unsafe { ffi::MPI_File_close(&mut self.raw) })
-    }
 }

@@ -55,6 +55,17 @@ fn shared_library_exports_the_c_abi() {
     assert!(well, "{output}");
 }
 
+/// Programs record the name of the library that they were linked with, not that of the serial one inside it.
+#[test]
+fn shared_libraries_have_their_names() {
+    for name in ["libfieldpress_mpi.so", "libfieldpress.so"] {
+        let mut soname = Command::new(root().join("tests/hosts/soname"));
+        soname.arg(library().with_file_name(name)).arg(format!("{name}.{}", env!("CARGO_PKG_VERSION_MAJOR")));
+        let (well, output, _) = watch(&mut soname, "readelf");
+        assert!(well, "{output}");
+    }
+}
+
 #[test]
 fn life_cycle_and_errors() {
     let folder = folder("c_abi");

@@ -6,7 +6,7 @@ mod run;
 use fieldpress::archive::{Reader, Selection, verify};
 use fieldpress::{FieldView, FieldViewMut};
 use run::scenario::{Fault, Put, Scenario, Variable, What, values};
-use run::{Outcome, folder, mpirun, run_through};
+use run::{Outcome, folder, mpicc, mpirun, run_through, watch};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -213,6 +213,28 @@ fn limited(table: &mut Vec<String>) {
     }
 }
 
+/// A limit that the write of the data meets halfway, and that is gone when the index is written: MPI may call that a success.
+fn torn(table: &mut Vec<String>) {
+    let folder = folder("torn");
+    let path = folder.join("a.fpa");
+    let reports = folder_of_reports();
+    let mut first = scenario(&path);
+    first.steps = BAD;
+    assert!(run_through(mpirun(RANKS), RANKS, &reports, &first).success);
+    // A step has five times as many.
+    let halfway = std::fs::metadata(&path).unwrap().len() + 4096;
+    std::fs::remove_file(&path).unwrap();
+    let mut scenario = scenario(&path);
+    for (step, phase, bytes) in [(BAD, "data", halfway), (BAD, "index", 1 << 40), (BAD + 1, "put", 1 << 40)] {
+        scenario.faults.push(Fault { rank: 0, step, phase: phase.into(), what: What::Limit(bytes) });
+    }
+    let outcome = run_through(mpirun(RANKS), RANKS, &reports, &scenario);
+    let readable = readable(&path);
+    agreed(&outcome, &format!("end_step {BAD}"), "Io: rank 0: ", "MPI_File_write_at: ");
+    assert_eq!(readable, [0, 2]);
+    table.push(Seen { fault: "RLIMIT_FSIZE within the data, rank 0".into(), phase: "data", outcome, readable }.row());
+}
+
 fn unwritable(table: &mut Vec<String>) {
     let folder = folder("unwritable");
     let locked = folder.join("locked");
@@ -303,7 +325,7 @@ fn different(table: &mut Vec<String>) {
 fn faults() {
     let _alone = alone();
     let mut table = Vec::new();
-    for part in [killed, full_disk, limited, unwritable, incompressible, overlapping, different] {
+    for part in [killed, full_disk, limited, torn, unwritable, incompressible, overlapping, different] {
         part(&mut table);
     }
     println!("{}", table.join("\n"));
@@ -313,4 +335,30 @@ fn faults() {
             .join(format!("../../../docs/faults/{}.md", if run::is_open_mpi() { "open-mpi" } else { "mpich" }));
         std::fs::write(name, format!("{begin}{}\n", table.join("\n"))).unwrap();
     }
+}
+
+/// Writes that end early are gone on with where a rank writes alone, and an error of all ranks where all write together.
+#[test]
+fn writes_that_end_early() {
+    let _alone = alone();
+    let folder = folder("short");
+    let (path, library) = (folder.join("a.fpa"), folder.join("short_writes.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/short_writes.c");
+    let mut compiler = Command::new(mpicc());
+    compiler.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]).arg(source).arg("-o").arg(&library);
+    let (compiled, output, _) = watch(&mut compiler, "compiling");
+    assert!(compiled, "{output}");
+    let run = |write: &str| {
+        let mut scenario = scenario(&path);
+        scenario.options = format!("mode=replace;write={write}");
+        let mut command = mpirun(RANKS);
+        command.arg("env").arg(format!("LD_PRELOAD={}", library.display()));
+        run_through(command, RANKS, &folder_of_reports(), &scenario)
+    };
+    let outcome = run("collective");
+    agreed(&outcome, &format!("end_step {BAD}"), "Io: rank 2: ", "MPI_File_write_at_all: wrote ");
+    assert_eq!(readable(&path), [0; 0]);
+    let outcome = run("gathered");
+    agreed(&outcome, &format!("end_step {BAD}"), "ok", "");
+    assert_eq!(readable(&path), [0, 1, 2]);
 }

@@ -34,6 +34,11 @@ int main(int argc, char **argv)
   CHECK(fieldpress_archive_open(MPI_COMM_WORLD, argv[1], rank == ranks - 1 ? "no option" : NULL, &none) ==
         FIELDPRESS_INVALID_ARGUMENT);
   CHECK(strstr(fieldpress_last_error(), "no option") != NULL && none == NULL);
+  none = (fieldpress_archive *)argv;
+  CHECK(fieldpress_archive_open(MPI_COMM_WORLD, argv[1], NULL, rank == ranks - 1 ? NULL : &none) ==
+        FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(strstr(fieldpress_last_error(), "archive is null") != NULL);
+  CHECK(rank == ranks - 1 || none == NULL);
 
   CHECK(fieldpress_archive_open(MPI_COMM_WORLD, argv[1], "mode=replace;threads=1", &archive) == FIELDPRESS_OK);
   uint32_t variable;
@@ -138,6 +143,9 @@ int main(int argc, char **argv)
         FIELDPRESS_IO);
   CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, argv[1], rank == 0 ? "effort=fast" : NULL, &reader) ==
         FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(fieldpress_reader_open_shared(MPI_COMM_WORLD, argv[1], NULL, rank == ranks - 1 ? NULL : &reader) ==
+        FIELDPRESS_INVALID_ARGUMENT);
+  CHECK(strstr(fieldpress_last_error(), "reader is null") != NULL);
   CHECK(fieldpress_reader_open_shared(MPI_COMM_NULL, argv[1], NULL, &reader) == FIELDPRESS_INVALID_ARGUMENT);
   MPI_Finalize();
   return 0;

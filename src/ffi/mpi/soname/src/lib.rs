@@ -1,0 +1,1 @@
+//! Empty: what this package does is in its build script.
