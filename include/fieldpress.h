@@ -36,7 +36,9 @@
 // RULES
 //
 //   - Every call that can fail returns a fieldpress_status; fieldpress_last_error has the sentence, per thread.
-//   - No call prints, exits the process, or lets an exception out.
+//   - No call prints, exits the process, or lets an exception out. The one exception is memory that runs out within a call:
+//     that ends the process, as it does in most programs.
+//   - A child of fork may use handles made before, without threads; it ends by _exit where ONNX Runtime was used.
 //   - Memory belongs to whoever allocated it. The library never keeps a caller's pointer after a call.
 //   - All calls may be made from several threads, also with one handle, except that fieldpress_destroy must be the last.
 //     A fieldpress_stream belongs to one thread at a time.

@@ -179,7 +179,8 @@ fieldpress_status fieldpress_archive_put(struct fieldpress_archive *archive,
 
 // Ends the step; collective. Where the window of steps is full (always, with window=1), they are committed: when this
 // returns, they are in the file, and no crash loses them. After an error the step is dropped, on all ranks, and the next one
-// may begin.
+// may begin; where the window itself cannot be committed (boxes that overlap, a bound that is not that of another rank, a full
+// disk), all of its steps are dropped.
 //
 // archive: from fieldpress_archive_open.
 // report: what was done, or null. Its member size must be set.

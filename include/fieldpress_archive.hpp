@@ -189,6 +189,8 @@ public:
             const field_view<T> &output) const
   {
     static_assert(!std::is_const_v<T>, "the output is written to");
+    if (start.ndim() != count.ndim() || (count.ndim() != 0 && count.ndim() != this->variable(variable).ndim))
+      throw error(FIELDPRESS_INVALID_ARGUMENT, "a box's start and count need as many dimensions as the variable");
     const fieldpress_field c_field = output.c_field();
     const bool whole = count.ndim() == 0;
     detail::check(fieldpress_reader_read(handle_.get(), variable, first_step, steps, whole ? nullptr : start.begin(),

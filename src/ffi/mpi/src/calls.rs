@@ -60,6 +60,8 @@ pub unsafe extern "C" fn fieldpress_archive_open_fortran(
     options: *const c_char,
     archive: *mut *mut fieldpress_archive,
 ) -> fieldpress_status {
+    // SAFETY: this function's contract; null also where MPI does not run.
+    let _ = unsafe { pointers::store(archive, "archive", std::ptr::null_mut()) };
     // SAFETY: this function's contract.
     from_fortran(comm, |comm| unsafe { fieldpress_archive_open(comm, path, options, archive) })
 }
@@ -114,6 +116,8 @@ pub unsafe extern "C" fn fieldpress_reader_open_shared_fortran(
     options: *const c_char,
     reader: *mut *mut fieldpress_reader,
 ) -> fieldpress_status {
+    // SAFETY: this function's contract; null also where MPI does not run.
+    let _ = unsafe { pointers::store(reader, "reader", std::ptr::null_mut()) };
     // SAFETY: this function's contract.
     from_fortran(comm, |comm| unsafe { fieldpress_reader_open_shared(comm, path, options, reader) })
 }
