@@ -96,7 +96,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def gain(args: argparse.Namespace) -> None:
-    from training.gain import GainConfig, read, summary, table
+    from training.gain import GainConfig, against, read, summary, table
     from training.gain import gain as measure
 
     if args.tables:
@@ -119,6 +119,8 @@ def gain(args: argparse.Namespace) -> None:
         )
         rows = measure(config)
     print(table(rows), summary(rows), sep="\n\n")
+    if args.against:
+        print("", against(rows, read(args.against)), sep="\n")
 
 
 def finetune(args: argparse.Namespace) -> None:
@@ -226,6 +228,7 @@ def main() -> None:
     p.add_argument("--modes", nargs="*", default=["off", "auto", "on"], choices=["off", "auto", "on"])
     p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; both networks at once only at 2")
     p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")
+    p.add_argument("--against", type=Path, help="an earlier CSV, of another package: also print sizes over its")
     p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
     p.set_defaults(run=gain)
 

@@ -206,6 +206,24 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def against(rows: Sequence[Row], other: Sequence[Row]) -> str:
+    """Markdown: sizes of each mode over those of another measurement's `auto` and `on`, geometric means over the simulated fields
+    that both have, at the distance where averaging begins to fail."""
+    known = {(r.kind, r.field, r.distance, r.bound): r for r in other}
+    pairs = [(r, known.get((r.kind, r.field, r.distance, r.bound))) for r in rows if r.failing and r.kind != "climate"]
+    bounds = sorted({r.bound for r, o in pairs if o}, reverse=True)
+    lines = [f"| mode, over the other's | {' | '.join(f'{b:g}' for b in bounds)} |", "| --- |" + " --- |" * len(bounds)]
+    for mode in MODES:
+        for base in ("auto", "on"):
+            means = []
+            for bound in bounds:
+                sizes = [(getattr(r, f"{mode}_bytes"), getattr(o, f"{base}_bytes")) for r, o in pairs if o and r.bound == bound]
+                means.append(geometric_mean([a / b for a, b in sizes if a and b]))
+            if not any(np.isnan(means)):
+                lines.append(f"| `{mode}`, over `{base}` | {' | '.join(f'{m:.3f}' for m in means)} |")
+    return "\n".join(lines)
+
+
 def summary(rows: Sequence[Row]) -> str:
     """Geometric means per kind and over all, and what the choice lost."""
     bounds = sorted({r.bound for r in rows}, reverse=True)

@@ -24,7 +24,7 @@ pub(crate) fn grid(step: Step) -> f32 {
 }
 
 /// The finest grids that floats of devices are small beside, in working units: those of the interpolator and the enhancer move by up
-/// to 7e-7 from one instruction set to another, and the decoder's, which span the range, by more. Where what is asked for is finer,
+/// to 1e-6 from one instruction set to another, and the decoder's, which span the range, by more. Where what is asked for is finer,
 /// the model stays out (docs/design.md, determinism).
 pub(crate) const FINEST_GRID: f32 = 1.0 / (1 << 22) as f32;
 pub(crate) const FINEST_GRID_OF_LATENTS: f32 = 2.0 * FINEST_GRID;

@@ -44,3 +44,9 @@ def test_tables_show_gains_and_losses(tmp_path: Path) -> None:
     text = gain.summary(rows)
     assert "| **simulated kinds** | 1.250 |" in text
     assert "1 of 3" in text and "distance 2, NRMSE 0.004: +1.00%" in text
+
+
+def test_packages_are_compared_where_both_were_measured() -> None:
+    other = [row(auto_bytes=40, on_bytes=30), row(kind="climate", auto_bytes=1), row(distance=2, auto_bytes=1)]
+    text = gain.against([row(), row(field="g")], other)
+    assert "| `auto`, over `auto` | 2.000 |" in text and "| `on`, over `on` | 3.000 |" in text
