@@ -123,13 +123,17 @@ impl<'a> Damaged<'a> {
         let mut heads: Vec<(RecordHeader, Head)> = heads.collect();
         heads.sort_by_key(|(header, _)| std::cmp::Reverse(header.sequence));
         let mut commits: Vec<(Option<RecordHeader>, Entry)> = Vec::new();
-        let find = |is_it: &dyn Fn(&Entry) -> bool| heads.iter().find(|(_, head)| is_it(&head.own));
+        let places: HashMap<u64, &(RecordHeader, Head)> =
+            heads.iter().map(|found| (found.1.own.offset, found)).collect();
+        let named_by = |entry: &Entry| places.get(&entry.offset).copied().filter(|(_, head)| head.own == *entry);
         let mut named: Option<Entry> = None;
         loop {
             let found = match (&named, commits.last()) {
-                (Some(entry), _) => find(&|own| own == entry),
+                (Some(entry), _) => named_by(entry),
                 (None, None) => heads.first(),
-                (None, Some((_, after))) => find(&|own| own.end() <= after.first_step && own.sequence < after.sequence),
+                (None, Some((_, after))) => heads
+                    .iter()
+                    .find(|(_, head)| head.own.end() <= after.first_step && head.own.sequence < after.sequence),
             };
             let Some((header, head)) = found else {
                 // Named, and lost.
@@ -139,7 +143,7 @@ impl<'a> Damaged<'a> {
             };
             commits.push((Some(*header), head.own));
             for entry in head.recent.iter().rev() {
-                commits.push((find(&|own| own == entry).map(|(header, _)| *header), *entry));
+                commits.push((named_by(entry).map(|(header, _)| *header), *entry));
             }
             named = head.back;
         }

@@ -90,11 +90,12 @@ fn the_model_stays_out_where_floats_are_coarser_than_the_grid() {
     let dims = [17, 48, 64];
     let values = moving(&dims);
     let view = FieldView::new(&values, &dims).unwrap();
+    // Points are coded at a step of 1.5 half-widths, and the field's range is between a half and one in working units.
+    let (low, high) = values.iter().fold((0f32, 0f32), |(low, high), v| (low.min(*v), high.max(*v)));
+    let scale = 2f64.powi(libm::ilogb(f64::from(high - low)) + 1);
+    let coarsest = f64::from(fm::FINEST_GRID) * 4096.0 * 1.2 * scale / 1.5;
     for (finer, used) in [(1.0, true), (2.0, false), (300.0, false)] {
-        // Points are coded at a step of 1.5 half-widths, and the field's range is between a half and one in working units.
-        let (low, high) = values.iter().fold((0f32, 0f32), |(low, high), v| (low.min(*v), high.max(*v)));
-        let scale = 2f64.powi(libm::ilogb(f64::from(high - low)) + 1);
-        let epsilon = f64::from(fm::FINEST_GRID) * 4096.0 * 1.2 * scale / 1.5 / finer;
+        let epsilon = coarsest / finer;
         let (bytes, _) = codec.compress(&view, Bound::Abs(epsilon)).unwrap();
         assert_eq!(inspect(&bytes).unwrap().model.is_some(), used, "{epsilon}");
         model.set_perturbation(SEEN / fm::FINEST_GRID);

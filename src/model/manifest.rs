@@ -5,6 +5,7 @@
 //! expected.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::residual::basis::MAX_WINDOW;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -23,8 +24,6 @@ pub const MAX_TILE: usize = 2048;
 /// The longest package name, in bytes.
 pub const MAX_NAME: usize = 64;
 
-/// As of any window.
-const MAX_WINDOW: usize = crate::residual::basis::MAX_WINDOW;
 const MAX_ALIGN: usize = 256;
 const MAX_FRAMES: usize = 64;
 const MAX_CHANNELS: usize = 1024;

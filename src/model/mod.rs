@@ -63,7 +63,7 @@ pub(crate) struct Model {
     perturbation: std::sync::atomic::AtomicU32,
 }
 
-/// What makes two models the same: the package's hash, the device option, and the threads.
+/// What makes two models the same: the package's hash, the device option, the threads, and the process.
 type Key = ([u8; 32], Option<Option<Option<u32>>>, usize, u32);
 
 fn key(hash: [u8; 32], options: &Options) -> Key {
