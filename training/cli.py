@@ -13,21 +13,26 @@ if TYPE_CHECKING:
 
 
 def corpus(args: argparse.Namespace) -> None:
-    build.build(args.cache, args.kinds or list(build.KINDS), args.seeds)
+    build.build(args.cache, args.kinds or list(build.KINDS), args.seeds, args.test_seed)
 
 
-def loop_config(args: argparse.Namespace, **defaults: Any) -> LoopConfig:
+def loop_config(args: argparse.Namespace, part: str, **defaults: Any) -> LoopConfig:
+    from training import weights
     from training.loop import LoopConfig
 
     given = {k: v for k, v in (("batch", args.batch), ("learning_rate", args.learning_rate)) if v is not None}
-    return LoopConfig(folder=args.run_folder, seed=args.seed, steps=args.steps, minutes=args.minutes, **{**defaults, **given})
+    earlier = weights.history(args.start, part) if getattr(args, "start", None) else ()
+    budget = {"steps": args.steps, "minutes": args.minutes}
+    return LoopConfig(folder=args.run_folder, seed=args.seed, earlier=earlier, **budget, **{**defaults, **given})
 
 
 def interpolator(args: argparse.Namespace) -> None:
     from training import weights
     from training.train_interpolator import InterpolatorRun, train
 
-    train(InterpolatorRun(loop_config(args), args.cache, initial=weights.start(args.start) if args.start else None))
+    train(
+        InterpolatorRun(loop_config(args, "interpolator"), args.cache, initial=weights.start(args.start) if args.start else None)
+    )
 
 
 def pairs(args: argparse.Namespace) -> None:
@@ -43,13 +48,13 @@ def enhancer(args: argparse.Namespace) -> None:
     from training.train_enhancer import EnhancerRun, train
 
     initial = weights.start(args.start, "enhancer") if args.start else None
-    train(EnhancerRun(loop_config(args), args.pairs, initial=initial))
+    train(EnhancerRun(loop_config(args, "enhancer"), args.pairs, initial=initial))
 
 
 def latents(args: argparse.Namespace) -> None:
     from training.train_latents import RATES, LatentsRun, train
 
-    train(LatentsRun(loop_config(args, rates=RATES, batch=6, learning_rate=6e-4), args.cache))
+    train(LatentsRun(loop_config(args, "latents", rates=RATES, batch=6, learning_rate=6e-4), args.cache))
 
 
 def reference(args: argparse.Namespace) -> None:
@@ -58,7 +63,7 @@ def reference(args: argparse.Namespace) -> None:
     from training.train_reference import ReferenceRun, train
 
     model = ReferenceConfig(super_resolution=not args.transposed)
-    loop = loop_config(args, schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
+    loop = loop_config(args, "reference", schedule="halving", batch=4, learning_rate=1e-3, warm_up=50)
     initial = None
     if args.start:
         initial = weights.of_reference(args.start, model) if args.start.is_dir() else weights.start(args.start)
@@ -96,7 +101,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def gain(args: argparse.Namespace) -> None:
-    from training.gain import GainConfig, against, read, summary, table
+    from training.gain import GainConfig, against, common, read, summary, table
     from training.gain import gain as measure
 
     if args.tables:
@@ -116,11 +121,19 @@ def gain(args: argparse.Namespace) -> None:
             args.only_failing,
             tuple(args.modes),
             args.effort,
+            args.split,
         )
         rows = measure(config)
+    rows = common(rows, [read(path) for path in args.common])
     print(table(rows), summary(rows), sep="\n\n")
     if args.against:
         print("", against(rows, read(args.against)), sep="\n")
+
+
+def speed(args: argparse.Namespace) -> None:
+    from training.speed import report, timings
+
+    print(report(timings(args.packages, args.size, args.rounds)))
 
 
 def finetune(args: argparse.Namespace) -> None:
@@ -168,6 +181,7 @@ def main() -> None:
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
     p.add_argument("--kinds", nargs="*", choices=list(build.KINDS), help="default: all")
     p.add_argument("--seeds", type=int, help="training seeds per kind")
+    p.add_argument("--test-seed", type=int, help="only sequences of this seed, 9000 or more, as the split test-<seed>")
     p.set_defaults(run=corpus)
 
     p = commands.add_parser("interpolator", help="train or resume the interpolator")
@@ -221,6 +235,7 @@ def main() -> None:
     p.add_argument("--package", type=Path, default=Path("models/default"))
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
     p.add_argument("--kinds", nargs="*", choices=list(build.KINDS), help="default: all")
+    p.add_argument("--split", default="test", help="of the corpus: val for what decides something, or test-<seed>")
     p.add_argument("--frames", type=int, default=24)
     p.add_argument("--size", type=int, default=128, help="rows and columns of the central crop")
     p.add_argument("--distances", type=int, nargs="*", default=[1, 2, 4, 8], help="frame distances, in saved frames")
@@ -229,8 +244,15 @@ def main() -> None:
     p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; both networks at once only at 2")
     p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")
     p.add_argument("--against", type=Path, help="an earlier CSV, of another package: also print sizes over its")
+    p.add_argument("--common", type=Path, nargs="*", default=[], help="CSVs: tables of what all of them have, too, alone")
     p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
     p.set_defaults(run=gain)
+
+    p = commands.add_parser("speed", help="time of the graphs of packages through ONNX Runtime, one thread")
+    p.add_argument("packages", type=Path, nargs="+")
+    p.add_argument("--size", type=int, default=256, help="rows and columns of a tile")
+    p.add_argument("--rounds", type=int, default=9)
+    p.set_defaults(run=speed)
 
     p = commands.add_parser("finetune", help="continue a package's networks on your own sequences")
     p.add_argument("run_folder", type=Path, help="checkpoints and log; an existing checkpoint there is resumed")

@@ -7,17 +7,17 @@ nothing of each other, and train side by side, a core each.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from training import export, pairs, weights
+from training import export, pairs, userdata, weights
 from training.loop import LoopConfig, Run
 from training.train_enhancer import EnhancerRun
 from training.train_enhancer import train as train_enhancer
@@ -51,23 +51,76 @@ ALIGN = 32
 """Crops have sides of multiples of this."""
 
 
-def alone(train: Callable[[Any], Run], run: InterpolatorRun | EnhancerRun) -> None:
-    """`train` without its result, which is not for another process."""
-    train(run)
+def alone(train: Callable[[Any], Run], run: InterpolatorRun | EnhancerRun, failure: Connection) -> None:
+    """Trains, and sends what went wrong to the process that waits."""
+    try:
+        train(run)
+    except Exception as wrong:
+        failure.send(wrong)
+        raise SystemExit(1) from wrong
+
+
+def side_by_side(runs: list[tuple[Callable[[Any], Run], Any]]) -> None:
+    """Trains in processes of their own, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of all of
+    a process. The first failure ends all, and is raised here."""
+    spawn = multiprocessing.get_context("spawn")
+    failure, theirs = spawn.Pipe(duplex=False)
+    processes = [spawn.Process(target=alone, args=(*run, theirs), daemon=True) for run in runs]
+    for process in processes:
+        process.start()
+    try:
+        while running := [process.sentinel for process in processes if process.exitcode is None]:
+            wait(running)
+            for process in processes:
+                if process.exitcode:
+                    raise failure.recv() if failure.poll() else RuntimeError(f"a training ended with {process.exitcode}")
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def begun(config: FinetuneConfig) -> dict[str, object]:
+    """What a run folder was begun with, and only goes on with."""
+    files = {str(path.resolve()): [path.stat().st_size, path.stat().st_mtime_ns] for path in config.data}
+    base = hashlib.sha256((config.base / "manifest.json").read_bytes()).hexdigest()
+    return {
+        "data": files,
+        "base": base,
+        "distances": list(config.written),
+        "learning_rate": config.learning_rate,
+        "batch": config.batch,
+        "crop": config.crop,
+        "pairs": config.pairs,
+        "seed": config.seed,
+    }
+
+
+def enter(config: FinetuneConfig) -> None:
+    """Begins a run folder, or goes on with one that was begun with the same. The data is in it once all of it was sound."""
+    asked, note = begun(config), config.run_folder / "finetune.json"
+    if note.exists():
+        for name, value in json.loads(note.read_text()).items():
+            if value != asked[name]:
+                other = f"{name.replace('_', ' ')}: {value}, not {asked[name]}"
+                raise ValueError(f"{config.run_folder} was begun with other {other}; name another folder")
+        return
+    users = config.run_folder / "data" / "train" / "user"
+    if users.exists():
+        shutil.rmtree(users)
+    for index, path in enumerate(config.data):
+        userdata.prepare(path, users / f"{index:03d}_{path.name}", config.written)
+    note.write_text(json.dumps(asked, indent=2) + "\n")
 
 
 def finetune(config: FinetuneConfig) -> dict[str, object]:
-    links = config.run_folder / "data" / "train" / "user"
-    links.mkdir(parents=True, exist_ok=True)
-    for index, path in enumerate(config.data):
-        link = links / f"{index:03d}_{path.name}"
-        if not link.exists():
-            link.symlink_to(path.resolve())
-    data, made = config.run_folder / "data", config.run_folder / "pairs"
-    side = min(min(np.load(path, mmap_mode="r").shape[1:]) for path in config.data)
+    side = min(min(userdata.opened(path, config.written).shape[1:]) for path in config.data)
     crop = min(config.crop, side // ALIGN * ALIGN)
     if crop == 0:
         raise ValueError(f"frames have sides of {side}; the networks need at least {ALIGN}")
+    config.run_folder.mkdir(parents=True, exist_ok=True)
+    enter(config)
+    data, made = config.run_folder / "data", config.run_folder / "pairs"
 
     def loop(part: str, line: int) -> LoopConfig:
         return LoopConfig(
@@ -77,6 +130,7 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
             batch=config.batch,
             learning_rate=config.learning_rate,
             warm_up=100,
+            earlier=weights.history(config.base, part),
             steps=config.steps,
             minutes=config.minutes,
         )
@@ -84,17 +138,14 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     interpolator = loop("interpolator", 0)
     enhancer = loop("enhancer", 1) if (config.base / "enhancer.onnx").exists() else None
     run = InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base), written=config.written)
-    runs: list[tuple[Any, Any]] = [(train_interpolator, run)]
+    runs: list[tuple[Callable[[Any], Run], Any]] = [(train_interpolator, run)]
     if enhancer:
         predictor = export.predictor(config.base, config.run_folder / "predictor")
         pairs.make(data, made, config.tool, config.pairs, config.seed, config.written, predictor)
         # As large as the frames allow: see `EnhancerRun.crops`.
         crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
         runs.append((train_enhancer, EnhancerRun(enhancer, made, crops=crops, initial=weights.start(config.base, "enhancer"))))
-    # Processes, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of the whole process.
-    with ProcessPoolExecutor(len(runs), multiprocessing.get_context("spawn")) as pool:
-        for one in [pool.submit(alone, *run) for run in runs]:
-            one.result()
+    side_by_side(runs)
     base = json.loads((config.base / "manifest.json").read_text())
     manifest = export.export(
         export.ExportConfig(

@@ -23,6 +23,8 @@ DISTANCES = (1, 2, 4, 8)
 FAILING = 5e-3
 """NRMSE of the neighbours' average from which on it counts as failing: about the middle one of the bounds."""
 MODES = ("off", "auto", "on")
+GIVEN = "given"
+"""The kind of files that are named."""
 LOSS_ALLOWED = 1.005
 """What the choice may lose against `off`."""
 
@@ -67,15 +69,21 @@ def average_nrmse(values: np.ndarray) -> float:
 
 
 def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances: Sequence[int]) -> Iterator[Field]:
-    """Central crops of at most `size²`, the first `frames` frames at each distance that has at least nine of them."""
+    """Central crops of at most `size²`, the first `frames` frames at each distance that has at least nine of them.
+
+    Raises `ValueError` for a file that has none, or values that are not finite."""
     for kind, path in files:
         whole = np.load(path, mmap_mode="r")
         y, x = ((n - min(n, size)) // 2 for n in whole.shape[1:])
         found = []
         for distance in distances:
             values = np.ascontiguousarray(whole[::distance][:frames, y : y + size, x : x + size], dtype=np.float32)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{path}: every {distance}th frame has values that are NaN or infinite in the central crop")
             if len(values) >= min(frames, 9) and values.max() > values.min():
                 found.append((distance, values, average_nrmse(values)))
+        if not found and kind == GIVEN:
+            raise ValueError(f"{path}: of {len(whole)} frames no distance of {list(distances)} leaves nine that differ")
         first = next((d for d, _, miss in found if miss >= FAILING), None)
         for distance, values, miss in found:
             yield Field(kind, path.stem, distance, values, miss, distance == first)
@@ -115,11 +123,14 @@ def measure(field: Field, bound: float, tool: Path, package: Path, folder: Path,
     )
 
 
-def corpus_files(cache: Path, kinds: Sequence[str] | None) -> list[tuple[str, Path]]:
-    """Test sequences of the simulated kinds, and the climate variables that training does not see."""
-    found = [(p.parent.name, p) for p in sorted(cache.glob("test/*/*.npy"))]
+def corpus_files(cache: Path, kinds: Sequence[str] | None, split: str = "test") -> list[tuple[str, Path]]:
+    """Sequences of a split of the simulated kinds, and the climate variables that training does not see."""
+    found = [(p.parent.name, p) for p in sorted(cache.glob(f"{split}/*/*.npy")) if p.parent.name != "climate"]
     found += [("climate", p) for p in sorted(cache.glob("val/climate/*.npy"))]
-    return [(kind, path) for kind, path in found if not kinds or kind in kinds]
+    wanted = [(kind, path) for kind, path in found if not kinds or kind in kinds]
+    if not wanted:
+        raise FileNotFoundError(f"no sequences under {cache / split}; build the corpus first (training.cli corpus)")
+    return wanted
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
@@ -170,10 +181,14 @@ class GainConfig:
     only_failing: bool = False
     modes: tuple[str, ...] = MODES
     effort: int = 1
+    split: str = "test"
+    """Of the corpus: `val` for whatever is decided by the numbers, so that those of `test` decide nothing."""
 
 
 def gain(config: GainConfig) -> list[Row]:
-    files = [("given", p) for p in config.files] or corpus_files(config.cache, config.kinds)
+    if missing := {"off", "auto"} - set(config.modes):
+        raise ValueError(f"the gain is of `auto` over `off`; the modes lack {', '.join(sorted(missing))}")
+    files = [(GIVEN, p) for p in config.files] or corpus_files(config.cache, config.kinds, config.split)
     todo = [f for f in fields(files, config.frames, config.size, config.distances) if f.failing or not config.only_failing]
     config.out.parent.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -183,6 +198,21 @@ def gain(config: GainConfig) -> list[Row]:
                 rows.append(measure(field, bound, config.tool, config.package, Path(scratch), config.modes, config.effort))
             write(rows, config.out)
     return rows
+
+
+def label(row: Row) -> str:
+    """What a table calls a field: a sequence of the corpus by its variable (`9000_T`: `T`), a given file by its name."""
+    return row.field if row.kind == GIVEN else row.field.split("_")[-1]
+
+
+def common(rows: Sequence[Row], others: Sequence[Sequence[Row]]) -> list[Row]:
+    """The rows whose field, at the same distance, is in every other measurement, and fails there if it does here."""
+
+    def keys(some: Sequence[Row]) -> set[tuple[str, str, int, float, bool]]:
+        return {(r.kind, r.field, r.distance, r.bound, r.failing) for r in some}
+
+    shared = keys(rows).intersection(*map(keys, others))
+    return [r for r in rows if (r.kind, r.field, r.distance, r.bound, r.failing) in shared]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -200,7 +230,7 @@ def table(rows: Sequence[Row]) -> str:
         on = [f"{cells[b].off_bytes / cells[b].on_bytes:.3f}" if b in cells and cells[b].on_bytes else "–" for b in bounds]
         mark = " *" if first.failing else ""
         lines.append(
-            f"| {key[0]} | `{key[1].split('_')[-1]}` | {key[2]}{mark} | {first.average_nrmse:.2g} | "
+            f"| {key[0]} | `{label(first)}` | {key[2]}{mark} | {first.average_nrmse:.2g} | "
             f"{' | '.join(auto)} | {' | '.join(on)} |"
         )
     return "\n".join(lines)
@@ -237,9 +267,11 @@ def summary(rows: Sequence[Row]) -> str:
         cells = [geometric_mean([r.gain for r in part if r.failing and r.bound == b]) for b in bounds]
         everything = geometric_mean([r.gain for r in part])
         lines.append(f"| {name} | {' | '.join(f'{c:.3f}' for c in cells)} | {everything:.3f} |")
+    cells = [geometric_mean([r.gain for r in coherent if r.bound == b]) for b in bounds]
+    lines.append(f"| at any distance | {' | '.join(f'{c:.3f}' for c in cells)} | |")
     worst = [r for r in rows if r.auto_bytes > LOSS_ALLOWED * r.off_bytes]
     lines.append("")
     lines.append(f"Points where `auto` is over {LOSS_ALLOWED - 1:.1%} larger than `off`: {len(worst)} of {len(rows)}.")
     for r in worst:
-        lines.append(f"- {r.kind} `{r.field}` distance {r.distance}, NRMSE {r.bound:g}: {1 / r.gain - 1:+.2%} ({r.auto_way})")
+        lines.append(f"- {r.kind} `{label(r)}` distance {r.distance}, NRMSE {r.bound:g}: {1 / r.gain - 1:+.2%} ({r.auto_way})")
     return "\n".join(lines)

@@ -48,10 +48,18 @@ class LoopConfig:
     checkpoint_minutes: float = 3
     validate_every: int = 1000
     rescan_every: int = 500
+    earlier: tuple[dict[str, Any], ...] = ()
+    """Records of the runs whose weights this one starts from, for the package."""
     line: int = 0
     """Of the terminal, below the current one, for the progress bar: runs may go on side by side."""
     rates: tuple[tuple[str, float], ...] = ()
     """Factors on the learning rate of the parameters whose name contains a text; no weight decay on those."""
+
+
+SAME = ("seed", "batch", "learning_rate", "weight_decay", "schedule", "warm_up", "clip", "ema")
+"""What a resumed run must share with its checkpoint. The budget may grow."""
+MOST_SKIPPED = 50
+"""Steps in a row whose gradients are not finite, and which therefore change nothing, before a run gives up."""
 
 
 class Run:
@@ -79,6 +87,7 @@ class Run:
         )
         self.step, self.seconds, self.core_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, Any]] = []
+        self.earlier = list(config.earlier)
         config.folder.mkdir(parents=True, exist_ok=True)
         self.path = config.folder / "checkpoint.pt"
 
@@ -105,6 +114,8 @@ class Run:
                 "seconds": self.seconds,
                 "core_seconds": self.core_seconds,
                 "history": self.history,
+                "config": {name: getattr(self.config, name) for name in SAME},
+                "earlier": self.earlier,
             },
             part,
         )
@@ -114,11 +125,18 @@ class Run:
         if not self.path.exists():
             return False
         state = torch.load(self.path, weights_only=True)
+        for name, value in state.get("config", {}).items():
+            if value != getattr(self.config, name):
+                raise ValueError(
+                    f"{self.path.parent} holds a run with {name.replace('_', ' ')} {value}, not {getattr(self.config, name)}: "
+                    "name another folder, or go on as it began"
+                )
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
         self.core_seconds = state.get("core_seconds", 0.0)
+        self.earlier = state.get("earlier", [])
         return True
 
     def averaged(self) -> dict[str, Tensor]:
@@ -132,6 +150,7 @@ class Run:
     ) -> None:
         c = self.config
         figures: list[dict[str, float]] = []
+        skipped = 0
         saved = time.monotonic()
         bar = tqdm(total=1.0, desc=c.folder.name, position=c.line, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
         while self.progress() < 1:
@@ -147,6 +166,9 @@ class Run:
             norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), c.clip))
             if math.isfinite(norm):
                 self.optimizer.step()
+                skipped = 0
+            elif (skipped := skipped + 1) == MOST_SKIPPED:
+                raise FloatingPointError(f"{skipped} gradients in a row, to step {self.step + 1} of {c.folder}, were not finite")
             self.step += 1
             ema = min(c.ema, (1 + self.step) / (10 + self.step))
             with torch.no_grad():

@@ -30,7 +30,10 @@ def statistics(path: Path, frames: Array) -> tuple[float, float]:
     else:
         known = {"range": float(frames.max() - frames.min()), "mean": float(frames.mean(dtype=np.float64))}
         if os.access(path.parent, os.W_OK):
-            beside.write_text(json.dumps(known))
+            # Runs start side by side: another must not read half of it.
+            part = beside.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps(known))
+            part.rename(beside)
     return known["range"], known["mean"]
 
 
@@ -85,7 +88,7 @@ def crop(sequence: Sequence, times: list[int], size: int, rng: np.random.Generat
     Smaller fields are repeated where they are periodic, else reflected."""
     _, h, w = sequence.frames.shape
     y, x = (int(rng.integers(max(n - size, 0) + 1)) for n in (h, w))
-    out = np.stack([sequence.frames[t, y : y + size, x : x + size] for t in times])
+    out = np.stack([sequence.frames[t, y : y + size, x : x + size] for t in times]).astype(np.float32)
     out -= np.float32(centre)
     if out.shape[1] < size or out.shape[2] < size:
         missing = (0, 0), (0, size - out.shape[1]), (0, size - out.shape[2])

@@ -13,6 +13,8 @@ from training.sampling import Corpus, Sequence, crop
 
 MAX_DISTANCE = 16
 """Largest frame distance drawn, in saved frames."""
+MOST_DRAWS = 10_000
+"""Samples drawn for one, at most; of those of the corpus, one in three to ten is taken."""
 FLOOR = 0.25
 """Errors below this share of the references' own mean square error hardly matter: the rest of the frame is no better."""
 
@@ -79,8 +81,10 @@ def draw(corpus: Corpus, size: int, rng: np.random.Generator, written: tuple[int
     """A sample at a random rate and step; most of those that have little to teach are redrawn.
 
     `written` are the frame distances at which frames will be written, where that is known: a hierarchical window then asks
-    for these, twice and four times these."""
-    while True:
+    for these, twice and four times these.
+
+    Raises `ValueError` where nothing worth learning from comes up."""
+    for _ in range(MOST_DRAWS):
         sequence = corpus.draw(rng)
         count = len(sequence.frames)
         if written:
@@ -96,13 +100,17 @@ def draw(corpus: Corpus, size: int, rng: np.random.Generator, written: tuple[int
         step = sequence.range * float(np.exp(rng.uniform(np.log(1e-3), np.log(1.5e-1))))
         made = request(sequence, size, distance, time, present, step, rng)
         f = made.frames
-        error = float(np.sqrt(np.mean(np.square(f[2] - (f[1] + f[3]) / 2))))
-        if rng.random() < worth(error, float(f[2].std()), sequence.range, step):
+        error = float(np.sqrt(np.mean(np.square(f[2] - (f[1] + f[3]) / 2, dtype=np.float64))))
+        if rng.random() < worth(error, float(f[2].std(dtype=np.float64)), sequence.range, step):
             return made
+    raise ValueError(
+        f"{MOST_DRAWS} samples in a row had nothing to learn from, the last of {sequence.path}, which spans {sequence.range:g}: "
+        "do its fields stand still between frames, or is that range one of a fill value?"
+    )
 
 
 def collate(requests: list[Request]) -> Batch:
-    """Codes the references and computes the inputs exactly as the host does (docs/model-package.md)."""
+    """Codes the references and computes the inputs as the host does (docs/model-package.md), with a floor under `e`."""
     frames = torch.from_numpy(np.stack([r.frames for r in requests]))
     q = torch.tensor([r.step for r in requests])[:, None, None, None]
     scatter = torch.tensor(np.array([r.scatter for r in requests]), dtype=torch.float32)[:, :, None, None]

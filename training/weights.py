@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,3 +67,13 @@ def start(source: Path, part: str = "interpolator") -> dict[str, Tensor]:
     if source.is_dir():
         return of_graph(source / f"{part}.onnx")
     return {name: value.float() for name, value in torch.load(source, weights_only=True).items()}
+
+
+def history(source: Path, part: str = "interpolator") -> tuple[dict[str, Any], ...]:
+    """Records of the runs behind the weights that [`start`] gives, the oldest first; none are known of a file."""
+    if not source.is_dir():
+        return ()
+    record = json.loads((source / "manifest.json").read_text())["training"].get("parts", {}).get(part)
+    if record is None:
+        return ()
+    return (*record.get("earlier", []), {name: value for name, value in record.items() if name != "earlier"})

@@ -56,11 +56,18 @@ def save(path: Path, array: np.ndarray) -> None:
     part.rename(path)
 
 
-def build(cache: Path, kinds: list[str], seeds: int | None = None) -> None:
-    """Makes what is missing of `kinds`; `seeds` overrides the number of training seeds."""
+def build(cache: Path, kinds: list[str], seeds: int | None = None, test_seed: int | None = None) -> None:
+    """Makes what is missing of `kinds`; `seeds` overrides the number of training seeds.
+
+    With a `test_seed` it makes test sequences of that seed alone, as a split `test-<seed>`: what nothing was decided by."""
+    if test_seed is not None and test_seed < TEST_SEED:
+        raise ValueError(f"test seeds are {TEST_SEED} and above, not {test_seed}: those below train and validate")
     jobs = []
     for name in kinds:
         kind = KINDS[name]
+        if test_seed is not None:
+            jobs += [(name, f"test-{test_seed}", test_seed)] if kind.test else []
+            continue
         jobs += [(name, "train", s) for s in range(kind.train if seeds is None else seeds)]
         jobs += [(name, "val", VALIDATION_SEED + s) for s in range(kind.val)]
         jobs += [(name, "test", TEST_SEED + s) for s in range(kind.test)]
@@ -70,7 +77,7 @@ def build(cache: Path, kinds: list[str], seeds: int | None = None) -> None:
         if done.exists():
             continue
         module = importlib.import_module(KINDS[name].module)
-        frames = KINDS[name].frames * (2 if split == "test" else 1)
+        frames = KINDS[name].frames * (2 if split.startswith("test") else 1)
         for field, array in module.generate(seed, KINDS[name].size, frames).items():
             save(folder / f"{seed:04d}_{field}.npy", array)
         done.touch()

@@ -63,6 +63,7 @@ class Tracer:
 
 def generate(seed: int, size: int, frames: int) -> dict[str, Array]:
     rng = np.random.default_rng([seed, 10])
+    # Seeds of flows from 20,000 on are this kind's own: no flow is one of `quasigeostrophic`, of whatever split.
     flow = Flow(seed + 20_000, size)
     grid = flow.grid
     land, height = ground(grid, rng)

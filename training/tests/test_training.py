@@ -10,9 +10,9 @@ import torch
 
 from training import pairs, triplets, weights
 from training.corpus import random_fields
-from training.export import ExportConfig, export
+from training.export import ExportConfig, check, export, run_onnx
 from training.finetune import FinetuneConfig, finetune
-from training.loop import LoopConfig
+from training.loop import LoopConfig, Run
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.enhancer import Enhancer, EnhancerConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
@@ -102,12 +102,59 @@ def test_twenty_steps_are_deterministic_and_resume_exactly(cache: Path, tmp_path
 
     first, again = run("a", 20), run("b", 20)
     assert all(torch.equal(first[k], again[k]) for k in first)
-    # The learning rate depends on the budget, so the interrupted run keeps the budget and stops by its checkpoint.
-    config = InterpolatorRun(loop(tmp_path / "c", 20), cache, SMALL, crop=32)
-    half = train_interpolator(replace(config, loop=replace(config.loop, folder=tmp_path / "d", steps=20)))
-    assert half.step == 20
-    resumed = train_interpolator(replace(config, loop=replace(config.loop, folder=tmp_path / "d")))
-    assert resumed.step == 20 and all(torch.equal(first[k], v) for k, v in resumed.model.state_dict().items())
+
+
+def test_an_interrupted_run_resumes_exactly(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = InterpolatorRun(replace(loop(tmp_path / "whole", 20), checkpoint_minutes=0), cache, SMALL, crop=32)
+    whole = train_interpolator(config)
+    broken = replace(config, loop=replace(config.loop, folder=tmp_path / "broken", rescan_every=11))
+    scans = 0
+
+    def interrupt(corpus: Corpus) -> None:
+        nonlocal scans
+        scans += 1
+        if scans > 1:
+            raise KeyboardInterrupt
+        scan(corpus)
+
+    scan = Corpus.rescan
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Corpus, "rescan", interrupt)
+        train_interpolator(broken)
+    assert torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)["step"] == 10
+    resumed = train_interpolator(broken)
+    assert resumed.step == 20
+    for ours, theirs in ((whole.model.state_dict(), resumed.model.state_dict()), (whole.averaged(), resumed.averaged())):
+        assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_run_goes_on_as_it_began_or_not_at_all(cache: Path, tmp_path: Path) -> None:
+    config = InterpolatorRun(loop(tmp_path / "run", 2), cache, SMALL, crop=32)
+    train_interpolator(config)
+    longer = train_interpolator(replace(config, loop=replace(config.loop, steps=3)))
+    assert longer.step == 3
+    with pytest.raises(ValueError, match=r"run holds a run with learning rate 0.0015, not 0.1"):
+        train_interpolator(replace(config, loop=replace(config.loop, steps=4, learning_rate=0.1)))
+
+
+def test_a_run_whose_gradients_are_lost_gives_up(tmp_path: Path) -> None:
+    model = torch.nn.Linear(1, 1)
+    run = Run(loop(tmp_path, 1000), model)
+
+    def loss(model: torch.nn.Module, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, dict[str, float]]:
+        return model(torch.ones(size, 1)).mean() * (float("nan") if run.step >= 5 else 1), {}
+
+    with pytest.raises(FloatingPointError, match="50 gradients in a row, to step 55 of"):
+        run.train(loss)
+
+
+def test_fields_that_stand_still_are_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "train" / "still"
+    folder.mkdir(parents=True)
+    still = np.broadcast_to(np.random.default_rng(1).random((1, 32, 32), np.float32), (9, 32, 32))
+    np.save(folder / "still.npy", still)
+    with pytest.raises(ValueError, match=r"still.npy, which spans .*do its fields stand still"):
+        triplets.draw(Corpus(tmp_path / "train"), 32, np.random.default_rng(1))
 
 
 def test_latents_train_and_validate(cache: Path, tmp_path: Path) -> None:
@@ -117,10 +164,65 @@ def test_latents_train_and_validate(cache: Path, tmp_path: Path) -> None:
     assert "random_fields/12" in run.history[-1]["validation"]
 
 
+def checkpoint(folder: Path, model: torch.nn.Module, scale: float, earlier: list[dict[str, object]] | None = None) -> Path:
+    """A run's folder with random weights."""
+    folder.mkdir()
+    torch.manual_seed(1)
+    average = {name: scale * torch.randn(value.shape) for name, value in model.state_dict().items()}
+    torch.save({"average": average, "step": 7, "seconds": 36.0, "earlier": earlier or []}, folder / "checkpoint.pt")
+    return folder
+
+
+def test_graphs_compute_what_the_networks_do(tmp_path: Path) -> None:
+    """Fresh networks give zeros, whatever their bodies do; these do not."""
+    interpolator = checkpoint(tmp_path / "interpolator", Interpolator(InterpolatorConfig()), 0.05)
+    enhancer = checkpoint(tmp_path / "enhancer", Enhancer(EnhancerConfig()), 0.05)
+    export(ExportConfig(tmp_path / "made", interpolator, None, enhancer=enhancer))
+    rng = np.random.default_rng(2)
+    for name, channels, conditions in (("interpolator", 6, 4), ("enhancer", 5, 1)):
+        first, cond = {"interpolator": ("planes", "cond"), "enhancer": ("frames", "cond")}[name]
+        inputs = {
+            first: rng.standard_normal((1, channels, 64, 64)).astype(np.float32),
+            cond: np.zeros((1, conditions), np.float32),
+        }
+        graph = tmp_path / "made" / f"{name}.onnx"
+        made = run_onnx(graph.read_bytes(), inputs)[0]
+        assert made.std() > 1e-3, name
+        loaded = weights.of_graph(graph)
+        loaded["stem.weight"] += 0.01 * torch.randn(loaded["stem.weight"].shape)
+        model = {"interpolator": Interpolator(InterpolatorConfig()), "enhancer": Enhancer(EnhancerConfig())}[name]
+        model.load_state_dict({key: loaded[key] for key in model.state_dict()})
+        with pytest.raises(ValueError, match="differs from PyTorch"):
+            check(name, graph.read_bytes(), model, {key: torch.from_numpy(value) for key, value in inputs.items()})
+
+
+@pytest.mark.parametrize("scale", [float("nan"), 7e4])
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path, scale: float) -> None:
+    run = checkpoint(tmp_path / "run", Interpolator(InterpolatorConfig()), scale)
+    with pytest.raises(ValueError, match=r"interpolator.onnx: ONNX differs from PyTorch by (nan|inf)"):
+        export(ExportConfig(tmp_path / "made", run, None))
+    assert not list((tmp_path / "made").iterdir())
+
+
+def test_a_folder_without_a_run_is_not_exported(tmp_path: Path) -> None:
+    for part in ("interpolator", "latents", "enhancer", "reference"):
+        given = {"interpolator": None, "latents": None, part: tmp_path / "typo"}
+        with pytest.raises(FileNotFoundError, match=r"typo/checkpoint.pt is not there"):
+            export(ExportConfig(tmp_path / "made", **given))
+
+
+def test_a_package_remembers_the_runs_behind_it(tmp_path: Path) -> None:
+    run = checkpoint(tmp_path / "run", Interpolator(InterpolatorConfig()), 0.05, [{"steps": 3, "hours": 1.0}])
+    manifest = export(ExportConfig(tmp_path / "made", run, None))
+    assert manifest["training"]["parts"]["interpolator"]["earlier"] == [{"steps": 3, "hours": 1.0}]
+    assert [r["steps"] for r in weights.history(tmp_path / "made")] == [3, 7]
+    assert weights.history(tmp_path / "made", "enhancer") == ()
+
+
 def test_the_package_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "default"
     none = tmp_path / "none"
-    manifest = export(ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none))
+    manifest = export(ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none, untrained=True))
     assert manifest == json.loads((out / "manifest.json").read_text())
     named = set(manifest["files"])
     parts = {manifest["interpolator"]["graph"], manifest["enhancer"]["graph"], manifest["latents"]["encoder"]}
@@ -134,11 +236,13 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
 @pytest.mark.skipif(not TOOL.exists(), reason=f"needs the tool, {TOOL}, which makes the enhancer's pairs")
 def test_finetuning_starts_from_the_package(tmp_path: Path) -> None:
     base, data = tmp_path / "base", tmp_path / "user.npy"
-    export(ExportConfig(base, tmp_path / "none", tmp_path / "none", enhancer=tmp_path / "none"))
-    np.save(data, random_fields.generate(7, 64, 9)["f"])
-    manifest = finetune(
-        FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", TOOL, steps=2, batch=1, crop=64, pairs=2)
-    )
+    export(ExportConfig(base, tmp_path / "none", tmp_path / "none", enhancer=tmp_path / "none", untrained=True))
+    # In double precision, and a unit of its own, as simulations have them.
+    np.save(data, 1e30 * (300 + random_fields.generate(7, 64, 9)["f"].astype(np.float64)))
+    config = FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", TOOL, steps=2, batch=1, crop=64, pairs=2)
+    manifest = finetune(config)
+    with pytest.raises(ValueError, match=r"run was begun with other pairs: 2, not 3; name another folder"):
+        finetune(replace(config, pairs=3))
     assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 4
     assert set(manifest["files"]) == set(json.loads((base / "manifest.json").read_text())["files"])
     for part in ("interpolator", "enhancer"):
