@@ -12,11 +12,11 @@
 !>   call archive%end_step()
 !>   call archive%close()
 !>
-!> Sizes and indices have Fortran's order, first index fastest, and count from 1; steps count from 0. Every call takes stat= and
-!> errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
+!> Sizes and indices have Fortran's order, first index fastest, and count from 1; steps count from 0. Both may be integers of 32 or
+!> of 64 bits. Every call takes stat= and errmsg=, as in module fieldpress. Opening, end_step, flush and close are collective, and give the same error on all ranks.
 module fieldpress_mpi
   use, intrinsic :: iso_c_binding
-  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
+  use, intrinsic :: iso_fortran_env, only: error_unit, int32, int64, real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
     fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, fieldpress_ok
@@ -51,8 +51,9 @@ module fieldpress_mpi
     procedure, private :: open_integer, open_f08
     !> call archive%open(comm, path [, options] [, stat] [, errmsg]); comm is an integer or a type(MPI_Comm).
     generic :: open => open_integer, open_f08
+    procedure, private :: define_int32, define_int64
     !> call archive%define(name, shape, dtype, variable [, stat] [, errmsg])
-    procedure :: define => archive_define
+    generic :: define => define_int32, define_int64
     !> call archive%set_text(name, value [, variable] [, stat] [, errmsg])
     procedure :: set_text => archive_set_text
     !> call archive%set_reals(name, values [, variable] [, stat] [, errmsg])
@@ -90,8 +91,10 @@ module fieldpress_mpi
     procedure :: counts => reader_counts
     !> call reader%find(name, variable [, stat] [, errmsg])
     procedure :: find => reader_find
-    !> call reader%variable(number, name, extents, dtype [, stat] [, errmsg]); numbers count from 0.
-    procedure :: variable => reader_variable
+    procedure, private :: variable_int32, variable_int64
+    !> call reader%variable(number, name, extents, dtype [, stat] [, errmsg]); numbers count from 0. Extents that do not fit the
+    !> kind of integer that is given are an error.
+    generic :: variable => variable_int32, variable_int64
     !> call reader%get_text(name, text [, variable] [, stat] [, errmsg]): an attribute of the archive, or of a variable.
     procedure :: get_text => reader_get_text
     !> call reader%get_reals(name, values [, variable] [, stat] [, errmsg]); whole numbers come as real64, too.
@@ -272,7 +275,7 @@ module fieldpress_mpi
 contains
 
   function reversed(values) result(other)
-    integer, intent(in) :: values(:)
+    integer(int64), intent(in) :: values(:)
     integer(c_size_t) :: other(size(values))
     other = values(size(values):1:-1)
   end function
@@ -304,10 +307,22 @@ contains
     call self%open_integer(comm%mpi_val, path, options, stat, errmsg)
   end subroutine
 
-  subroutine archive_define(self, name, extents, dtype, variable, stat, errmsg)
+  subroutine define_int32(self, name, extents, dtype, variable, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     character(*), intent(in) :: name
-    integer, intent(in) :: extents(:), dtype
+    integer(int32), intent(in) :: extents(:)
+    integer, intent(in) :: dtype
+    integer, intent(out) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%define_int64(name, int(extents, int64), dtype, variable, stat, errmsg)
+  end subroutine
+
+  subroutine define_int64(self, name, extents, dtype, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name
+    integer(int64), intent(in) :: extents(:)
+    integer, intent(in) :: dtype
     integer, intent(out) :: variable
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
@@ -476,26 +491,59 @@ contains
     call fieldpress_finish(status, stat, errmsg)
   end subroutine
 
-  subroutine reader_variable(self, number, name, extents, dtype, stat, errmsg)
+  subroutine variable_int32(self, number, name, extents, dtype, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
     integer, intent(in) :: number
     character(:), allocatable, intent(out) :: name
-    integer, allocatable, intent(out) :: extents(:)
+    integer(int32), allocatable, intent(out) :: extents(:)
     integer, intent(out) :: dtype
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
-    type(c_variable) :: info
+    integer(int64), allocatable :: wide(:)
+    character(:), allocatable :: reason
+    character(24) :: extent
     integer(c_int32_t) :: status
+    status = described(self, number, name, wide, dtype)
+    if (any(wide > huge(extents))) then
+      write (extent, '(i0)') maxval(wide)
+      reason = 'an extent of '//trim(extent)//' needs extents of integer(int64)'
+      status = fieldpress_invalid_argument
+      wide = wide(:0)
+    end if
+    extents = int(wide, int32)
+    call fieldpress_finish(status, stat, errmsg, reason)
+  end subroutine
+
+  subroutine variable_int64(self, number, name, extents, dtype, stat, errmsg)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: number
+    character(:), allocatable, intent(out) :: name
+    integer(int64), allocatable, intent(out) :: extents(:)
+    integer, intent(out) :: dtype
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    integer(c_int32_t) :: status
+    status = described(self, number, name, extents, dtype)
+    call fieldpress_finish(status, stat, errmsg)
+  end subroutine
+
+  function described(self, number, name, extents, dtype) result(status)
+    class(fieldpress_reader), intent(in) :: self
+    integer, intent(in) :: number
+    character(:), allocatable, intent(out) :: name
+    integer(int64), allocatable, intent(out) :: extents(:)
+    integer, intent(out) :: dtype
+    integer(c_int32_t) :: status
+    type(c_variable) :: info
     info%size = c_sizeof(info)
     info%dtype = 0
     info%ndim = 0
     info%name = c_null_char
     status = c_reader_variable(self%handle, int(number, c_int32_t), info)
     name = text_of(info%name)
-    extents = int(info%dims(info%ndim:1:-1))
+    extents = int(info%dims(info%ndim:1:-1), int64)
     dtype = info%dtype
-    call fieldpress_finish(status, stat, errmsg)
-  end subroutine
+  end function
 
   subroutine reader_get_text(self, name, text, variable, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
@@ -619,68 +667,81 @@ contains
 
   subroutine put_any(self, variable, start, field, bound, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
-    integer, intent(in) :: variable, start(:)
+    integer, intent(in) :: variable
+    class(*), intent(in) :: start(:)
     type(fieldpress_c_field), intent(in) :: field
     type(fieldpress_bound), intent(in) :: bound
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     character(:), allocatable :: reason
+    integer(c_size_t) :: indices(fieldpress_max_dims)
     integer(c_int32_t) :: status
-    call check_start(start, int(field%ndim), status, reason)
+    call c_start(start, int(field%ndim), indices, status, reason)
     ! Also where that has failed: the library must know of it, for end_step to tell the other ranks.
-    status = c_put(self%handle, int(variable, c_int32_t), c_start(start, int(field%ndim)), field, bound%kind, bound%value)
+    status = c_put(self%handle, int(variable, c_int32_t), indices, field, bound%kind, bound%value)
     call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_any(self, variable, step, start, field, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
-    integer, intent(in) :: variable, step, start(:)
+    integer, intent(in) :: variable, step
+    class(*), intent(in) :: start(:)
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     character(:), allocatable :: reason
+    integer(c_size_t) :: indices(fieldpress_max_dims)
     integer(c_int32_t) :: status
-    call check_start(start, int(field%ndim), status, reason)
+    call c_start(start, int(field%ndim), indices, status, reason)
     if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(step, c_int64_t), &
-      1_c_int64_t, c_start(start, int(field%ndim)), field%dims, c_null_ptr, field)
+      1_c_int64_t, indices, field%dims, c_null_ptr, field)
     call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
   subroutine read_steps_any(self, variable, first_step, start, field, stat, errmsg)
     class(fieldpress_reader), intent(in) :: self
-    integer, intent(in) :: variable, first_step, start(:)
+    integer, intent(in) :: variable, first_step
+    class(*), intent(in) :: start(:)
     type(fieldpress_c_field), intent(in) :: field
     integer, optional, intent(out) :: stat
     character(*), optional, intent(inout) :: errmsg
     character(:), allocatable :: reason
+    integer(c_size_t) :: indices(fieldpress_max_dims)
     integer(c_int32_t) :: status
-    call check_start(start, int(field%ndim) - 1, status, reason)
+    call c_start(start, int(field%ndim) - 1, indices, status, reason)
     ! In C's order the steps come first.
     if (status == fieldpress_ok) status = c_reader_read(self%handle, int(variable, c_int32_t), int(first_step, c_int64_t), &
-      int(field%dims(1), c_int64_t), c_start(start, int(field%ndim) - 1), [field%dims(2:), 0_c_size_t], c_null_ptr, field)
+      int(field%dims(1), c_int64_t), indices, [field%dims(2:), 0_c_size_t], c_null_ptr, field)
     call fieldpress_finish(status, stat, errmsg, reason)
   end subroutine
 
-  subroutine check_start(start, ndim, status, reason)
-    integer, intent(in) :: start(:), ndim
+  !> The first indices of a box, in C's order and from 0, of integers of 32 or 64 bits. C reads as many as the field or the
+  !> variable has dimensions: those that are not given, or all where something is wrong with them, lie outside of any domain.
+  subroutine c_start(start, ndim, indices, status, reason)
+    class(*), intent(in) :: start(:)
+    integer, intent(in) :: ndim
+    integer(c_size_t), intent(out) :: indices(fieldpress_max_dims)
     integer(c_int32_t), intent(out) :: status
     character(:), allocatable, intent(inout) :: reason
     character(80) :: counts
-    status = fieldpress_ok
-    if (size(start, kind=c_size_t) == ndim) return
-    status = fieldpress_invalid_argument
-    write (counts, '(i0, a, i0)') size(start, kind=c_size_t), ' indices; the box has dimensions: ', ndim
-    reason = 'start has '//trim(counts)
-  end subroutine
-
-  !> The first indices of a box, in C's order and from 0. C reads as many as the field or the variable has dimensions: those
-  !> that are not given, or all where their number is wrong, lie outside of any domain.
-  function c_start(start, ndim) result(indices)
-    integer, intent(in) :: start(:), ndim
-    integer(c_size_t) :: indices(fieldpress_max_dims)
     indices = huge(indices)
-    if (size(start, kind=c_size_t) == ndim) indices(:ndim) = int(start(ndim:1:-1), c_size_t) - 1
-  end function
+    status = fieldpress_invalid_argument
+    if (size(start, kind=c_size_t) /= ndim) then
+      write (counts, '(i0, a, i0)') size(start, kind=c_size_t), ' indices; the box has dimensions: ', ndim
+      reason = 'start has '//trim(counts)
+      return
+    end if
+    select type (start)
+    type is (integer(int32))
+      indices(:ndim) = int(start(ndim:1:-1), c_size_t) - 1
+    type is (integer(int64))
+      indices(:ndim) = int(start(ndim:1:-1), c_size_t) - 1
+    class default
+      reason = 'start has to be of integers of 32 or 64 bits'
+      return
+    end select
+    status = fieldpress_ok
+  end subroutine
 
 #define KIND real32
 #define PUT put_r32_1

@@ -1,13 +1,15 @@
 ! An archive's life over MPI, from Fortran, with both forms of a communicator: checks itself, and prints nothing else.
 ! With a second argument, it assigns a reader of what a run has left, which must stop it.
 program life_cycle
-  use, intrinsic :: iso_fortran_env, only: error_unit, real32, real64
+  use, intrinsic :: iso_fortran_env, only: error_unit, int64, real32, real64
   use mpi_f08
   use fieldpress
   use fieldpress_mpi
   implicit none
 
   integer, parameter :: mx = 10, my = 6, steps = 3
+  ! An axis longer than default integers count.
+  integer(int64), parameter :: long = 3000000000_int64
   integer :: rank, ranks
   character(256) :: path, message
   integer :: stat
@@ -71,10 +73,11 @@ contains
     real(real64) :: field(0:mx + 1, 0:my + 1), line(mx*ranks)
     real(real32) :: single(my, 2)
     type(fieldpress_step_report) :: report
-    integer :: u, s, l, step, i, j, committed
+    integer :: u, s, l, w, step, i, j, committed
     call archive%define('u', [mx, my*ranks], fieldpress_f64, u)
     call archive%define('s', [2*ranks, my], fieldpress_f32, s)
     call archive%define('l', [mx*ranks], fieldpress_f64, l)
+    call archive%define('w', [long], fieldpress_f64, w)
     call archive%define('', [mx], fieldpress_f64, i, stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument, 'a name must not be empty')
     call archive%set_text('units', 'm/s', u)
@@ -93,8 +96,9 @@ contains
       call archive%put(u, [1, rank*my + 1], field(1:mx, 1:my), fieldpress_lossless())
       call archive%put(s, [2*rank + 1, 1], transpose(single), fieldpress_lossless())
       if (rank == 0) call archive%put(l, [1], line(::1), fieldpress_rel(1e-6_real64))
+      if (rank == 0) call archive%put(w, [long - mx + 1], field(1:mx, 1), fieldpress_lossless())
       call archive%end_step(report)
-      call check(report%steps == 1 .and. report%chunks == merge(3, 2, rank == 0), 'a step is committed')
+      call check(report%steps == 1 .and. report%chunks == merge(4, 2, rank == 0), 'a step is committed')
     end do
     ! A box outside the domain on one rank is every rank's error, and the step is dropped.
     call archive%begin_step(9.0_real64)
@@ -109,6 +113,8 @@ contains
       call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 1 ') > 0, 'a start that is too short')
       call archive%put(u, [1, 1, 1, 1, 1, 1], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
       call check(stat == fieldpress_invalid_argument .and. index(message, 'start has 6 ') > 0, 'a start that is too long')
+      call archive%put(u, [1.0, 1.0], field(1:mx, 1:my), fieldpress_lossless(), stat=stat, errmsg=message)
+      call check(stat == fieldpress_invalid_argument .and. index(message, 'integers') > 0, 'a start of reals')
     end if
     call archive%end_step(stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. index(message, 'variable u') > 0, 'all ranks learn of the start')
@@ -126,10 +132,11 @@ contains
     real(real64), allocatable :: numbers(:)
     character(:), allocatable :: text
     integer, allocatable :: extents(:)
+    integer(int64), allocatable :: wide(:)
     integer :: variables, count, u, i, j, k, dtype
     call reader%open(name, 'threads=1')
     call reader%counts(variables, count)
-    call check(variables == 3 .and. count == steps, 'variables and steps')
+    call check(variables == 4 .and. count == steps, 'variables and steps')
     call reader%time(2, time)
     call check(time == 1.0_real64, 'time of a step')
     call reader%find('u', u)
@@ -140,7 +147,14 @@ contains
     call check(all([((whole(i, j) == value(i, j, 2), i=1, mx), j=1, my*ranks)]), 'the whole field')
     call reader%variable(1, text, extents, dtype)
     call check(text == 's' .and. all(extents == [2*ranks, my]) .and. dtype == fieldpress_f32, 'a variable')
+    call reader%variable(3, text, wide, dtype)
+    call check(text == 'w' .and. all(wide == [long]) .and. dtype == fieldpress_f64, 'a long axis')
     call reader%variable(3, text, extents, dtype, stat=stat, errmsg=message)
+    call check(stat == fieldpress_invalid_argument .and. size(extents) == 0 .and. index(message, '3000000000') > 0, &
+      'an axis too long for default integers')
+    call reader%read(3, 2, [long - mx + 1], line(1:mx))
+    call check(all(line(1:mx) == [(value(i, 1, 2), i=1, mx)]), 'the end of a long axis')
+    call reader%variable(4, text, extents, dtype, stat=stat, errmsg=message)
     call check(stat == fieldpress_invalid_argument .and. size(extents) == 0, 'a variable that is not there')
     call reader%get_text('units', text, u)
     call check(text == 'm/s', 'a text')
