@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from training.corpus.build import save
-
 WINDOWS = 8
 """A sequence has to reach over this many times the largest frame distance that is asked for: one hierarchical window."""
 STILL = 2e-5
@@ -53,22 +51,29 @@ def limits(path: Path, frames: np.ndarray) -> tuple[float, float]:
 
 def prepare(path: Path, out: Path, distances: Sequence[int]) -> None:
     """Writes a user's sequence to `out` in units of its range, less its middle, in single precision: fields of any unit and
-    precision train alike, since the networks see no units.
+    precision train alike, since the networks see no units. One frame or two are in memory at a time.
 
     Raises `ValueError` as [`opened`] does, and where values are not finite, are all alike, or do not change in time."""
     frames = opened(path, distances)
     least, most = limits(path, frames)
-    # The halves first: the range of f64 may be larger than f64.
-    half = most / 2 - least / 2
-    made = np.empty(frames.shape, np.float32)
-    for t, frame in enumerate(frames):
-        made[t] = (frame.astype(np.float64) / 2 - (most / 4 + least / 4)) / half
-    step = min(max(distances), len(made) - 1)
-    change = float(np.sqrt(np.mean(np.square(made[step:] - made[:-step], dtype=np.float64))))
+
+    def unit(t: int) -> np.ndarray:
+        # Halves, since the range of f64 may be larger than f64.
+        return (frames[t].astype(np.float64) / 2 - (most / 4 + least / 4)) / (most / 2 - least / 2)
+
+    step = max(distances)
+    changes = [np.mean(np.square(unit(t) - unit(t - step))) for t in range(step, len(frames), step)]
+    change = float(np.sqrt(np.mean(changes)))
     if change < STILL:
         raise refuse(
             path,
             f"between frames at distance {step} values change by {change:.1e} of their range (from {least:g} to {most:g}; "
             "is one of these a fill value?)",
         )
-    save(out, made)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part.npy")
+    made = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=frames.shape)
+    for t in range(len(frames)):
+        made[t] = unit(t)
+    made.flush()
+    part.rename(out)
