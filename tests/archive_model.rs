@@ -3,9 +3,9 @@
 mod common;
 
 use common::archive::{folder, options, read, variable};
-use fieldpress::archive::{Reader, Selection, Serial, Writer, WriterOptions};
+use fieldpress::archive::{Mode, Reader, Selection, Serial, Writer, WriterOptions};
 use fieldpress::model::{MODEL_PATH, Package};
-use fieldpress::{Bound, DType, ErrorKind, FieldView, FmMode, Options, inspect};
+use fieldpress::{Bound, Codec, DType, ErrorKind, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -95,6 +95,17 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
         written => written.unwrap(),
     }
     write(&without, &model, false).unwrap();
+
+    // Steps of another model find no place for theirs in it.
+    let codec = Options { fm: FmMode::On, ..options().codec };
+    let append = WriterOptions { codec, embed_model: true, mode: Mode::Append, ..Default::default() };
+    let before = std::fs::read(&with).unwrap();
+    let error = Writer::open(Box::new(Serial), &with, append.clone()).map(drop).unwrap_err();
+    assert!(error.kind() == ErrorKind::Model && error.message().contains("embed_model=off"), "{error}");
+    assert!(std::fs::read(&with).unwrap() == before, "an archive that cannot be appended to stays as it is");
+    let same = Options { model: Some(model.clone()), ..append.codec.clone() };
+    Writer::open(Box::new(Serial), &with, WriterOptions { codec: same, ..append }).unwrap().close().unwrap();
+
     let reader = Reader::open(&with).unwrap();
     let chunk = &reader.chunks(0, 0).unwrap()[0];
     let (name, named) = inspect(&reader.stream(chunk).unwrap()).unwrap().model.expect("the stream needs the model");
@@ -124,4 +135,26 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
     std::fs::write(&again, bytes).unwrap();
     let found = String::from_utf8(read_elsewhere(&again).stdout).unwrap();
     assert!(found.contains("Corrupt ") || found.contains("Model "), "{found}");
+}
+
+#[test]
+fn a_model_that_is_open_outlives_its_package() {
+    let folder = folder("replaced");
+    let model = tuned(&folder);
+    let codec = Codec::new(Options { fm: FmMode::On, model: Some(model.clone()), ..options().codec }).unwrap();
+    let values: Vec<f64> = (0..STEPS).flat_map(step).collect();
+    let dims = [STEPS, DIMS[0], DIMS[1]];
+    let stream = match codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(1e-3)) {
+        Err(error) if error.kind() == ErrorKind::Runtime => {
+            return println!("left out, no model can run here: {error}");
+        }
+        stream => stream.unwrap().0,
+    };
+    assert!(inspect(&stream).unwrap().model.is_some());
+    std::fs::remove_dir_all(&model).unwrap();
+    let mut out = vec![0.0; values.len()];
+    codec.decompress(&stream, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();
+    let errors = values.iter().zip(&out).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / values.len() as f64;
+    let span = values.iter().fold(f64::MIN, |a, b| a.max(*b)) - values.iter().fold(f64::MAX, |a, b| a.min(*b));
+    assert!(errors.sqrt() <= 1e-3 * span);
 }

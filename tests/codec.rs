@@ -248,6 +248,37 @@ fn the_model_stays_out_of_frames_of_few_points() {
     }
 }
 
+/// Samples err; streams that they leave in doubt, as all of these are, are made without the model, too.
+#[test]
+fn the_model_makes_no_stream_larger() {
+    let dims = [12usize, 65, 90];
+    let n = dims[1] * dims[2];
+    let field = |mask: bool| -> Vec<f32> {
+        (0..dims[0] * n)
+            .map(|i| {
+                let (t, y, x) = ((i / n) as f32, (i % n / dims[2]) as f32, (i % dims[2]) as f32);
+                let front = ((x - 3.0 * t - 20.0 + 4.0 * (0.2 * y).sin()) * 0.6).tanh();
+                if mask && (0.11 * y).sin() * (0.07 * x).cos() > 0.1 { f32::NAN } else { front }
+            })
+            .collect()
+    };
+    for effort in [Effort::Normal, Effort::High] {
+        let options = Options { effort, threads: Some(1), ..Default::default() };
+        let [auto, off] = [FmMode::Auto, FmMode::Off].map(|fm| Codec::new(Options { fm, ..options.clone() }).unwrap());
+        for mask in [false, true] {
+            let values = field(mask);
+            for bound in
+                [Bound::Nrmse(2.8e-2), Bound::Nrmse(4e-3), Bound::Psnr(60.0), Bound::Abs(4e-2), Bound::Rel(4e-3)]
+            {
+                let (with, out) = round_trip(&auto, &values, &dims, bound);
+                assert_bound(&values, &out, &dims, bound);
+                let (without, _) = round_trip(&off, &values, &dims, bound);
+                assert!(with.len() <= without.len(), "{effort:?} {bound} {mask}: {} {}", with.len(), without.len());
+            }
+        }
+    }
+}
+
 /// A mean over a cell is one over its points with data, also in streams without loss, which do not know what marks others.
 #[test]
 fn reduced_lossless_fields_leave_out_points_without_data() {

@@ -3,12 +3,14 @@
 use super::agreement::agree;
 use super::commit::io;
 use super::communicator::{Communicator, SharedFile};
+use super::definitions::Definitions;
 use super::index::Head;
 use super::layout::{ArchiveId, SUPERBLOCK_BYTES, Superblock, align};
 use super::options::{Mode, WriterOptions};
 use super::places;
 use super::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::{STREAM_HASH_BYTES, Source, hex};
 use crate::stream;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
@@ -98,12 +100,35 @@ fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File,
         keep => Some(reader.head_ending_at(keep)?),
     };
     let definitions = reader.definitions_record(keep.min(reader.steps()))?;
+    if options.embed_model {
+        same_model(path, &definitions.1, options)?;
+    }
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
     file.set_len(tail).map_err(|error| io(path, error))?;
     let opened =
         Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
     Ok((opened, file, head))
+}
+
+/// An archive embeds one model: steps that need another would lie in it without theirs.
+fn same_model(path: &Path, definitions: &[u8], options: &WriterOptions) -> Result<()> {
+    let Some(known) = Definitions::read(definitions)?.model else { return Ok(()) };
+    let hash = options.codec.model.clone().map_or(Source::Builtin, Source::Folder).hash()?;
+    if hash == known.hash {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Model,
+        format!(
+            "{} embeds model '{}' ({}), and the steps to append would need another ({}), of which it has no place: append \
+             with the same model, or with embed_model=off",
+            path.display(),
+            known.name,
+            hex(&known.hash[..STREAM_HASH_BYTES]),
+            hex(&hash[..STREAM_HASH_BYTES])
+        ),
+    ))
 }
 
 /// The file that takes this rank's data: the archive, or one of those beside it.

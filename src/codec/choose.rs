@@ -25,12 +25,14 @@ pub(crate) struct Choice {
     pub(crate) over_forecast: f64,
     /// What the squared error of enhanced frames is over that before; 1 where they are not.
     pub(crate) enhanced: f64,
+    /// What the model leaves of the bits that the best way without it takes, as a sample tells; 1 where it is not used.
+    pub(crate) model_leaves: f64,
 }
 
 impl Choice {
     /// The choice of a method that uses no model.
     pub(crate) fn plain(method: Method) -> Self {
-        Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0 }
+        Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0, model_leaves: 1.0 }
     }
 
     pub(super) fn same_but_enhanced(&self, other: &Self) -> bool {
@@ -330,9 +332,11 @@ fn latents<R: Kernel>(
             Sample { frames: residual, count, layout: sample.layout.clone(), before: None, share: sample.share * part };
         let found = left.try_out(&trial, search.step, ModelUse::Off)?;
         let share = sample.count as f64 / count as f64;
+        // Less error than asked for is no gain here: the latents cost the same at a coarser step, however little is left.
+        let least_error = search.error.unwrap_or(0.0);
         let found = found.map(|found| Tried {
             bits: (found.bits + 8.0 * bytes as f64) * share,
-            error: found.error * share,
+            error: (found.error * share).max(least_error),
             coefficients: found.coefficients * share,
         });
         least = search.weigh(found, method, gain).map_or(least, |bits| bits.min(least));

@@ -11,6 +11,7 @@ use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
+use crate::options::{Effort, FmMode, Options};
 use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
 use crate::window::Cut;
 use std::time::Instant;
@@ -23,6 +24,12 @@ pub(crate) struct Compressed {
     pub(crate) stages: StageSeconds,
 }
 
+/// What the model has to leave of a stream's bytes, as samples tell, to be taken at its word at normal effort. Fields that it gains
+/// less on are coded without it, too, as are those with holes or bounds on points, those of a few bytes, and at the highest effort
+/// all: the smaller stream counts.
+const SURE_GAIN: f64 = 0.96;
+/// Streams of so few bytes are doubted, whatever samples tell: little of them is typical.
+const FEW_BYTES: usize = 8192;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -38,7 +45,7 @@ pub(crate) fn compress<T: Element>(
     let stats = tracing::debug_span!("statistics").in_scope(|| FieldStats::of(field, tools.options.fill_value));
     let mut stages = StageSeconds { field: begin.elapsed().as_secs_f64(), ..Default::default() };
     let range = tools.options.range.unwrap_or(stats.range());
-    let mut header = Header {
+    let header = Header {
         dtype: T::DTYPE,
         shape: *field.shape(),
         axes: tools.options.axes,
@@ -58,52 +65,24 @@ pub(crate) fn compress<T: Element>(
     }
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
-        header.content = Content::Constant(bits);
+        let header = Header { content: Content::Constant(bits), ..header };
         return Ok(Compressed { bytes: assemble(&header, &[]), flips: 0.0, stages });
     }
-    let target = Target::new(bound, &stats, range);
-    // Corrections of blocks leave no room for other devices' floats.
-    let reference = reference.filter(|reference| reference.flips == 0.0 || !matches!(bound, Bound::BlockL2(_)));
-    let mut flips = 0.0;
-    let mut best: Option<Vec<u8>> = None;
-    if let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(&stats), &stats.specials) {
-        let (range, package) = (header.range, tools.package);
-        // Every value is encoded and checked.
-        let progress = Progress::new(2 * field.shape().len());
-        let shared = Shared {
-            normalisation: &normalisation,
-            specials,
-            bound,
-            range,
-            package,
-            reference,
-            progress: Some(&progress),
-            memo: None,
-        };
-        let job = Job { field, values, cut: &cut, shared, target, valid: stats.valid, tools };
-        let narrow = f32_suffices(stats.range(), target.size());
-        let mut done = None;
-        if narrow {
-            done = job.run::<f32>(&mut stages)?;
-        }
-        let double = done.is_none();
-        if double {
-            done = job.run::<f64>(&mut stages)?;
-        }
-        if let Some(done) = done {
-            header.nrmse = if range > 0.0 { done.errors.nrmse(range) } else { 0.0 };
-            header.max_abs_error = done.errors.largest;
-            let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
-                name: package.name().to_owned(),
-                hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),
-            });
-            flips = done.flips;
-            let follows = reference.map(Reference::name);
-            let specials = specials.clone();
-            header.content = Content::Segments { normalisation, specials, double, follows, segment, model };
-            best = Some(assemble(&header, &done.sections));
+    // Every value is encoded and checked.
+    let progress = Progress::new(2 * field.shape().len());
+    let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: &progress };
+    let mut best = asked.segments(tools, &mut stages)?;
+    if let Some(found) = best.as_mut().filter(|found| asked.is_doubtful(found, tools.options)) {
+        let _span = tracing::debug_span!("without_model").entered();
+        let options = Options { fm: FmMode::Off, ..tools.options.clone() };
+        let plain = Tools { options: &options, package: None, workers: tools.workers };
+        if let Some(other) = asked.segments(&plain, &mut stages)?.filter(|other| other.bytes.len() < found.bytes.len())
+        {
+            *found = other;
         }
     }
+    let mut header = asked.header;
+    let (mut flips, mut best) = best.map_or((0.0, None), |found| (found.flips, Some(found.bytes)));
     let raw = field.byte_len();
     if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
         let _span = tracing::debug_span!("lossless").entered();
@@ -123,6 +102,92 @@ pub(crate) fn compress<T: Element>(
         stages.entropy += begin.elapsed().as_secs_f64();
     }
     Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), flips, stages })
+}
+
+/// What is to be compressed, and what is known of it.
+struct Asked<'a, T> {
+    field: &'a FieldView<'a>,
+    values: &'a [T],
+    /// The header, but for the content and the errors.
+    header: Header,
+    stats: &'a FieldStats,
+    cut: &'a Cut,
+    reference: Option<&'a Reference>,
+    progress: &'a Progress,
+}
+
+/// A stream of segments.
+struct Segments {
+    bytes: Vec<u8>,
+    flips: f64,
+    /// Bytes of its sections, and what they would be without the model, as samples tell; `None` where it is not used.
+    model: Option<(usize, f64)>,
+}
+
+impl<T: Element> Asked<'_, T> {
+    /// Whether the model may have made a stream larger than it would be without: samples err, and know nothing of corrections of
+    /// points and of holes.
+    fn is_doubtful(&self, found: &Segments, options: &Options) -> bool {
+        let sampled = self.stats.valid == self.field.shape().len()
+            && matches!(self.header.bound, Bound::Nrmse(_) | Bound::Psnr(_));
+        let sure = |(with, without): (usize, f64)| sampled && with > FEW_BYTES && with as f64 <= SURE_GAIN * without;
+        let thorough = options.effort == Effort::High;
+        options.fm == FmMode::Auto && found.model.is_some_and(|model| thorough || !sure(model))
+    }
+
+    /// The stream of segments that meets the bound; `None` where there is none.
+    fn segments(&self, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Option<Segments>> {
+        let (field, stats, bound, range) = (self.field, self.stats, self.header.bound, self.header.range);
+        let target = Target::new(bound, stats, tools.options.range.unwrap_or(stats.range()));
+        let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(stats), &stats.specials)
+        else {
+            return Ok(None);
+        };
+        // Corrections of blocks leave no room for other devices' floats.
+        let reference =
+            self.reference.filter(|reference| reference.flips == 0.0 || !matches!(bound, Bound::BlockL2(_)));
+        let shared = Shared {
+            normalisation: &normalisation,
+            specials,
+            bound,
+            range,
+            package: tools.package,
+            reference,
+            progress: Some(self.progress),
+            memo: None,
+        };
+        let job = Job { field, values: self.values, cut: self.cut, shared, target, valid: stats.valid, tools };
+        let mut done = None;
+        if f32_suffices(stats.range(), target.size()) {
+            done = job.run::<f32>(stages)?;
+        }
+        let double = done.is_none();
+        if double {
+            done = job.run::<f64>(stages)?;
+        }
+        let Some(done) = done else { return Ok(None) };
+        let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
+            name: package.name().to_owned(),
+            hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),
+        });
+        let content = Content::Segments {
+            normalisation,
+            specials: specials.clone(),
+            double,
+            follows: reference.map(Reference::name),
+            segment: tools.options.segment,
+            model,
+        };
+        let header = Header {
+            nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },
+            max_abs_error: done.errors.largest,
+            content,
+            ..self.header.clone()
+        };
+        let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
+        let bytes = assemble(&header, &done.sections);
+        Ok(Some(Segments { bytes, flips: done.flips, model: done.uses_model.then_some(sizes) }))
+    }
 }
 
 /// The section of a raw stream.

@@ -175,7 +175,7 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
                 sections.side += bytes.len() as u64 - named.iter().sum::<u64>();
                 let count = method.windows(segment.count).len() as u64;
                 windows += count;
-                with_model += if method.uses_model || method.enhance.is_some() { count } else { 0 };
+                with_model += if method.needs_model() { count } else { 0 };
                 let name = format!("{}:{}", method.way.name(), method.window);
                 match ways.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, n)) => *n += count,

@@ -59,8 +59,14 @@ impl Finalists {
     }
 
     pub(super) fn best(self) -> Result<Choice> {
+        let plain = self.known.iter().filter(|(_, _, choice)| !choice.method.uses_model);
+        let without = plain.map(|(bits, _, _)| *bits).fold(f64::INFINITY, f64::min);
         let least = self.known.into_iter().min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
-        least.map(|(_, _, choice)| choice).ok_or_else(|| Error::internal("no way of coding was chosen"))
+        let (_, bits, mut choice) = least.ok_or_else(|| Error::internal("no way of coding was chosen"))?;
+        if choice.method.needs_model() && without.is_finite() {
+            choice.model_leaves = bits / without;
+        }
+        Ok(choice)
     }
 }
 
@@ -113,7 +119,7 @@ pub(super) fn enhance<R: Kernel>(
     let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
     let bytes = bits / sample.share / 8.0;
     let every = if options.effort == Effort::High || bytes < FEW_BYTES { 1 } else { PART };
-    let picked = (0..sample.count).skip(every / 2).step_by(every);
+    let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
     let mut corrections = Vec::new();
     enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
     let (mut before, mut after) = (0.0, 0.0);

@@ -100,6 +100,8 @@ pub(super) struct Done {
     pub(super) errors: Errors,
     pub(super) uses_model: bool,
     pub(super) enhanced: bool,
+    /// Bytes that the segments would take without the model, as samples tell.
+    pub(super) without_model: f64,
     /// How many times what was foreseen was spent before the last window, where its step suffers from that.
     pub(super) uneven: Option<f64>,
     /// What other devices' floats may add to the root mean square error, in the field's units.
@@ -238,7 +240,8 @@ impl<T: Element> Job<'_, T> {
         stages.choose += begin.elapsed().as_secs_f64();
         let (sections, errors) = (Vec::with_capacity(count), Errors::new(self.shared.normalisation.scale()));
         let flips = self.shared.inherited_flips();
-        let mut done = Done { sections, errors, uses_model: false, enhanced: false, uneven: None, flips };
+        let mut done =
+            Done { sections, errors, uses_model: false, enhanced: false, without_model: 0.0, uneven: None, flips };
         let mut spent = 0.0;
         let mut values_left = self.field.shape().len();
         let mut next = 0;
@@ -284,7 +287,8 @@ impl<T: Element> Job<'_, T> {
                 values_left -= self.size(k);
                 done.errors.merge(&piece.errors);
                 let enhanced = piece.choice.method.enhance.is_some();
-                done.uses_model |= piece.choice.method.uses_model || enhanced;
+                done.uses_model |= piece.choice.method.needs_model();
+                done.without_model += piece.encoded.bytes.len() as f64 / piece.choice.model_leaves;
                 done.enhanced |= enhanced;
                 done.flips = done.flips.max(self.shared.flips(&piece.choice.method));
                 done.uneven = piece.encoded.uneven;

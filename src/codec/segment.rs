@@ -63,6 +63,11 @@ pub(crate) struct Method {
 }
 
 impl Method {
+    /// Whether the model takes part, before or after the residual.
+    pub(crate) fn needs_model(&self) -> bool {
+        self.uses_model || self.enhance.is_some()
+    }
+
     /// The counts of frames of the windows that `frames` frames are cut into.
     pub(crate) fn windows(&self, frames: usize) -> Vec<usize> {
         let mut out = Vec::new();

@@ -163,7 +163,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         let mut errors = self.pending.clone();
         errors.extend(self.errors(window, trial));
         let (first, held) = (self.frames - errors.len(), self.pending.len());
-        let picked = (0..errors.len()).skip(every / 2).step_by(every);
+        let picked = (0..errors.len()).skip((every / 2).min(errors.len().saturating_sub(1))).step_by(every);
         let enhanced = queue.enhanced::<R>(picked.clone().map(|k| first + k))?;
         let (mut before, mut after) = (0.0, 0.0);
         for (k, frame) in picked.zip(enhanced.chunks_exact(n)) {

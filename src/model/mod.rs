@@ -63,6 +63,9 @@ pub(crate) struct Model {
     perturbation: std::sync::atomic::AtomicU32,
 }
 
+/// Models that are open in this process.
+static MODELS: Mutex<Option<HashMap<Key, Arc<Model>>>> = Mutex::new(None);
+
 /// What makes two models the same: the package's hash, the device option, the threads, and the process.
 type Key = ([u8; 32], Option<Option<Option<u32>>>, usize, u32);
 
@@ -97,12 +100,21 @@ impl Model {
     /// # Errors
     /// As [`Model::open`]; `Model` with the name, the hash and where it was looked for where it is not found.
     pub fn for_stream(name: &str, hash: &[u8; STREAM_HASH_BYTES], options: &Options) -> Result<Arc<Self>> {
+        // What is open serves its streams, also where another package has taken its place on the disk since.
+        if let Some(model) = Self::loaded(hash, options) {
+            return Ok(model);
+        }
         let (source, hash) = find(name, hash, options.model.as_deref())?;
         Self::cached(&source, hash, options)
     }
 
+    fn loaded(hash: &[u8; STREAM_HASH_BYTES], options: &Options) -> Option<Arc<Self>> {
+        let models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = models.iter().flatten().filter(|(known, _)| known.0.starts_with(hash));
+        known.find(|(known, _)| **known == key(known.0, options)).map(|(_, model)| Arc::clone(model))
+    }
+
     fn cached(source: &Source, hash: [u8; 32], options: &Options) -> Result<Arc<Self>> {
-        static MODELS: Mutex<Option<HashMap<Key, Arc<Model>>>> = Mutex::new(None);
         // Held while loading, so that threads that start together load once.
         let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
         let models = models.get_or_insert_default();
