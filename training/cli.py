@@ -45,10 +45,15 @@ def pairs(args: argparse.Namespace) -> None:
 
 def enhancer(args: argparse.Namespace) -> None:
     from training import weights
+    from training.models.enhancer import EnhancerConfig, FineEnhancerConfig
     from training.train_enhancer import EnhancerRun, train
 
-    initial = weights.start(args.start, "enhancer") if args.start else None
-    train(EnhancerRun(loop_config(args, "enhancer"), args.pairs, initial=initial))
+    fine = args.fine and args.start and (args.start / "enhancer_fine.onnx").exists()
+    part = "enhancer_fine" if fine else "enhancer"
+    initial = weights.start(args.start, part) if args.start else None
+    model = FineEnhancerConfig() if args.fine else EnhancerConfig()
+    loop = loop_config(args, part, validate_every=4000 if args.fine else 1000)
+    train(EnhancerRun(loop, args.pairs, model, initial=initial))
 
 
 def latents(args: argparse.Namespace) -> None:
@@ -87,6 +92,7 @@ def export(args: argparse.Namespace) -> None:
             args.hyper_variants,
             reference=args.reference,
             enhancer=args.enhancer,
+            enhancer_fine=args.enhancer_fine,
             base=args.base,
         )
     )
@@ -153,6 +159,7 @@ def finetune(args: argparse.Namespace) -> None:
             args.learning_rate,
             pairs=args.pairs,
             seed=args.seed,
+            networks=tuple(args.networks),
         )
     )
 
@@ -201,6 +208,7 @@ def main() -> None:
     add_training_arguments(p)
     p.add_argument("--pairs", type=Path, required=True, help="folder that `pairs` wrote")
     p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
+    p.add_argument("--fine", action="store_true", help="the larger network of effort 2; starts from a small one's weights, too")
     p.set_defaults(run=enhancer)
 
     p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
@@ -218,6 +226,7 @@ def main() -> None:
     p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
     p.add_argument("--enhancer", type=Path, help="run folder of the enhancer")
+    p.add_argument("--enhancer-fine", type=Path, help="run folder of the larger enhancer")
     p.add_argument("--base", type=Path, help="package whose parts are taken over where no run is named")
     p.add_argument("--reference", type=Path, help="run folder of the paper's architecture, for a package of its own")
     p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
@@ -266,6 +275,10 @@ def main() -> None:
     p.add_argument("--learning-rate", type=float, default=3e-4)
     p.add_argument("--pairs", type=int, default=200, help="crops that the tool codes for the enhancer")
     p.add_argument("--seed", type=int, default=1)
+    networks = ["interpolator", "enhancer", "enhancer_fine"]
+    p.add_argument(
+        "--networks", nargs="+", choices=networks, default=networks, help="effort 1 uses the first two, 2 all but enhancer"
+    )
     p.set_defaults(run=finetune)
 
     p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from training.corpus.build import KINDS
 from training.models import hyper
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
-from training.models.enhancer import Enhancer, EnhancerConfig
+from training.models.enhancer import EnhancerConfig, FineEnhancerConfig, enhancer
 from training.models.interpolator import Interpolator, InterpolatorConfig
 from training.models.reference import Reference, ReferenceConfig
 
@@ -55,9 +55,11 @@ class ExportConfig:
     """Run folder of the paper's architecture, whose latents take the place of ours."""
     enhancer: Path | None = None
     """Run folder of the enhancer."""
+    enhancer_fine: Path | None = None
+    """Run folder of the larger enhancer."""
     base: Path | None = None
     """Package whose parts are taken over as they are, where no run is named."""
-    base_parts: tuple[str, ...] = ("interpolator", "latents", "enhancer")
+    base_parts: tuple[str, ...] = ("interpolator", "latents", "enhancer", "enhancer_fine")
     """Of these."""
     untrained: bool = False
     """Whether a folder without a checkpoint exports fresh weights, for tests, in place of an error."""
@@ -408,19 +410,21 @@ def export_reference(config: ExportConfig, run: Path) -> tuple[dict[str, Any], d
     return section, record
 
 
-def export_enhancer(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def export_enhancer(
+    config: ExportConfig, run: Path, name: str, model_config: EnhancerConfig
+) -> tuple[dict[str, Any], dict[str, Any]]:
     torch.manual_seed(config.seed)
-    model = Enhancer(EnhancerConfig())
+    model = enhancer(model_config)
     record = load(config, model, run)
     model.settle()
     # What is rounded sums to zero no longer.
-    exact = frozenset({"stem.weight"})
+    exact = frozenset(f"{layer}.weight" for layer, module in model.named_modules() if module in model.stems())
     round_weights(model, exact)
     c, generator = model.config, torch.Generator().manual_seed(5)
     example = {"frames": torch.randn(1, c.frames, 64, 64, generator=generator), "cond": torch.zeros(1, 1)}
     test = {"frames": 9 * torch.randn(2, c.frames, 64, 128, generator=generator), "cond": torch.tensor([[1.0], [5.0]])}
-    write(config.out, "enhancer.onnx", model, example, test, ["correction"], exact)
-    section = {"graph": "enhancer.onnx", "align": c.align, "max_tile": 256, "frames": c.frames, "parameters": count(model)}
+    write(config.out, f"{name}.onnx", model, example, test, ["correction"], exact)
+    section = {"graph": f"{name}.onnx", "align": c.align, "max_tile": 256, "frames": c.frames, "parameters": count(model)}
     return section, record
 
 
@@ -477,8 +481,12 @@ def build(config: ExportConfig) -> dict[str, Any]:
         manifest["latents"], records["reference"] = export_reference(config, config.reference)
         parts.append("latents: the architecture of the paper, C = 16, integer hyperprior")
     if config.enhancer:
-        manifest["enhancer"], records["enhancer"] = export_enhancer(config, config.enhancer)
+        manifest["enhancer"], records["enhancer"] = export_enhancer(config, config.enhancer, "enhancer", EnhancerConfig())
         parts.append(f"enhancer: five frames, stride-4 stem, U-Net {asdict(EnhancerConfig())['widths']}, gated linear head")
+    if config.enhancer_fine:
+        name = "enhancer_fine"
+        manifest[name], records[name] = export_enhancer(config, config.enhancer_fine, name, FineEnhancerConfig())
+        parts.append(f"{name}: the same with more blocks and a stride-2 stem of its own")
     if config.base:
         there = json.loads((config.base / "manifest.json").read_text())
         for part in config.base_parts:

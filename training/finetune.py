@@ -1,7 +1,7 @@
-"""Continues the interpolator and the enhancer of a package on a user's own sequences, and writes a new package with them.
+"""Continues the interpolator and the enhancers of a package on a user's own sequences, and writes a new package with them.
 
 Weights come from the package's graphs (initialisers keep their PyTorch names), so no checkpoint of the base is needed. Its
-other parts are taken over unchanged. The enhancer learns from what the tool makes of the sequences. The two networks know
+other parts are taken over unchanged. The enhancers learn from what the tool makes of the sequences. The networks know
 nothing of each other, and train side by side, a core each.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from training import export, pairs, userdata, weights
 from training.loop import LoopConfig, Run
+from training.models.enhancer import EnhancerConfig, FineEnhancerConfig
 from training.train_enhancer import EnhancerRun
 from training.train_enhancer import train as train_enhancer
 from training.train_interpolator import InterpolatorRun
@@ -45,8 +46,11 @@ class FinetuneConfig:
     crop: int = 128
     pairs: int = 200
     seed: int = 1
+    networks: tuple[str, ...] = ("interpolator", "enhancer", "enhancer_fine")
+    """Those to continue, where the package has them: effort 1 uses the first two, effort 2 the first and the last."""
 
 
+ENHANCERS = {"enhancer": EnhancerConfig(), "enhancer_fine": FineEnhancerConfig()}
 ALIGN = 32
 """Crops have sides of multiples of this."""
 
@@ -93,6 +97,7 @@ def begun(config: FinetuneConfig) -> dict[str, object]:
         "crop": config.crop,
         "pairs": config.pairs,
         "seed": config.seed,
+        "networks": list(config.networks),
     }
 
 
@@ -122,10 +127,14 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
     enter(config)
     data, made = config.run_folder / "data", config.run_folder / "pairs"
 
-    def loop(part: str, line: int) -> LoopConfig:
+    parts = [part for part in config.networks if (config.base / f"{part}.onnx").exists()]
+    if not parts:
+        raise ValueError(f"{config.base} has none of the networks to continue: {', '.join(config.networks)}")
+
+    def loop(part: str) -> LoopConfig:
         return LoopConfig(
             folder=config.run_folder / part,
-            line=line,
+            line=parts.index(part),
             seed=config.seed,
             batch=config.batch,
             learning_rate=config.learning_rate,
@@ -135,21 +144,30 @@ def finetune(config: FinetuneConfig) -> dict[str, object]:
             minutes=config.minutes,
         )
 
-    interpolator = loop("interpolator", 0)
-    enhancer = loop("enhancer", 1) if (config.base / "enhancer.onnx").exists() else None
-    run = InterpolatorRun(interpolator, data, crop=crop, initial=weights.start(config.base), written=config.written)
-    runs: list[tuple[Callable[[Any], Run], Any]] = [(train_interpolator, run)]
-    if enhancer:
+    if set(parts) & ENHANCERS.keys():
         predictor = export.predictor(config.base, config.run_folder / "predictor")
         pairs.make(data, made, config.tool, config.pairs, config.seed, config.written, predictor)
-        # As large as the frames allow: see `EnhancerRun.crops`.
-        crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
-        runs.append((train_enhancer, EnhancerRun(enhancer, made, crops=crops, initial=weights.start(config.base, "enhancer"))))
+    # As large as the frames allow: see `EnhancerRun.crops`.
+    crops = tuple(sorted({min(n, side // ALIGN * ALIGN) for n in EnhancerRun.crops}))
+    runs: list[tuple[Callable[[Any], Run], Any]] = []
+    for part in parts:
+        initial = weights.start(config.base, part)
+        if part in ENHANCERS:
+            runs.append((train_enhancer, EnhancerRun(loop(part), made, ENHANCERS[part], crops=crops, initial=initial)))
+        else:
+            run = InterpolatorRun(loop(part), data, crop=crop, initial=initial, written=config.written)
+            runs.append((train_interpolator, run))
     side_by_side(runs)
     base = json.loads((config.base / "manifest.json").read_text())
+    folders = {part: config.run_folder / part for part in parts}
     manifest = export.export(
         export.ExportConfig(
-            config.out, interpolator.folder, None, enhancer=enhancer.folder if enhancer else None, base=config.base
+            config.out,
+            folders.get("interpolator"),
+            None,
+            enhancer=folders.get("enhancer"),
+            enhancer_fine=folders.get("enhancer_fine"),
+            base=config.base,
         )
     )
     manifest["training"] |= {"base": base["name"], "corpus": [p.name for p in config.data]}

@@ -14,7 +14,9 @@ import onnxruntime
 
 from training.evaluate import session
 
-GRAPHS = ("interpolator", "enhancer", "encoder", "hyper_encoder", "hyper_decoder", "decoder")
+FRAMES = ("interpolator", "enhancer", "enhancer_fine")
+"""Graphs that make a frame at a time."""
+GRAPHS = (*FRAMES, "encoder", "hyper_encoder", "hyper_decoder", "decoder")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def graphs(package: Path, side: int) -> list[Graph]:
         for given in opened.get_inputs():
             shape = (1, given.shape[1], shrunk, shrunk)[: len(given.shape)]
             inputs[given.name] = noise.standard_normal(shape).astype(np.float32)
-        window = f"{latents['frames']} × " if name not in ("interpolator", "enhancer") else ""
+        window = f"{latents['frames']} × " if name not in FRAMES else ""
         found.append(Graph(manifest["name"], name, f"{window}{side}²", opened, inputs))
     return found
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from training import pairs
 from training.loop import LoopConfig, Run
-from training.models.enhancer import Enhancer, EnhancerConfig
+from training.models.enhancer import EnhancerConfig, enhancer
 from training.pairs import Pair
 from training.sampling import Array
 
@@ -128,12 +128,24 @@ def evaluate(model: nn.Module, known: dict[str, list[Pair]], config: EnhancerCon
     return out | {"mean": round(float(np.mean(simulated or list(out.values()))), 3)}
 
 
+def start(model: nn.Module, initial: dict[str, Tensor]) -> None:
+    """Takes over weights: all of the model's, or all of a smaller one's, whose function the model's other weights leave as it is.
+
+    Raises `ValueError` where they are of neither."""
+    known = model.state_dict()
+    taken = {name: value for name, value in initial.items() if name in known and value.shape == known[name].shape}
+    small = enhancer(EnhancerConfig()).state_dict()
+    if missing := sorted((known.keys() if taken.keys() >= known.keys() else small.keys()) - taken.keys()):
+        raise ValueError(f"the weights to start from are of no enhancer: {', '.join(missing[:3])} … are not among them")
+    model.load_state_dict(taken, strict=False)
+
+
 def train(config: EnhancerRun) -> Run:
     torch.set_num_threads(1)
     torch.manual_seed(config.loop.seed)
-    model = Enhancer(config.model)
+    model = enhancer(config.model)
     if config.initial:
-        model.load_state_dict({name: config.initial[name] for name in model.state_dict()})
+        start(model, config.initial)
     run = Run(config.loop, model)
     run.resume()
     known = pairs.load(config.pairs / "train")
@@ -152,5 +164,8 @@ def train(config: EnhancerRun) -> Run:
     def validate(model: nn.Module) -> dict[str, Any]:
         return evaluate(model, val, config.model, 6)
 
-    run.train(loss, validate if val else None)
+    def rescan() -> None:
+        known.update(pairs.load(config.pairs / "train"))
+
+    run.train(loss, validate if val else None, rescan)
     return run

@@ -6,6 +6,7 @@ use super::rate::STEP_POWER;
 use super::sample::{Sample, Tried};
 use super::segment::{Method, Way};
 use super::{Shared, Tools};
+use crate::enhance::Network;
 use crate::error::Result;
 use crate::field::Element;
 use crate::model::Model;
@@ -148,7 +149,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let Some(package) = package else {
         return Ok(search.chosen(base).1);
     };
-    let enhancing = package.has_enhancer() && may_enhance::<R>(shared);
+    let enhancing = Network::of(package, tools.options.effort).is_some() && may_enhance::<R>(shared);
     // Decoding has time for one of the two networks at normal effort.
     let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
     let mut finalists = Finalists::default();

@@ -6,7 +6,7 @@ use super::sample::Sample;
 use super::segment::Way;
 use super::settlement::PART;
 use crate::bound::Bound;
-use crate::enhance::{Enhancement, Enhancer, Views};
+use crate::enhance::{Enhancement, Enhancer, Network, Views};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::options::{Effort, FmMode, Options};
@@ -115,10 +115,12 @@ pub(super) fn enhance<R: Kernel>(
         return Ok(bits);
     }
     let noise = Step::at_most(noise);
-    let seen = Enhancement { noise, views: Views::One };
+    let thorough = options.effort == Effort::High;
+    let Some(network) = Network::of(package, options.effort) else { return Ok(bits) };
+    let seen = Enhancement { noise, network, views: Views::One };
     let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
     let bytes = bits / sample.share / 8.0;
-    let every = if options.effort == Effort::High || bytes < FEW_BYTES { 1 } else { PART };
+    let every = if thorough || bytes < FEW_BYTES { 1 } else { PART };
     let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
     let mut corrections = Vec::new();
     enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
@@ -129,12 +131,12 @@ pub(super) fn enhance<R: Kernel>(
     }
     let ratio = if before > 0.0 { after / before } else { 1.0 };
     let saved = bytes * (1.0 - ratio.powf(ENHANCED_POWER));
-    let naming = if options.effort == Effort::High { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
+    let naming = if thorough { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
     let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { naming };
     tracing::debug!(ratio, saved, pays, "enhancement");
     if pays || mode == FmMode::On && ratio < 1.0 {
-        let views = if options.effort == Effort::High { Views::Four } else { Views::One };
-        method.enhance = Some(Enhancement { noise, views });
+        let views = if thorough { Views::Four } else { Views::One };
+        method.enhance = Some(Enhancement { noise, network, views });
         choice.enhanced = if views == Views::Four { ratio * FOUR_VIEWS } else { ratio };
     }
     Ok(bits * choice.enhanced.powf(power))

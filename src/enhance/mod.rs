@@ -11,6 +11,7 @@ pub(crate) use queue::{Enhanced, Queue};
 
 use crate::error::Result;
 use crate::model::{Feed, GraphKind, Model};
+use crate::options::Effort;
 use crate::predict::Step;
 use crate::predict::fm::Memo;
 use crate::predict::tiles::{Cover, Span, gather};
@@ -25,7 +26,31 @@ const COND: [f64; 2] = [-4.0, 12.0];
 pub(crate) struct Enhancement {
     /// Root mean square error of the frames, in their unit.
     pub(crate) noise: Step,
+    pub(crate) network: Network,
     pub(crate) views: Views,
+}
+
+/// Which of the package's enhancers runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    Small,
+    /// The larger one.
+    Fine,
+}
+
+impl Network {
+    /// The one that `effort` uses: the larger one where the highest effort finds it.
+    pub(crate) fn of(model: &Model, effort: Effort) -> Option<Self> {
+        let asked: &[Self] = if effort == Effort::High { &[Self::Fine, Self::Small] } else { &[Self::Small] };
+        asked.iter().copied().find(|network| model.has_enhancer(network.graph()))
+    }
+
+    fn graph(self) -> GraphKind {
+        match self {
+            Self::Small => GraphKind::Enhancer,
+            Self::Fine => GraphKind::FineEnhancer,
+        }
+    }
 }
 
 /// How many turned views of the same frames the graph sees; the mean of what it makes of them is the correction. The mean of four
@@ -55,6 +80,7 @@ pub(crate) struct Enhancer<'a> {
     /// Frames that the graph sees.
     frames: usize,
     noise: f64,
+    network: Network,
     views: Views,
     /// What corrections are snapped to.
     grid: f32,
@@ -65,12 +91,12 @@ impl<'a> Enhancer<'a> {
     /// The enhancer for frames of `[h][w]`.
     ///
     /// # Errors
-    /// `Model` where the package has none.
+    /// `Model` where the package has none, or not the network.
     pub(crate) fn new(model: &'a Model, h: usize, w: usize, how: Enhancement, grid: f32) -> Result<Self> {
-        let part = model.enhancer()?;
+        let part = model.enhancer(how.network.graph())?;
         let cover = Cover::overlapping(h, w, part.align, part.max_tile, OVERLAP);
-        let (noise, views) = (how.noise.value(), how.views);
-        Ok(Self { model, memo: None, h, w, frames: part.frames, noise, views, grid, cover })
+        let Enhancement { noise, network, views } = how;
+        Ok(Self { model, memo: None, h, w, frames: part.frames, noise: noise.value(), network, views, grid, cover })
     }
 
     /// Remembers corrections.
@@ -178,7 +204,7 @@ impl<'a> Enhancer<'a> {
             Feed { shape: &[n, self.frames, rows, columns], values: &batch.planes },
             Feed { shape: &[n, 1], values: &batch.cond },
         ];
-        let outputs = self.model.graph(GraphKind::Enhancer)?.run(&inputs, &[&[n, 1, rows, columns]])?;
+        let outputs = self.model.graph(self.network.graph())?.run(&inputs, &[&[n, 1, rows, columns]])?;
         let unit = self.noise as f32 / self.views.turns().len() as f32;
         let mut turned = vec![0.0; rows * columns];
         for (&(down, across, index, turn), values) in batch.tiles.iter().zip(outputs[0].chunks_exact(rows * columns)) {

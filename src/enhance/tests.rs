@@ -1,4 +1,4 @@
-use super::{Enhanced, Enhancement, Enhancer, Queue, Views, turn_planes};
+use super::{Enhanced, Enhancement, Enhancer, Network, Queue, Views, turn_planes};
 use crate::model::Model;
 use crate::model::testing::runtime;
 use crate::predict::Step;
@@ -13,7 +13,7 @@ fn options() -> Options {
 }
 
 fn how(views: Views) -> Enhancement {
-    Enhancement { noise: Step::at_most(0.01), views }
+    Enhancement { noise: Step::at_most(0.01), network: Network::Small, views }
 }
 
 /// Waves, and noise of about a hundredth.
@@ -94,6 +94,19 @@ fn frames_that_are_the_same_everywhere_are_left_alone() {
     let enhancer = Enhancer::new(&model, H, W, how(Views::One), 2f32.powi(-18)).unwrap();
     enhancer.corrections(&vec![0.5; 3 * H * W], 1..2, &mut out).unwrap();
     assert_eq!(out, vec![0.0; H * W]);
+}
+
+#[test]
+fn the_highest_effort_uses_the_larger_network() {
+    runtime();
+    let values = frames(20);
+    let view = FieldView::new(&values, &[20, H, W]).unwrap();
+    for (effort, expected) in [(Effort::Normal, Network::Small), (Effort::High, Network::Fine)] {
+        let codec = Codec::new(Options { effort, ..options() }).unwrap();
+        let (stream, _) = codec.compress(&view, Bound::Nrmse(1e-2)).unwrap();
+        let (method, _) = SegmentBytes::read(Stream::parse(&stream).unwrap().section(0).unwrap()).unwrap();
+        assert_eq!(method.enhance.map(|how| how.network), Some(expected), "{effort:?}");
+    }
 }
 
 #[test]

@@ -33,11 +33,13 @@ pub(crate) enum GraphKind {
     DecoderQuarter,
     /// Decoded frames in, a correction of the middle one out.
     Enhancer,
+    /// The same, larger.
+    FineEnhancer,
 }
 
 impl GraphKind {
     /// Every kind, in the order of their discriminants.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Interpolator,
         Self::Encoder,
         Self::HyperEncoder,
@@ -46,6 +48,7 @@ impl GraphKind {
         Self::DecoderHalf,
         Self::DecoderQuarter,
         Self::Enhancer,
+        Self::FineEnhancer,
     ];
 
     /// Inputs and outputs of the interpolator.
@@ -55,7 +58,7 @@ impl GraphKind {
         (vec![planes, cond], vec![Port { name: "correction", axes: vec![None, Some(1), None, None] }])
     }
 
-    /// Inputs and outputs of the enhancer.
+    /// Inputs and outputs of either enhancer.
     pub fn enhancer_ports(part: &Enhancer) -> (Vec<Port>, Vec<Port>) {
         let frames = Port { name: "frames", axes: vec![None, Some(part.frames), None, None] };
         let cond = Port { name: "cond", axes: vec![None, Some(1)] };
@@ -67,7 +70,7 @@ impl GraphKind {
         let port = |name, channels| Port { name, axes: vec![None, Some(channels), None, None] };
         let (frames, y, z) = (part.frames, part.y_channels, part.z_channels);
         match self {
-            Self::Interpolator | Self::Enhancer => (Vec::new(), Vec::new()),
+            Self::Interpolator | Self::Enhancer | Self::FineEnhancer => (Vec::new(), Vec::new()),
             Self::Encoder => (vec![port("x", frames)], vec![port("y", y)]),
             Self::HyperEncoder => (vec![port("y_g", y)], vec![port("z", z)]),
             Self::HyperDecoder => (vec![port("z_hat", z)], vec![port("mean", y), port("scale_index", y)]),

@@ -49,6 +49,8 @@ pub struct Manifest {
     pub latents: Option<Latents>,
     /// The enhancer, where the package has one.
     pub enhancer: Option<Enhancer>,
+    /// A larger one for where time matters less, where the package has one.
+    pub enhancer_fine: Option<Enhancer>,
     /// Length and checksum of every file but the manifest.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -181,8 +183,14 @@ impl Manifest {
             names.extend(part.decoder_half.as_deref());
             names.extend(part.decoder_quarter.as_deref());
         }
-        names.extend(self.enhancer.iter().map(|part| part.graph.as_str()));
+        names.extend(self.enhancers().map(|(_, part)| part.graph.as_str()));
         names
+    }
+
+    /// The enhancers that are there, and what their entries are called.
+    fn enhancers(&self) -> impl Iterator<Item = (&'static str, &Enhancer)> {
+        let both = [("enhancer", &self.enhancer), ("enhancer_fine", &self.enhancer_fine)];
+        both.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)))
     }
 
     fn check(&self) -> Result<()> {
@@ -206,8 +214,10 @@ impl Manifest {
         if total > MAX_PACKAGE_BYTES {
             return Err(bad(format!("files: {total} bytes together; expected at most {MAX_PACKAGE_BYTES}")));
         }
-        if self.interpolator.is_none() && self.latents.is_none() && self.enhancer.is_none() {
-            return Err(bad("none of 'interpolator', 'latents' and 'enhancer' is there; expected at least one"));
+        if self.interpolator.is_none() && self.latents.is_none() && self.enhancers().next().is_none() {
+            return Err(bad(
+                "none of 'interpolator', 'latents', 'enhancer' and 'enhancer_fine' is there; expected at least one",
+            ));
         }
         if let Some(part) = &self.interpolator {
             part.check()?;
@@ -215,8 +225,8 @@ impl Manifest {
         if let Some(part) = &self.latents {
             part.check()?;
         }
-        if let Some(part) = &self.enhancer {
-            part.check()?;
+        for (name, part) in self.enhancers() {
+            part.check(name)?;
         }
         match self.referenced().iter().find(|name| !self.files.contains_key(**name)) {
             Some(name) => Err(bad(format!("{name:?} is referred to but not listed in 'files'"))),
@@ -237,15 +247,15 @@ impl Interpolator {
 }
 
 impl Enhancer {
-    fn check(&self) -> Result<()> {
-        within("enhancer.align", self.align, 1, MAX_ALIGN)?;
-        within("enhancer.max_tile", self.max_tile, self.align, MAX_TILE)?;
-        within("enhancer.frames", self.frames, 1, MAX_FRAMES)?;
+    fn check(&self, name: &str) -> Result<()> {
+        within(&format!("{name}.align"), self.align, 1, MAX_ALIGN)?;
+        within(&format!("{name}.max_tile"), self.max_tile, self.align, MAX_TILE)?;
+        within(&format!("{name}.frames"), self.frames, 1, MAX_FRAMES)?;
         if !self.max_tile.is_multiple_of(self.align) {
-            return Err(bad(format!("enhancer.max_tile {} is no multiple of align {}", self.max_tile, self.align)));
+            return Err(bad(format!("{name}.max_tile {} is no multiple of align {}", self.max_tile, self.align)));
         }
         if self.frames.is_multiple_of(2) {
-            return Err(bad(format!("enhancer.frames is {}; expected an odd number", self.frames)));
+            return Err(bad(format!("{name}.frames is {}; expected an odd number", self.frames)));
         }
         Ok(())
     }

@@ -148,8 +148,10 @@ impl Model {
             GraphKind::Interpolator
         } else if model.has_latents() {
             GraphKind::Decoder
-        } else {
+        } else if model.has_enhancer(GraphKind::Enhancer) {
             GraphKind::Enhancer
+        } else {
+            GraphKind::FineEnhancer
         };
         // Whether a GPU works is known only once a graph is on it.
         match model.graph(first) {
@@ -193,9 +195,9 @@ impl Model {
         self.package.manifest().latents.is_some()
     }
 
-    /// Whether the package has the enhancer.
-    pub fn has_enhancer(&self) -> bool {
-        self.package.manifest().enhancer.is_some()
+    /// Whether the package has the enhancer, or the larger one, `GraphKind::FineEnhancer`.
+    pub fn has_enhancer(&self, kind: GraphKind) -> bool {
+        self.enhancer(kind).is_ok()
     }
 
     /// Where its graphs run, for reports: `cpu` or `cuda:N`.
@@ -222,12 +224,16 @@ impl Model {
         self.package.manifest().latents.as_ref().ok_or_else(|| self.lacks("latents"))
     }
 
-    /// The enhancer's entry in the manifest.
+    /// The enhancer's entry in the manifest, or the larger one's.
     ///
     /// # Errors
     /// `Model` where the package has none.
-    pub fn enhancer(&self) -> Result<&Enhancer> {
-        self.package.manifest().enhancer.as_ref().ok_or_else(|| self.lacks("enhancer"))
+    pub fn enhancer(&self, kind: GraphKind) -> Result<&Enhancer> {
+        let manifest = self.package.manifest();
+        match kind {
+            GraphKind::FineEnhancer => manifest.enhancer_fine.as_ref().ok_or_else(|| self.lacks("enhancer_fine")),
+            _ => manifest.enhancer.as_ref().ok_or_else(|| self.lacks("enhancer")),
+        }
     }
 
     /// The entropy tables of the latents.
@@ -255,13 +261,15 @@ impl Model {
         let (file, ports) = if kind == GraphKind::Interpolator {
             let part = self.interpolator()?;
             (&part.graph, GraphKind::interpolator_ports(part))
-        } else if kind == GraphKind::Enhancer {
-            let part = self.enhancer()?;
+        } else if let GraphKind::Enhancer | GraphKind::FineEnhancer = kind {
+            let part = self.enhancer(kind)?;
             (&part.graph, GraphKind::enhancer_ports(part))
         } else {
             let part = self.latents()?;
             let file = match kind {
-                GraphKind::Interpolator | GraphKind::Enhancer | GraphKind::Encoder => &part.encoder,
+                GraphKind::Interpolator | GraphKind::Enhancer | GraphKind::FineEnhancer | GraphKind::Encoder => {
+                    &part.encoder
+                }
                 GraphKind::HyperEncoder => &part.hyper_encoder,
                 GraphKind::HyperDecoder => &part.hyper_decoder,
                 GraphKind::Decoder => &part.decoder,

@@ -2,10 +2,13 @@
 
 use super::{Reader, Writer};
 use crate::codec::{Method, Way};
-use crate::enhance::{Enhancement, Views};
+use crate::enhance::{Enhancement, Network, Views};
 use crate::error::{Error, Result};
 use crate::predict::Step;
 use crate::residual::basis::MAX_WINDOW;
+
+/// Marks the larger enhancer beside a number of views.
+const FINE: u8 = 8;
 
 /// A segment's parts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,9 +30,9 @@ impl SegmentBytes<Vec<u8>> {
         out.u8(method.window as u8);
         out.u8(method.layer_factor);
         out.i16(method.step.0);
-        if let Some(Enhancement { noise, views }) = method.enhance {
+        if let Some(Enhancement { noise, network, views }) = method.enhance {
             out.i16(noise.0);
-            out.u8(views as u8);
+            out.u8(views as u8 | if network == Network::Fine { FINE } else { 0 });
         }
         for &entry in method.basis.iter().flatten() {
             out.i16(entry);
@@ -68,12 +71,14 @@ impl<'a> SegmentBytes<&'a [u8]> {
         let step = Step(reader.i16()?);
         let enhance = if first >> 7 == 1 {
             let noise = Step(reader.i16()?);
-            let views = match reader.u8()? {
+            let seen = reader.u8()?;
+            let network = if seen & FINE == 0 { Network::Small } else { Network::Fine };
+            let views = match seen & !FINE {
                 1 => Views::One,
                 4 => Views::Four,
                 other => return Err(Error::corrupt(format!("enhancement from {other} views; expected 1 or 4"))),
             };
-            Some(Enhancement { noise, views })
+            Some(Enhancement { noise, network, views })
         } else {
             None
         };

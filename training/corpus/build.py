@@ -32,14 +32,14 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "turbulence": Kind("training.corpus.turbulence", 192, 97, train=24, val=3),
-    "gray_scott": Kind("training.corpus.gray_scott", 192, 97, train=5),
-    "quasigeostrophic": Kind("training.corpus.quasigeostrophic", 192, 97, train=6),
-    "acoustic": Kind("training.corpus.acoustic", 192, 97, train=8),
-    "combustion": Kind("training.corpus.combustion", 192, 97, train=6),
-    "cyclone": Kind("training.corpus.cyclone", 192, 97, train=8),
+    "gray_scott": Kind("training.corpus.gray_scott", 192, 97, train=28),
+    "quasigeostrophic": Kind("training.corpus.quasigeostrophic", 192, 97, train=10),
+    "acoustic": Kind("training.corpus.acoustic", 192, 97, train=20),
+    "combustion": Kind("training.corpus.combustion", 192, 97, train=20),
+    "cyclone": Kind("training.corpus.cyclone", 192, 97, train=16),
     "turbulence3d": Kind("training.corpus.turbulence3d", 96, 65, train=2, val=1),
-    "shallow_water": Kind("training.corpus.shallow_water", 192, 97, train=6),
-    "random_fields": Kind("training.corpus.random_fields", 192, 97, train=8),
+    "shallow_water": Kind("training.corpus.shallow_water", 192, 97, train=12),
+    "random_fields": Kind("training.corpus.random_fields", 192, 97, train=20),
     "weather": Kind("training.corpus.weather", 192, 97, train=8),
     "climate": Kind("training.corpus.climate", 0, 0, train=1, val=1, test=0),
 }

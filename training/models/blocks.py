@@ -23,7 +23,10 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(torch.relu(self.widen(self.spatial(x))))
+        # In f32: the gradients of a depthwise convolution take four to five times as long in bfloat16.
+        with torch.autocast("cpu", enabled=False):
+            around = self.spatial(x.float())
+        return x + self.narrow(torch.relu(self.widen(around)))
 
 
 def stage(channels: int, blocks: int, expand: float = 2, kernel: int = 7) -> nn.Sequential:

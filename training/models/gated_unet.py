@@ -72,9 +72,13 @@ class GatedUnet(nn.Module):
     def grown(self, level: int, x: Tensor) -> Tensor:
         return F.interpolate(self.grow[level](x), scale_factor=2, mode="nearest")
 
-    def body(self, local: Tensor, cond: Tensor) -> Tensor:
-        """`[N, 1, H, W]` from the stem's features and the conditions."""
+    def split(self, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """What the conditions add to the coarsest features, and their factors on the head's outputs."""
         bias, scale = torch.split(self.condition(cond)[:, :, None, None], [self.config.widths[-1], 16], dim=1)
+        return bias, 1 + scale
+
+    def trunk(self, local: Tensor, bias: Tensor, finer: Tensor | float = 0.0) -> Tensor:
+        """Features at 1/4, of all scales; `finer` is what was seen at a finer one."""
         x = local
         coarsest = len(self.down) - 1
         skips = []
@@ -84,6 +88,13 @@ class GatedUnet(nn.Module):
             skips.append(x)
         for i in reversed(range(coarsest)):
             x = self.up[i](self.grown(i + 1, x) + skips[i])
-        x = self.last(torch.relu(self.grown(0, x) + self.skip(local)))
+        return self.last(torch.relu(self.grown(0, x) + self.skip(local) + finer))
+
+    def head(self, x: Tensor, local: Tensor, scale: Tensor) -> Tensor:
         x = self.gated(self.gate(x) * local) + self.direct(x)
-        return self.shuffle(x * (1 + scale))
+        return self.shuffle(x * scale)
+
+    def body(self, local: Tensor, cond: Tensor) -> Tensor:
+        """`[N, 1, H, W]` from the stem's features and the conditions."""
+        bias, scale = self.split(cond)
+        return self.head(self.trunk(local, bias), local, scale)

@@ -14,10 +14,10 @@ from training.export import ExportConfig, check, export, run_onnx
 from training.finetune import FinetuneConfig, finetune
 from training.loop import LoopConfig, Run
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
-from training.models.enhancer import Enhancer, EnhancerConfig
+from training.models.enhancer import Enhancer, EnhancerConfig, FineEnhancer, FineEnhancerConfig
 from training.models.interpolator import Interpolator, InterpolatorConfig
 from training.sampling import Corpus
-from training.train_enhancer import EnhancerRun
+from training.train_enhancer import EnhancerRun, start
 from training.train_enhancer import train as train_enhancer
 from training.train_interpolator import InterpolatorRun
 from training.train_interpolator import train as train_interpolator
@@ -71,6 +71,21 @@ def test_the_enhancer_starts_as_nothing_and_sees_no_level() -> None:
         settled = model.stem(frames + 100) - model.stem(frames)
     assert float(settled[0, :, 4:-4, 4:-4].abs().max()) < 1e-3 < float(raised[0, :, 4:-4, 4:-4].abs().max())
     assert float(model(frames, cond)[inside].detach().abs().max()) > 0
+
+
+def test_the_larger_enhancer_begins_as_the_small_one() -> None:
+    torch.manual_seed(2)
+    small, fine = Enhancer(EnhancerConfig()), FineEnhancer(FineEnhancerConfig())
+    for p in small.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    start(fine, small.state_dict())
+    frames, cond = torch.randn(2, 5, 64, 96), torch.tensor([[1.0], [4.0]])
+    with torch.no_grad():
+        assert torch.equal(small(frames, cond), fine(frames, cond)) and float(small(frames, cond).abs().max()) > 0
+        torch.nn.init.normal_(fine.detail_direct.weight, std=0.1)
+        assert not torch.equal(small(frames, cond), fine(frames, cond))
+    with pytest.raises(ValueError, match="of no enhancer"):
+        start(fine, Interpolator(InterpolatorConfig()).state_dict())
 
 
 @pytest.fixture(scope="module")
@@ -177,20 +192,25 @@ def test_graphs_compute_what_the_networks_do(tmp_path: Path) -> None:
     """Fresh networks give zeros, whatever their bodies do; these do not."""
     interpolator = checkpoint(tmp_path / "interpolator", Interpolator(InterpolatorConfig()), 0.05)
     enhancer = checkpoint(tmp_path / "enhancer", Enhancer(EnhancerConfig()), 0.05)
-    export(ExportConfig(tmp_path / "made", interpolator, None, enhancer=enhancer))
+    fine = checkpoint(tmp_path / "fine", FineEnhancer(FineEnhancerConfig()), 0.05)
+    export(ExportConfig(tmp_path / "made", interpolator, None, enhancer=enhancer, enhancer_fine=fine))
     rng = np.random.default_rng(2)
-    for name, channels, conditions in (("interpolator", 6, 4), ("enhancer", 5, 1)):
-        first, cond = {"interpolator": ("planes", "cond"), "enhancer": ("frames", "cond")}[name]
+    networks: dict[str, torch.nn.Module] = {
+        "interpolator": Interpolator(InterpolatorConfig()),
+        "enhancer": Enhancer(EnhancerConfig()),
+        "enhancer_fine": FineEnhancer(FineEnhancerConfig()),
+    }
+    for name, model in networks.items():
+        first, channels, conditions = ("planes", 6, 4) if name == "interpolator" else ("frames", 5, 1)
         inputs = {
             first: rng.standard_normal((1, channels, 64, 64)).astype(np.float32),
-            cond: np.zeros((1, conditions), np.float32),
+            "cond": np.zeros((1, conditions), np.float32),
         }
         graph = tmp_path / "made" / f"{name}.onnx"
         made = run_onnx(graph.read_bytes(), inputs)[0]
         assert made.std() > 1e-3, name
         loaded = weights.of_graph(graph)
         loaded["stem.weight"] += 0.01 * torch.randn(loaded["stem.weight"].shape)
-        model = {"interpolator": Interpolator(InterpolatorConfig()), "enhancer": Enhancer(EnhancerConfig())}[name]
         model.load_state_dict({key: loaded[key] for key in model.state_dict()})
         with pytest.raises(ValueError, match="differs from PyTorch"):
             check(name, graph.read_bytes(), model, {key: torch.from_numpy(value) for key, value in inputs.items()})
@@ -205,7 +225,7 @@ def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path, scale: flo
 
 
 def test_a_folder_without_a_run_is_not_exported(tmp_path: Path) -> None:
-    for part in ("interpolator", "latents", "enhancer", "reference"):
+    for part in ("interpolator", "latents", "enhancer", "enhancer_fine", "reference"):
         given = {"interpolator": None, "latents": None, part: tmp_path / "typo"}
         with pytest.raises(FileNotFoundError, match=r"typo/checkpoint.pt is not there"):
             export(ExportConfig(tmp_path / "made", **given))
@@ -222,7 +242,7 @@ def test_a_package_remembers_the_runs_behind_it(tmp_path: Path) -> None:
 def test_the_package_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "default"
     none = tmp_path / "none"
-    manifest = export(ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none, untrained=True))
+    manifest = export(ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none, enhancer_fine=none, untrained=True))
     assert manifest == json.loads((out / "manifest.json").read_text())
     named = set(manifest["files"])
     parts = {manifest["interpolator"]["graph"], manifest["enhancer"]["graph"], manifest["latents"]["encoder"]}
@@ -236,16 +256,17 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
 @pytest.mark.skipif(not TOOL.exists(), reason=f"needs the tool, {TOOL}, which makes the enhancer's pairs")
 def test_finetuning_starts_from_the_package(tmp_path: Path) -> None:
     base, data = tmp_path / "base", tmp_path / "user.npy"
-    export(ExportConfig(base, tmp_path / "none", tmp_path / "none", enhancer=tmp_path / "none", untrained=True))
+    none = tmp_path / "none"
+    export(ExportConfig(base, none, none, enhancer=none, enhancer_fine=none, untrained=True))
     # In double precision, and a unit of its own, as simulations have them.
     np.save(data, 1e30 * (300 + random_fields.generate(7, 64, 9)["f"].astype(np.float64)))
     config = FinetuneConfig(base, [data], tmp_path / "run", tmp_path / "mine", TOOL, steps=2, batch=1, crop=64, pairs=2)
     manifest = finetune(config)
     with pytest.raises(ValueError, match=r"run was begun with other pairs: 2, not 3; name another folder"):
         finetune(replace(config, pairs=3))
-    assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 4
+    assert manifest["training"]["base"] == "base" and manifest["training"]["steps"] == 6
     assert set(manifest["files"]) == set(json.loads((base / "manifest.json").read_text())["files"])
-    for part in ("interpolator", "enhancer"):
+    for part in ("interpolator", "enhancer", "enhancer_fine"):
         before, after = (weights.start(tmp_path / p, part) for p in ("base", "mine"))
         moved = float((before["stem.weight"] - after["stem.weight"]).abs().max())
         assert 0 < moved < 1e-2, part
