@@ -20,7 +20,8 @@ pub enum Effort {
 /// Whether the foundation model may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FmMode {
-    /// Where it makes the stream smaller.
+    /// Where it makes the stream smaller; a field on which a graph fails (a GPU without memory, say) is coded without it, and
+    /// `tracing` warns.
     #[default]
     Auto,
     /// Always (for measuring); an error where no model can run.

@@ -12,9 +12,9 @@ use super::overlap::overlapping;
 use super::places;
 use super::progress::{Observer, Phase, enter};
 use super::signal;
+use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::field::Region;
-use crate::model::Source;
 use crate::stream;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -115,6 +115,7 @@ impl Output {
         &mut self,
         comm: &dyn Communicator,
         options: &WriterOptions,
+        codec: &Codec,
         definitions: &mut Definitions,
         times: Vec<f64>,
         coded: Vec<Coded>,
@@ -141,7 +142,7 @@ impl Output {
         // Everything that can be refused is refused before a byte is written.
         let prepared = gathered.map(|rows| {
             let index_start = if self.data.number == 0 { data_end } else { self.tail };
-            self.prepare(options, definitions, &times, &rows, globals, index_start)
+            self.prepare(options, codec, definitions, &times, &rows, globals, index_start)
         });
         let mut failure = match &prepared {
             Some(Err(error)) => Some(error.clone()),
@@ -246,6 +247,7 @@ impl Output {
     fn prepare(
         &self,
         options: &WriterOptions,
+        codec: &Codec,
         definitions: &Definitions,
         times: &[f64],
         rows: &[Vec<u8>],
@@ -267,8 +269,7 @@ impl Output {
         let mut definitions = definitions.clone();
         let new_model = options.embed_model && definitions.model.is_none();
         if new_model {
-            let source = options.codec.model.clone().map_or(Source::Builtin, Source::Folder);
-            let package = source.load()?;
+            let package = codec.package()?;
             let record = add(RecordKind::Model, &[], &package.to_bytes(), &mut at);
             let name = package.manifest().name.clone();
             definitions.model = Some(EmbeddedModel { name, hash: *package.hash(), record });

@@ -398,8 +398,16 @@ impl Writer {
         };
         let observer = &mut self.observer;
         let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
-        report.index_bytes =
-            output.commit(&*self.comm, &self.options, &mut self.definitions, times, coded, &globals, observer)?;
+        report.index_bytes = output.commit(
+            &*self.comm,
+            &self.options,
+            &self.codec,
+            &mut self.definitions,
+            times,
+            coded,
+            &globals,
+            observer,
+        )?;
         self.committed = output.steps();
         // Only what is committed is followed: after an error all boxes begin anew.
         self.chains = chains;

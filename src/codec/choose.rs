@@ -60,10 +60,6 @@ const NO_RIVAL: f64 = 1.08;
 const USUAL_LENGTH: usize = 8;
 /// Factors from layer to layer, in 1/32 above 1.
 const LAYER_FACTOR: u8 = 5;
-/// Frames are padded to multiples of so many rows and columns before a graph sees them, and to at most so many times their points:
-/// else a graph's time goes into padding.
-const PADDED_TO: usize = 32;
-const PADDED_MOST: usize = 4;
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
 const INTERPOLATED_LEAST: f64 = 0.7;
 
@@ -133,8 +129,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     // Blocks are corrected with no room for another device's floats.
     let may_run = tools.options.fm != FmMode::Off && !shared.block_bound() && fm::grid(base.step) >= fm::FINEST_GRID;
     let (h, w) = (source.segment.h, source.segment.w);
-    let padded = h.next_multiple_of(PADDED_TO) * w.next_multiple_of(PADDED_TO);
-    let package = shared.package.filter(|_| may_run && padded <= PADDED_MOST * h * w);
+    let package = shared.package.filter(|_| may_run && fm::takes(h, w));
     if tools.options.fm != FmMode::On || package.is_none() {
         transforms(&mut search, &base, source, shared)?;
     }

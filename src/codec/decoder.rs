@@ -115,10 +115,15 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let (mut method, parts) = SegmentBytes::read(bytes)?;
     let before = shared.before(segment);
     method.follows = before.is_some();
-    if (method.uses_model || method.enhance.is_some() || method.way == Way::Latents) && shared.package.is_none() {
+    if method.needs_model() && shared.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
     let (h, w) = (segment.h, segment.w);
+    if method.needs_model() && !fm::takes(h, w) {
+        return Err(Error::corrupt(format!(
+            "a segment uses a model on frames of {h} × {w}, which are too small for one"
+        )));
+    }
     let layout = Layout::new(h, w);
     let n = layout.len();
     let grid = fm::grid(method.step);

@@ -41,7 +41,7 @@ use workers::Workers;
 use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::field::{DType, FieldView, FieldViewMut, Region, Shape, Values, ValuesMut};
-use crate::model::Model;
+use crate::model::{Model, Package, Source};
 use crate::options::{Effort, FmMode, Options};
 use crate::stream::{Content, Stream};
 use crate::window::Cut;
@@ -131,6 +131,11 @@ pub(crate) struct Tools<'a> {
 }
 
 impl Tools<'_> {
+    /// Whether a field is coded without the model where that fails.
+    fn may_go_without_model(&self) -> bool {
+        self.package.is_some() && self.options.fm == FmMode::Auto
+    }
+
     /// `f` of every index, on the codec's threads, in order; the first error in order wins.
     fn map<O: Send>(&self, range: Range<usize>, f: impl Fn(usize) -> Result<O> + Sync + Send) -> Result<Vec<O>> {
         let pool = &self.workers.pool;
@@ -195,6 +200,17 @@ impl Codec {
             return self.open_model();
         }
         self.model.get_or_init(|| self.open_model()).clone()
+    }
+
+    /// The package that streams of this codec name: the open model's, also where another has taken its place on the disk since.
+    ///
+    /// # Errors
+    /// `Model` where there is none.
+    pub(crate) fn package(&self) -> Result<Arc<Package>> {
+        match self.model.get() {
+            Some(Ok(Some(model))) => Ok(Arc::clone(model.package())),
+            _ => self.options.model.clone().map_or(Source::Builtin, Source::Folder).load(),
+        }
     }
 
     fn open_model(&self) -> Result<Option<Arc<Model>>> {

@@ -65,7 +65,7 @@ pub(crate) struct Method {
 impl Method {
     /// Whether the model takes part, before or after the residual.
     pub(crate) fn needs_model(&self) -> bool {
-        self.uses_model || self.enhance.is_some()
+        self.uses_model || self.enhance.is_some() || self.way == Way::Latents
     }
 
     /// The counts of frames of the windows that `frames` frames are cut into.

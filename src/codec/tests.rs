@@ -147,3 +147,61 @@ fn the_grid_is_finer_than_any_step() {
         assert!(grid <= step.value() / 1024.0 && grid > 0.0 && grid.log2().fract() == 0.0);
     }
 }
+
+/// A copy of the shipped package whose manifest lets graphs see frames of any size, which they fail on where rows are odd.
+fn failing(name: &str) -> std::path::PathBuf {
+    let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default");
+    let to = std::env::temp_dir().join(format!("fieldpress-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&to).unwrap();
+    for entry in std::fs::read_dir(&from).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+    let manifest = to.join("manifest.json");
+    let mut content: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    for part in ["interpolator", "enhancer", "enhancer_fine"] {
+        content[part]["align"] = 1.into();
+    }
+    std::fs::write(&manifest, content.to_string()).unwrap();
+    to
+}
+
+#[test]
+fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
+    let dims = [17, 65, 97];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let view = FieldView::new(&values, &dims).unwrap();
+    let folder = failing("failing");
+    for effort in [Effort::Normal, Effort::High] {
+        let with = |fm| Options { effort, fm, model: Some(folder.clone()), ..options(1) };
+        let plain = Codec::new(with(FmMode::Off)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0;
+        let (bytes, report) = Codec::new(with(FmMode::Auto)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap();
+        assert!(bytes == plain && report.fm_share == 0.0);
+        // What must have the model says what failed.
+        let error = Codec::new(with(FmMode::On)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap_err();
+        assert!(error.kind() == crate::ErrorKind::Runtime && error.message().contains(".onnx failed"), "{error}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn frames_too_small_for_the_model_are_not_given_to_it() {
+    let dims = [9, 64, 64];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let codec = Codec::new(options(1)).unwrap();
+    let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(4e-3)).unwrap();
+    assert!(inspect(&bytes).unwrap().model.is_some());
+    // The same segment, said to be of small frames.
+    let stream = Stream::parse(&bytes).unwrap();
+    let sections: Vec<Vec<u8>> = (0..stream.len()).map(|k| stream.section(k).unwrap().to_vec()).collect();
+    let small = [9, 8, 15];
+    let header = crate::stream::Header { shape: Shape::new(&small).unwrap(), ..stream.header.clone() };
+    let changed = crate::stream::assemble(&header, &sections);
+    let mut out = vec![0f32; small.iter().product()];
+    let request = Request::default();
+    let error = codec.decompress(&changed, &request, &mut FieldViewMut::new(&mut out, &small).unwrap()).unwrap_err();
+    assert!(error.kind() == crate::ErrorKind::Corrupt && error.message().contains("8 × 15"), "{error}");
+    let values = flow(small[0], small[1], small[2]);
+    let (bytes, _) = codec.compress(&FieldView::new(&values, &small).unwrap(), Bound::Nrmse(4e-3)).unwrap();
+    assert!(inspect(&bytes).unwrap().model.is_none());
+}

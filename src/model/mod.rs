@@ -175,6 +175,11 @@ impl Model {
         Ok(model)
     }
 
+    /// Its package.
+    pub fn package(&self) -> &Arc<Package> {
+        &self.package
+    }
+
     /// The package's name.
     pub fn name(&self) -> &str {
         &self.package.manifest().name

@@ -29,6 +29,16 @@ pub(crate) fn grid(step: Step) -> f32 {
 pub(crate) const FINEST_GRID: f32 = 1.0 / (1 << 22) as f32;
 pub(crate) const FINEST_GRID_OF_LATENTS: f32 = 2.0 * FINEST_GRID;
 
+/// Frames are padded to multiples of so many rows and columns before a graph sees them, and to at most so many times their points:
+/// else a graph's time goes into padding, and bytes that are not ours could ask for a thousand times the work that their field is.
+const PADDED_TO: usize = 32;
+const PADDED_MOST: usize = 4;
+
+/// Whether frames of `[h][w]` are large enough for the model.
+pub(crate) fn takes(h: usize, w: usize) -> bool {
+    h.next_multiple_of(PADDED_TO) * w.next_multiple_of(PADDED_TO) <= PADDED_MOST * h * w
+}
+
 /// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value of
 /// every graph differs by one grid step: the largest that tests have met, which the encoder's margin covers (docs/design.md,
 /// determinism).
