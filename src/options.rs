@@ -13,7 +13,8 @@ pub enum Effort {
     /// Ways of prediction and window lengths tried on a sample.
     #[default]
     Normal,
-    /// Every way, window length and gain.
+    /// Every way, window length and gain, and the model's larger enhancer: for archives. Where the model pays, a core
+    /// takes about a hundred times as long as SPERR both ways, or longer (docs/benchmarks/model.md, Time).
     High,
 }
 

@@ -5,9 +5,9 @@ use super::chain::{self, Chains, Link};
 use super::commit::Coded;
 use crate::bound::Bound;
 use crate::codec::{Codec, error_curve, inspect};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::field::{FieldStats, FieldView, Region};
-use crate::options::Options;
+use crate::options::{FmMode, Options};
 
 /// A box of a variable over some steps of the window.
 #[derive(Debug)]
@@ -111,12 +111,17 @@ impl Pending {
         // Streams without segments, such as constant ones, follow none.
         let link = link.filter(|_| info.follows);
         let depth = link.map_or(0, |link| link.depth + 1);
-        let next = if in_time && (depth as usize) + 1 < keyframe {
-            let frame = Link::decode(codec, &bytes, field.dtype(), self.steps, count, link)?;
-            let end = first_step + (self.first + self.steps) as u64;
-            Some(Link { end, depth, flips: report.flips, frame })
-        } else {
-            None
+        let end = first_step + (self.first + self.steps) as u64;
+        let followed = in_time && (depth as usize) + 1 < keyframe;
+        let decoded = followed.then(|| Link::decode(codec, &bytes, field.dtype(), self.steps, count, link));
+        let next = match decoded.transpose() {
+            Ok(frame) => frame.map(|frame| Link { end, depth, flips: report.flips, frame }),
+            // The stream has been checked; the model has failed since. The next window begins anew, with a model or without.
+            Err(error) if error.kind() == ErrorKind::Runtime && options.fm == FmMode::Auto => {
+                tracing::warn!(reason = error.message(), "fm=auto: the model fails, the next window follows none");
+                None
+            }
+            Err(error) => return Err(error),
         };
         let coded = Coded {
             variable: self.variable,

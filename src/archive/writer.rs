@@ -66,6 +66,17 @@ pub struct Writer {
     observer: Observer,
 }
 
+/// The codec, and of the model that is to be embedded, if any, a number that tells it from others. That is the one which is open from
+/// here on, whatever lies on the disk when the first step is committed.
+fn codec_and_model(options: &WriterOptions) -> Result<(Codec, u64)> {
+    let codec = Codec::new(options.codec.clone())?;
+    let model = match options.embed_model {
+        true => codec.package()?.hash().iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte)),
+        false => 0,
+    };
+    Ok((codec, model))
+}
+
 impl Writer {
     /// Creates an archive, or opens it for appending; collective.
     ///
@@ -75,7 +86,8 @@ impl Writer {
     pub fn open(comm: Box<dyn Communicator>, path: &Path, options: WriterOptions) -> Result<Self> {
         let span = tracing::info_span!("archive.open", rank = comm.rank());
         let _entered = span.enter();
-        let codec = Self::checked(&options).and_then(|()| Codec::new(options.codec.clone()));
+        let codec = Self::checked(&options).and_then(|()| codec_and_model(&options));
+        let model = codec.as_ref().map_or(0, |(_, model)| *model);
         let mut digest = crc32fast::Hasher::new();
         // Where the codec runs is each rank's own; what it makes is not.
         let codec_in_common =
@@ -83,7 +95,7 @@ impl Writer {
         let common = WriterOptions { codec: codec_in_common, ..options.clone() };
         digest.update(format!("{common:?} {}", path.display()).as_bytes());
         let options_digest = u64::from(digest.finalize());
-        let opened = agree(&*comm, &[("options", options_digest)], codec.as_ref().err())
+        let opened = agree(&*comm, &[("options", options_digest), ("the model to embed", model)], codec.as_ref().err())
             .and_then(|()| Output::open(&*comm, path, &options));
         let (output, definitions) = match opened {
             Ok(opened) => opened,
@@ -95,7 +107,7 @@ impl Writer {
         };
         Ok(Self {
             comm,
-            codec: codec?,
+            codec: codec?.0,
             committed: output.steps(),
             output: Some(output),
             definitions,

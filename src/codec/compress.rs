@@ -76,7 +76,7 @@ pub(crate) fn compress<T: Element>(
     let mut best = match asked.segments(tools, &mut stages) {
         // A checkpoint is worth more than what the model saves of it: a graph that fails, as on a GPU whose memory the simulation
         // has taken, is done without.
-        Err(error) if tools.may_go_without_model() && matches!(error.kind(), ErrorKind::Runtime | ErrorKind::Model) => {
+        Err(error) if tools.may_go_without_model() && error.kind() == ErrorKind::Runtime => {
             tracing::warn!(reason = error.message(), "fm=auto: the model fails, the field is coded without it");
             asked.segments(&plain, &mut stages)?
         }

@@ -10,7 +10,7 @@ use super::report::StageSeconds;
 use super::segment::{Buffers, Method, Way};
 use super::settlement;
 use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::field::{Element, FieldStats, FieldView};
 use crate::options::Effort;
 use crate::predict::hierarchical::ModelUse;
@@ -478,7 +478,11 @@ impl<T: Element> Job<'_, T> {
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.shared.specials, self.shared.block_bound())
         })
-        .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
+        .map_err(|error| match error.kind() {
+            // What fails is not the stream.
+            ErrorKind::Runtime => error.context("the check of the own output"),
+            _ => Error::internal(format!("the check of the own output failed: {error}")),
+        })?;
         Ok(errors)
     }
 }

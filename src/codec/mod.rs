@@ -202,14 +202,15 @@ impl Codec {
         self.model.get_or_init(|| self.open_model()).clone()
     }
 
-    /// The package that streams of this codec name: the open model's, also where another has taken its place on the disk since.
+    /// The package that streams of this codec name: that of its model, which is opened, also where another takes its place on
+    /// the disk later.
     ///
     /// # Errors
-    /// `Model` where there is none.
+    /// `Model` where there is none; as [`Codec::check`].
     pub(crate) fn package(&self) -> Result<Arc<Package>> {
-        match self.model.get() {
-            Some(Ok(Some(model))) => Ok(Arc::clone(model.package())),
-            _ => self.options.model.clone().map_or(Source::Builtin, Source::Folder).load(),
+        match self.model()? {
+            Some(model) => Ok(Arc::clone(model.package())),
+            None => self.options.model.clone().map_or(Source::Builtin, Source::Folder).load(),
         }
     }
 

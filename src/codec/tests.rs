@@ -148,8 +148,9 @@ fn the_grid_is_finer_than_any_step() {
     }
 }
 
-/// A copy of the shipped package whose manifest lets graphs see frames of any size, which they fail on where rows are odd.
-fn failing(name: &str) -> std::path::PathBuf {
+/// A copy of the shipped package, of the parts named alone, whose manifest lets graphs see frames of any size, which they fail on
+/// where rows are odd.
+fn failing(name: &str, parts: &[&str]) -> std::path::PathBuf {
     let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default");
     let to = std::env::temp_dir().join(format!("fieldpress-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&to).unwrap();
@@ -159,8 +160,11 @@ fn failing(name: &str) -> std::path::PathBuf {
     }
     let manifest = to.join("manifest.json");
     let mut content: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
-    for part in ["interpolator", "enhancer", "enhancer_fine"] {
-        content[part]["align"] = 1.into();
+    for part in ["interpolator", "enhancer", "enhancer_fine", "latents"] {
+        match parts.contains(&part) {
+            true => content[part]["align"] = 1.into(),
+            false => drop(content.as_object_mut().unwrap().remove(part)),
+        }
     }
     std::fs::write(&manifest, content.to_string()).unwrap();
     to
@@ -171,7 +175,7 @@ fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
     let dims = [17, 65, 97];
     let values = flow(dims[0], dims[1], dims[2]);
     let view = FieldView::new(&values, &dims).unwrap();
-    let folder = failing("failing");
+    let folder = failing("failing", &["interpolator", "enhancer", "enhancer_fine"]);
     for effort in [Effort::Normal, Effort::High] {
         let with = |fm| Options { effort, fm, model: Some(folder.clone()), ..options(1) };
         let plain = Codec::new(with(FmMode::Off)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0;
@@ -180,6 +184,26 @@ fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
         // What must have the model says what failed.
         let error = Codec::new(with(FmMode::On)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap_err();
         assert!(error.kind() == crate::ErrorKind::Runtime && error.message().contains(".onnx failed"), "{error}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// The sample on which the way is chosen with `fm=on` has 64 × 128 points, which the graphs take, and the frames have not: it is the
+/// check that sees the enhancer fail first, and where there is one segment what settles the step.
+#[test]
+fn a_graph_that_fails_late_costs_no_more() {
+    let folder = failing("late", &["enhancer"]);
+    let segment = std::num::NonZeroU16::new(16);
+    for (frames, place) in [(32, "the check of the own output: enhancer.onnx failed"), (16, "enhancer.onnx failed")] {
+        let dims = [frames, 161, 322];
+        let values = flow(dims[0], dims[1], dims[2]);
+        let view = FieldView::new(&values, &dims).unwrap();
+        let with = |fm| Options { segment, fm, model: Some(folder.clone()), ..options(1) };
+        let plain = Codec::new(with(FmMode::Off)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0;
+        let (bytes, report) = Codec::new(with(FmMode::Auto)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap();
+        assert!(bytes == plain && report.fm_share == 0.0);
+        let error = Codec::new(with(FmMode::On)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap_err();
+        assert!(error.kind() == crate::ErrorKind::Runtime && error.message().starts_with(place), "{error}");
     }
     std::fs::remove_dir_all(folder).unwrap();
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 ///   model       path of a model package, in place of the one compiled in
 ///   device      auto (CUDA where it can be had), cpu, cuda or cuda:N
 ///   threads     1 to 1024; default: the process's affinity mask
-///   effort      0 (fast), 1 (default) or 2 (smallest)
+///   effort      0 (fast), 1 (default) or 2 (smallest, and very slow both ways where the model pays)
 ///   fm          auto (default), on or off: use of the foundation model
 ///   fill_value  a number that marks points without data
 ///   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: the last three

@@ -4,6 +4,8 @@
 //! In: a folder, or a name and hash. Out: a [`Package`] whose every file has the length and checksum that its manifest
 //! says, held in memory, so that nothing changes between the check and the use.
 
+mod external;
+
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, is_plain_name};
 use super::places::own_folders;
 use crate::error::{Error, ErrorKind, Result};
@@ -141,6 +143,11 @@ impl Package {
             let sum = hex(&sha256(&bytes));
             if sum != entry.sha256 {
                 return Err(bad(format!("{name} has SHA-256 {sum}; its manifest says {}", entry.sha256)));
+            }
+            if name.ends_with(".onnx") && external::stores_elsewhere(&bytes) {
+                return Err(bad(format!(
+                    "{name} keeps weights in another file, which the package's hash does not cover; export it with them inside"
+                )));
             }
             files.insert(name.clone(), bytes);
         }

@@ -107,12 +107,6 @@ pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
     builder(setup)?.commit_from_memory(bytes)
 }
 
-/// Whether an ONNX graph names a file with external data: the entry whose key is `location` (`StringStringEntryProto`, field 1).
-fn stores_weights_elsewhere(bytes: &[u8]) -> bool {
-    let entry = b"\x0a\x08location";
-    bytes.windows(entry.len()).any(|window| window == entry)
-}
-
 /// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open
 /// are accepted too.
 fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Result<(), String> {
@@ -153,14 +147,6 @@ impl Graph {
     ) -> Result<Self> {
         let _span =
             tracing::info_span!("load_graph", name, provider = ?setup.provider, threads = setup.threads).entered();
-        if stores_weights_elsewhere(&bytes) {
-            return Err(Error::new(
-                ErrorKind::Model,
-                format!(
-                    "{name} keeps weights in another file, which its package's hash does not cover; export it with them inside"
-                ),
-            ));
-        }
         let session = open_session(&bytes, setup).map_err(|error| match setup.provider {
             Provider::Cpu => Error::new(ErrorKind::Model, format!("{name} cannot be loaded: {}", error.message())),
             Provider::Cuda(index) => failed(format!(

@@ -98,24 +98,6 @@ fn a_graph_of_other_ports_is_refused() {
 
 #[cfg(feature = "onnx")]
 #[test]
-fn a_graph_with_weights_in_another_file_is_refused() {
-    runtime();
-    let package = Package::builtin().unwrap();
-    let part = package.manifest().enhancer.clone().unwrap();
-    let setup = Setup { provider: Provider::Cpu, threads: 1, optimization: 3 };
-    let open = |bytes: Vec<u8>| {
-        Graph::new("g.onnx", FileBytes::Shared(bytes.into()), GraphKind::enhancer_ports(&part), setup, 1)
-    };
-    let mut bytes = package.file(&part.graph).unwrap().to_vec();
-    open(bytes.clone()).unwrap();
-    // Protocol buffers merge what comes twice: one more initializer, [1] f32 "w", in weights.bin.
-    bytes.extend(b"\x3a\x24\x2a\x22\x08\x01\x10\x01\x42\x01w\x6a\x17\x0a\x08location\x12\x0bweights.bin\x70\x01");
-    let error = open(bytes).err().unwrap();
-    assert!(error.kind() == ErrorKind::Model && error.message().contains("another file"), "{error}");
-}
-
-#[cfg(feature = "onnx")]
-#[test]
 fn cuda_that_cannot_be_had_is_a_clear_error() {
     runtime();
     match Model::open(&Options { device: Device::Cuda(Some(0)), ..one_thread() }) {

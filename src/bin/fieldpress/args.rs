@@ -78,7 +78,7 @@ pub struct CompressArgs {
     /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless
     #[arg(long, value_name = "KIND=VALUE", value_parser = Bound::from_str)]
     pub bound: Bound,
-    /// How much is tried: 0 is fast, 2 is smallest
+    /// How much is tried: 0 is fast, 2 is smallest and very slow
     #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
     pub effort: Setting,
     /// Use of the foundation model: where it helps, always, never

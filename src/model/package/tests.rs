@@ -53,6 +53,11 @@ fn a_folder_is_loaded_and_checked() {
     assert_eq!(&**package.file("i.onnx").unwrap(), b"graph");
     assert_eq!(Package::folder_hash(&path).unwrap(), hash);
 
+    // An initializer in another file.
+    folder.package("elsewhere", "e", b"\x3a\x04\x2a\x02\x70\x01");
+    let error = Package::from_folder(&folder.0.join("elsewhere")).unwrap_err();
+    assert!(error.kind() == ErrorKind::Model && error.message().contains("i.onnx keeps weights in another"), "{error}");
+
     for (bytes, expected) in [(&b"grapX"[..], "SHA-256"), (b"gra", "3 bytes"), (b"graphs", "longer")] {
         std::fs::write(path.join("i.onnx"), bytes).unwrap();
         let error = Package::from_folder(&path).unwrap_err();
