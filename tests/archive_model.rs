@@ -38,16 +38,23 @@ fn step(k: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Writes steps as one window, in whose streams the model is used.
+/// Writes steps as one window, in whose streams the model is used. What is embedded is what was there when the archive was opened.
 fn write(path: &Path, model: &Path, embed_model: bool) -> fieldpress::Result<()> {
     let codec = Options { fm: FmMode::On, model: Some(model.to_owned()), ..options().codec };
     let writer_options = WriterOptions { codec, embed_model, window: STEPS, ..Default::default() };
     let mut writer = Writer::open(Box::new(Serial), path, writer_options)?;
+    let aside = model.with_extension("aside");
+    if embed_model {
+        std::fs::rename(model, &aside).unwrap();
+    }
     let id = writer.define(variable("u", &DIMS, DType::F64))?;
     for k in 0..STEPS {
         writer.begin_step(k as f64)?;
         writer.put(id, &[0, 0], &FieldView::new(&step(k), &DIMS)?, Bound::Nrmse(1e-3))?;
         writer.end_step()?;
+    }
+    if embed_model {
+        std::fs::rename(aside, model).unwrap();
     }
     writer.close().map(drop)
 }
