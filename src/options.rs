@@ -1,6 +1,6 @@
 //! Options of a [`crate::Codec`], and the option string that the C ABI, ADIOS2 and the command line share.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -29,6 +29,13 @@ pub enum FmMode {
     On,
     /// Never.
     Off,
+}
+
+impl FmMode {
+    /// Whether what gave this error is done without the model: what the model saves is worth less than a checkpoint.
+    pub(crate) fn goes_without(self, error: &Error) -> bool {
+        self == Self::Auto && error.kind() == ErrorKind::Runtime
+    }
 }
 
 /// Where graphs run.

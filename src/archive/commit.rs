@@ -12,9 +12,9 @@ use super::overlap::overlapping;
 use super::places;
 use super::progress::{Observer, Phase, enter};
 use super::signal;
-use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::field::Region;
+use crate::model::Package;
 use crate::stream;
 use std::fs::{self, File};
 use std::ops::Range;
@@ -62,14 +62,19 @@ pub(super) fn io(path: &Path, error: impl Into<Error>) -> Error {
 }
 
 impl Output {
-    /// Opens the files; collective.
-    pub(super) fn open(comm: &dyn Communicator, path: &Path, options: &WriterOptions) -> Result<(Self, Definitions)> {
+    /// Opens the files; collective. `model`: the package to be embedded.
+    pub(super) fn open(
+        comm: &dyn Communicator,
+        path: &Path,
+        options: &WriterOptions,
+        model: Option<&Package>,
+    ) -> Result<(Self, Definitions)> {
         let mut file = None;
         let mut head = None;
         let mut failure = None;
         let mut bytes = Vec::new();
         if comm.rank() == 0 {
-            match open_first(path, options) {
+            match open_first(path, options, model) {
                 Ok((opened, own, newest)) => {
                     (file, head) = (Some(own), newest);
                     bytes = opened.write();
@@ -115,7 +120,7 @@ impl Output {
         &mut self,
         comm: &dyn Communicator,
         options: &WriterOptions,
-        codec: &Codec,
+        model: Option<&Package>,
         definitions: &mut Definitions,
         times: Vec<f64>,
         coded: Vec<Coded>,
@@ -142,7 +147,7 @@ impl Output {
         // Everything that can be refused is refused before a byte is written.
         let prepared = gathered.map(|rows| {
             let index_start = if self.data.number == 0 { data_end } else { self.tail };
-            self.prepare(options, codec, definitions, &times, &rows, globals, index_start)
+            self.prepare(model, definitions, &times, &rows, globals, index_start)
         });
         let mut failure = match &prepared {
             Some(Err(error)) => Some(error.clone()),
@@ -246,8 +251,7 @@ impl Output {
     /// The records of a commit, from the rows of all ranks; on rank 0.
     fn prepare(
         &self,
-        options: &WriterOptions,
-        codec: &Codec,
+        model: Option<&Package>,
         definitions: &Definitions,
         times: &[f64],
         rows: &[Vec<u8>],
@@ -267,16 +271,15 @@ impl Output {
         };
 
         let mut definitions = definitions.clone();
-        let new_model = options.embed_model && definitions.model.is_none();
-        if new_model {
-            let package = codec.package()?;
+        let new_model = model.filter(|_| definitions.model.is_none());
+        if let Some(package) = new_model {
             let record = add(RecordKind::Model, &[], &package.to_bytes(), &mut at);
             let name = package.manifest().name.clone();
             definitions.model = Some(EmbeddedModel { name, hash: *package.hash(), record });
         }
         let digest = definitions.digest();
         let place = match self.definitions {
-            Some((place, known)) if known == digest && !new_model => place,
+            Some((place, known)) if known == digest && new_model.is_none() => place,
             _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
         };
 

@@ -10,7 +10,7 @@ use super::options::{Mode, WriterOptions};
 use super::places;
 use super::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{STREAM_HASH_BYTES, Source, hex};
+use crate::model::{Package, STREAM_HASH_BYTES, hex};
 use crate::stream;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
@@ -60,10 +60,14 @@ impl Opened {
 }
 
 /// Rank 0's part of opening: the file, and what is in it.
-pub(super) fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+pub(super) fn open_first(
+    path: &Path,
+    options: &WriterOptions,
+    model: Option<&Package>,
+) -> Result<(Opened, File, Option<Head>)> {
     let exists = path.try_exists().map_err(|error| io(path, error))?;
     if exists && options.mode == Mode::Append {
-        return open_to_append(path, options);
+        return open_to_append(path, options, model);
     }
     if exists && options.mode == Mode::Create {
         return Err(Error::new(
@@ -83,7 +87,11 @@ pub(super) fn open_first(path: &Path, options: &WriterOptions) -> Result<(Opened
     Ok((opened, file, None))
 }
 
-fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File, Option<Head>)> {
+fn open_to_append(
+    path: &Path,
+    options: &WriterOptions,
+    model: Option<&Package>,
+) -> Result<(Opened, File, Option<Head>)> {
     let reader = Reader::open(path)?;
     if reader.newest_is_damaged() {
         return Err(Error::corrupt(format!(
@@ -100,8 +108,8 @@ fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File,
         keep => Some(reader.head_ending_at(keep)?),
     };
     let definitions = reader.definitions_record(keep.min(reader.steps()))?;
-    if options.embed_model {
-        same_model(path, &definitions.1, options)?;
+    if let Some(model) = model {
+        same_model(path, &definitions.1, model)?;
     }
     let mut open = OpenOptions::new();
     let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
@@ -112,10 +120,9 @@ fn open_to_append(path: &Path, options: &WriterOptions) -> Result<(Opened, File,
 }
 
 /// An archive embeds one model: steps that need another would lie in it without theirs.
-fn same_model(path: &Path, definitions: &[u8], options: &WriterOptions) -> Result<()> {
+fn same_model(path: &Path, definitions: &[u8], model: &Package) -> Result<()> {
     let Some(known) = Definitions::read(definitions)?.model else { return Ok(()) };
-    let hash = options.codec.model.clone().map_or(Source::Builtin, Source::Folder).hash()?;
-    if hash == known.hash {
+    if *model.hash() == known.hash {
         return Ok(());
     }
     Err(Error::new(
@@ -126,7 +133,7 @@ fn same_model(path: &Path, definitions: &[u8], options: &WriterOptions) -> Resul
             path.display(),
             known.name,
             hex(&known.hash[..STREAM_HASH_BYTES]),
-            hex(&hash[..STREAM_HASH_BYTES])
+            hex(&model.hash()[..STREAM_HASH_BYTES])
         ),
     ))
 }

@@ -5,9 +5,9 @@ use super::chain::{self, Chains, Link};
 use super::commit::Coded;
 use crate::bound::Bound;
 use crate::codec::{Codec, error_curve, inspect};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::field::{FieldStats, FieldView, Region};
-use crate::options::{FmMode, Options};
+use crate::options::Options;
 
 /// A box of a variable over some steps of the window.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Pending {
         let next = match decoded.transpose() {
             Ok(frame) => frame.map(|frame| Link { end, depth, flips: report.flips, frame }),
             // The stream has been checked; the model has failed since. The next window begins anew, with a model or without.
-            Err(error) if error.kind() == ErrorKind::Runtime && options.fm == FmMode::Auto => {
+            Err(error) if options.fm.goes_without(&error) => {
                 tracing::warn!(reason = error.message(), "fm=auto: the model fails, the next window follows none");
                 None
             }

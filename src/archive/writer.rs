@@ -13,8 +13,10 @@ use crate::bound::Bound;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::field::{FieldView, MAX_DIMS, Region};
+use crate::model::Package;
 use crate::options::Options;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A variable of a [`Writer`].
@@ -51,6 +53,9 @@ pub struct Writer {
     comm: Box<dyn Communicator>,
     options: WriterOptions,
     codec: Codec,
+    /// The package to be embedded: the one that all ranks have open since the archive was opened, whatever lies on the disk
+    /// later.
+    model: Option<Arc<Package>>,
     /// `None` once it is closed.
     output: Option<Output>,
     committed: u64,
@@ -66,14 +71,10 @@ pub struct Writer {
     observer: Observer,
 }
 
-/// The codec, and of the model that is to be embedded, if any, a number that tells it from others. That is the one which is open from
-/// here on, whatever lies on the disk when the first step is committed.
-fn codec_and_model(options: &WriterOptions) -> Result<(Codec, u64)> {
+/// The codec, and the model package that is to be embedded, if any.
+fn codec_and_model(options: &WriterOptions) -> Result<(Codec, Option<Arc<Package>>)> {
     let codec = Codec::new(options.codec.clone())?;
-    let model = match options.embed_model {
-        true => codec.package()?.hash().iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte)),
-        false => 0,
-    };
+    let model = options.embed_model.then(|| codec.package()).transpose()?;
     Ok((codec, model))
 }
 
@@ -87,7 +88,9 @@ impl Writer {
         let span = tracing::info_span!("archive.open", rank = comm.rank());
         let _entered = span.enter();
         let codec = Self::checked(&options).and_then(|()| codec_and_model(&options));
-        let model = codec.as_ref().map_or(0, |(_, model)| *model);
+        let model = codec.as_ref().ok().and_then(|(_, model)| model.clone());
+        let model_number =
+            model.as_ref().map_or(0, |model| u64::from_be_bytes(std::array::from_fn(|k| model.hash()[k])));
         let mut digest = crc32fast::Hasher::new();
         // Where the codec runs is each rank's own; what it makes is not.
         let codec_in_common =
@@ -95,8 +98,9 @@ impl Writer {
         let common = WriterOptions { codec: codec_in_common, ..options.clone() };
         digest.update(format!("{common:?} {}", path.display()).as_bytes());
         let options_digest = u64::from(digest.finalize());
-        let opened = agree(&*comm, &[("options", options_digest), ("the model to embed", model)], codec.as_ref().err())
-            .and_then(|()| Output::open(&*comm, path, &options));
+        let facts = [("options", options_digest), ("the model to embed", model_number)];
+        let opened = agree(&*comm, &facts, codec.as_ref().err())
+            .and_then(|()| Output::open(&*comm, path, &options, model.as_deref()));
         let (output, definitions) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -108,6 +112,7 @@ impl Writer {
         Ok(Self {
             comm,
             codec: codec?.0,
+            model,
             committed: output.steps(),
             output: Some(output),
             definitions,
@@ -413,7 +418,7 @@ impl Writer {
         report.index_bytes = output.commit(
             &*self.comm,
             &self.options,
-            &self.codec,
+            self.model.as_deref(),
             &mut self.definitions,
             times,
             coded,

@@ -8,7 +8,7 @@ use super::report::StageSeconds;
 use super::{Tools, flat, lossless};
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{Effort, FmMode, Options};
@@ -71,21 +71,21 @@ pub(crate) fn compress<T: Element>(
     // Every value is encoded and checked.
     let progress = Progress::new(2 * field.shape().len());
     let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: &progress };
-    let options = Options { fm: FmMode::Off, ..tools.options.clone() };
-    let plain = Tools { options: &options, package: None, workers: tools.workers };
+    let without_model = |stages: &mut StageSeconds| {
+        let options = Options { fm: FmMode::Off, ..tools.options.clone() };
+        asked.segments(&Tools { options: &options, package: None, workers: tools.workers }, stages)
+    };
     let mut best = match asked.segments(tools, &mut stages) {
-        // A checkpoint is worth more than what the model saves of it: a graph that fails, as on a GPU whose memory the simulation
-        // has taken, is done without.
-        Err(error) if tools.may_go_without_model() && error.kind() == ErrorKind::Runtime => {
+        // As on a GPU whose memory the simulation has taken.
+        Err(error) if tools.options.fm.goes_without(&error) => {
             tracing::warn!(reason = error.message(), "fm=auto: the model fails, the field is coded without it");
-            asked.segments(&plain, &mut stages)?
+            without_model(&mut stages)?
         }
         found => found?,
     };
     if let Some(found) = best.as_mut().filter(|found| asked.is_doubtful(found, tools.options)) {
         let _span = tracing::debug_span!("without_model").entered();
-        if let Some(other) = asked.segments(&plain, &mut stages)?.filter(|other| other.bytes.len() < found.bytes.len())
-        {
+        if let Some(other) = without_model(&mut stages)?.filter(|other| other.bytes.len() < found.bytes.len()) {
             *found = other;
         }
     }

@@ -131,11 +131,6 @@ pub(crate) struct Tools<'a> {
 }
 
 impl Tools<'_> {
-    /// Whether a field is coded without the model where that fails.
-    fn may_go_without_model(&self) -> bool {
-        self.package.is_some() && self.options.fm == FmMode::Auto
-    }
-
     /// `f` of every index, on the codec's threads, in order; the first error in order wins.
     fn map<O: Send>(&self, range: Range<usize>, f: impl Fn(usize) -> Result<O> + Sync + Send) -> Result<Vec<O>> {
         let pool = &self.workers.pool;
@@ -210,7 +205,7 @@ impl Codec {
     pub(crate) fn package(&self) -> Result<Arc<Package>> {
         match self.model()? {
             Some(model) => Ok(Arc::clone(model.package())),
-            None => self.options.model.clone().map_or(Source::Builtin, Source::Folder).load(),
+            None => Source::of(&self.options).load(),
         }
     }
 

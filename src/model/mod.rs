@@ -91,7 +91,7 @@ impl Model {
     /// # Errors
     /// `Model` for a package that is missing or damaged, `Runtime` where ONNX Runtime or the device is missing.
     pub fn open(options: &Options) -> Result<Arc<Self>> {
-        let source = options.model.clone().map_or(Source::Builtin, Source::Folder);
+        let source = Source::of(options);
         Self::cached(&source, source.hash()?, options)
     }
 

@@ -9,6 +9,7 @@ mod external;
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, is_plain_name};
 use super::places::own_folders;
 use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
 use crate::stream::{Reader, Writer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -236,6 +237,11 @@ fn embedded() -> Vec<Arc<Package>> {
 }
 
 impl Source {
+    /// Of the package that options mean: a folder's, or the one compiled in.
+    pub(crate) fn of(options: &Options) -> Self {
+        options.model.clone().map_or(Self::Builtin, Self::Folder)
+    }
+
     /// Loads and checks it.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! In: the bytes of a graph, from anyone. Out: whether some tensor is stored elsewhere. Bytes that are no graph have none: ONNX
 //! Runtime refuses those.
 
+use crate::stream::Reader;
+
 /// A message that has tensors, or messages that have some, below it (onnx.proto of ONNX 1.17).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Message {
@@ -45,18 +47,19 @@ pub(super) fn stores_elsewhere(graph: &[u8]) -> bool {
     walk(Message::Model, graph, 0)
 }
 
-fn walk(message: Message, mut bytes: &[u8], depth: usize) -> bool {
+fn walk(message: Message, bytes: &[u8], depth: usize) -> bool {
     if depth > DEEPEST {
         return true;
     }
-    while let Some((field, value)) = next(&mut bytes) {
+    let mut reader = Reader::new(bytes);
+    while let Some((field, value)) = next(&mut reader) {
         let found = match (message, field, value) {
             (Message::Tensor, EXTERNAL_DATA, Value::Bytes(_)) => true,
             (Message::Tensor, DATA_LOCATION, Value::Number(place)) => place != 0,
             (_, _, Value::Bytes(part)) => BELOW
                 .iter()
-                .filter(|(parent, number, _)| (*parent, *number) == (message, field))
-                .any(|&(_, _, child)| walk(child, part, depth + 1)),
+                .find(|(parent, number, _)| (*parent, *number) == (message, field))
+                .is_some_and(|&(_, _, child)| walk(child, part, depth + 1)),
             _ => false,
         };
         if found {
@@ -73,32 +76,27 @@ enum Value<'a> {
 }
 
 /// The next field of a message and its number; `None` at the end, and where the bytes are no message.
-fn next<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
-    let tag = varint(bytes)?;
+fn next<'a>(reader: &mut Reader<'a>) -> Option<(u64, Value<'a>)> {
+    let tag = varint(reader)?;
     let value = match tag & 7 {
-        0 => Value::Number(varint(bytes)?),
-        1 => take(bytes, 8).map(|_| Value::Other)?,
+        0 => Value::Number(varint(reader)?),
+        1 => reader.bytes(8).map(|_| Value::Other).ok()?,
         2 => {
-            let length = usize::try_from(varint(bytes)?).ok()?;
-            Value::Bytes(take(bytes, length)?)
+            let length = usize::try_from(varint(reader)?).ok()?;
+            Value::Bytes(reader.bytes(length).ok()?)
         }
-        5 => take(bytes, 4).map(|_| Value::Other)?,
+        5 => reader.bytes(4).map(|_| Value::Other).ok()?,
         _ => return None,
     };
     Some((tag >> 3, value))
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (part, rest) = bytes.split_at_checked(count)?;
-    *bytes = rest;
-    Some(part)
-}
-
-/// A number in groups of seven bits, lowest first, in at most ten bytes.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+/// A number in groups of seven bits, lowest first, in at most ten bytes. Unlike [`Reader::varint`] it drops bits beyond 64, as
+/// readers of protocol buffers do: what those accept must not hide from this one.
+fn varint(reader: &mut Reader<'_>) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..70).step_by(7) {
-        let byte = take(bytes, 1)?[0];
+        let byte = reader.u8().ok()?;
         number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
         if byte & 0x80 == 0 {
             return Some(number);
