@@ -1,7 +1,7 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
 use super::encoder::{Frames, Source};
-use super::finalists::{Finalists, enhance, may_enhance};
+use super::finalists::{Finalists, may_enhance};
 use super::rate::STEP_POWER;
 use super::sample::{Sample, Tried};
 use super::segment::{Method, Way};
@@ -58,8 +58,10 @@ const AGAIN: usize = 3;
 const NO_RIVAL: f64 = 1.08;
 /// The length of hierarchical windows that is tried first.
 const USUAL_LENGTH: usize = 8;
-/// Factors from layer to layer, in 1/32 above 1.
+/// Factors from layer to layer, in 1/32 above 1; and at the highest effort for interpolated windows that may be enhanced: what corrects
+/// all layers alike makes errors that serve no other frame no cheaper.
 const LAYER_FACTOR: u8 = 5;
+const LAYER_FACTOR_ENHANCED: u8 = 0;
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
 const INTERPOLATED_LEAST: f64 = 0.7;
 
@@ -144,30 +146,42 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let Some(package) = package else {
         return Ok(search.chosen(base).1);
     };
-    let enhancing = Network::of(package, tools.options.effort).is_some() && may_enhance::<R>(shared);
+    let enhancing = enhancing::<R>(package, tools, shared);
     // Decoding has time for one of the two networks at normal effort.
     let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
-    let mut finalists = Finalists::default();
-    let power = search.power;
-    let enhance = |bits: f64, choice: &mut Choice| enhance(sample, bits, choice, step, power, package, tools.options);
+    let mut finalists = Finalists::new(sample, step, search.power, package, tools.options);
     if let Some(best) = search.best.clone() {
-        finalists.add(best, enhancing, enhance)?;
+        finalists.add(best, enhancing)?;
     }
+    let mut candidates = Vec::new();
     if let Some(lengths) = lengths.filter(|_| package.has_interpolator()) {
         let hopeless = lengths.least * INTERPOLATED_LEAST > finalists.least();
         if !(either && hopeless) {
-            interpolated(&mut search, &base, lengths, package, source, tools, shared)?;
+            candidates = interpolated(&mut search, &base, lengths, package, source, tools, shared)?;
         }
     }
-    let without_latents = search.best.clone();
+    candidates.extend(search.best.clone());
     if package.has_latents() && fm::grid(base.step) >= fm::FINEST_GRID_OF_LATENTS {
         latents(&mut search, &base, package, tools, shared)?;
     }
-    for candidate in [without_latents, Some(search.chosen(base))].into_iter().flatten() {
-        let enhancing = enhancing && !(either && candidate.1.method.uses_model);
-        finalists.add(candidate, enhancing, enhance)?;
+    candidates.push(search.chosen(base.clone()));
+    if exact {
+        candidates.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     }
-    finalists.best()
+    for candidate in candidates {
+        let enhancing = enhancing && !(either && candidate.1.method.uses_model);
+        finalists.add(candidate, enhancing)?;
+    }
+    // The step was set by what this comes to.
+    let wanted = Method { way: Way::Transform, mixing: false, ..base };
+    let wanted = if exact && enhancing { sample.try_out(&wanted, step, ModelUse::Off)? } else { None };
+    let errors = search.error.zip(wanted).map(|(common, wanted)| [common, wanted.error]);
+    finalists.best(errors.filter(|errors| errors.iter().all(|&error| error > 0.0)))
+}
+
+/// Whether frames may be enhanced.
+fn enhancing<R: Kernel>(package: &Model, tools: &Tools<'_>, shared: &Shared<'_>) -> bool {
+    Network::of(package, tools.options.effort).is_some() && may_enhance::<R>(shared)
 }
 
 /// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
@@ -229,7 +243,7 @@ fn hierarchies<R: Kernel>(search: &mut Search<'_, R>, base: &Method, count: usiz
     Ok(lengths)
 }
 
-/// Tries hierarchical windows with the interpolator.
+/// Tries hierarchical windows with the interpolator; gives what their lengths come to, but for hopeless ones.
 fn interpolated<T: Element, R: Kernel>(
     search: &mut Search<'_, R>,
     base: &Method,
@@ -238,7 +252,7 @@ fn interpolated<T: Element, R: Kernel>(
     source: &Source<'_, T>,
     tools: &Tools<'_>,
     shared: &Shared<'_>,
-) -> Result<()> {
+) -> Result<Vec<(f64, Choice)>> {
     let wider = match tools.options.fm {
         FmMode::Auto => search.sample.wider(source, shared),
         _ => None,
@@ -262,21 +276,33 @@ fn interpolated<T: Element, R: Kernel>(
         Effort::High => lengths.all,
         _ => vec![lengths.best],
     };
+    // Enhancement may change what is best.
+    let (layer_factor, rivals) = if again.exact && enhancing::<R>(package, tools, shared) {
+        (LAYER_FACTOR_ENHANCED, HOPELESS)
+    } else {
+        (LAYER_FACTOR, 1.0)
+    };
+    let mut found = Vec::new();
     for window in windows {
-        let with = again.consider(hierarchical(base, window, true), model, 0)?;
-        if let (Some(Outcome { error, .. }), Some((_, Choice { method, over_forecast, .. }))) = (with, &mut again.best)
-            && method.uses_model
-            && method.window == window
-        {
-            let trial = Method { mixing: false, ..hierarchical(base, window, false) };
-            if let Some(without) = sample.try_out(&trial, search.step, ModelUse::Off)? {
-                *over_forecast = over(error, without.coefficients);
-            }
+        let method = Method { layer_factor, ..hierarchical(base, window, true) };
+        let Some(Outcome { bits, error }) = again.consider(method.clone(), model, 0)? else { continue };
+        let best = again.best.as_ref().map_or(f64::INFINITY, |(best, _)| *best);
+        if bits > best * rivals {
+            continue;
         }
+        let trial = Method { mixing: false, uses_model: false, ..method.clone() };
+        let without = sample.try_out(&trial, search.step, ModelUse::Off)?;
+        let over_forecast = without.map_or(1.0, |without| over(error, without.coefficients));
+        // In bits of the smaller sample, for what is still to be tried.
+        found.push((bits * plain, Choice { over_forecast, ..Choice::plain(method) }));
     }
-    // In bits of the smaller sample, for what is still to be tried.
     search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
-    Ok(())
+    if let Some((_, best)) = &mut search.best
+        && let Some((_, same)) = found.iter().find(|(_, choice)| choice.same_but_enhanced(best))
+    {
+        *best = same.clone();
+    }
+    Ok(found)
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).
@@ -341,7 +367,7 @@ fn latents<R: Kernel>(
 }
 
 /// An error over that of a forecast, as far as it is credible.
-fn over(error: f64, forecast: f64) -> f64 {
+pub(super) fn over(error: f64, forecast: f64) -> f64 {
     if forecast > 0.0 { (error / forecast).clamp(0.5, 2.0) } else { 1.0 }
 }
 

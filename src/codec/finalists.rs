@@ -1,9 +1,11 @@
-//! The last step of choosing: the best ways before and after each part of the model was tried, as they are enhanced.
+//! The last step of choosing: the best ways without and with each part of the model, as they are enhanced. At the highest effort these
+//! are tried again, at the step that enhancement leads to.
 
 use super::Shared;
-use super::choose::{Choice, HOPELESS};
-use super::sample::Sample;
-use super::segment::Way;
+use super::choose::{Choice, HOPELESS, over};
+use super::rate::STEP_POWER;
+use super::sample::{Sample, Tried};
+use super::segment::{Method, Way};
 use super::settlement::PART;
 use crate::bound::Bound;
 use crate::enhance::{Enhancement, Enhancer, Network, Views};
@@ -24,50 +26,226 @@ const ENHANCED_POWER: f64 = 0.5;
 const FOUR_VIEWS: f64 = 0.975;
 /// A segment of fewer bytes is looked at more closely: naming the model is a large part of it.
 const FEW_BYTES: f64 = 2048.0;
-/// What naming a model costs a stream, in bytes, and some more for what samples do not tell: at the highest effort, which sees all
-/// of a segment, and at normal effort.
+/// What naming a model costs a stream, in bytes, and some more for what samples do not tell: at the highest effort, whose sample is
+/// all of a segment, and at normal effort.
 const MODEL_BYTES: f64 = 16.0;
 const MODEL_BYTES_NORMAL: f64 = 32.0;
+/// How many times the bits of the best finalist another may take, as first trials tell, to be tried again.
+const RIVAL: f64 = 1.06;
 
-/// The best choices before and after each part of the model was tried, as they are enhanced: what was best before may be so again.
-#[derive(Default)]
-pub(super) struct Finalists {
-    /// Bits before and after enhancement.
-    known: Vec<(f64, f64, Choice)>,
+/// Choices that may be the best once they are enhanced, and what they come to.
+pub(super) struct Finalists<'a, R: Kernel> {
+    sample: &'a Sample<R>,
+    /// The step at which choices are tried, and the power to which bits fall with the squared error there.
+    step: f64,
+    power: f64,
+    package: &'a Model,
+    options: &'a Options,
+    known: Vec<Finalist>,
 }
 
-impl Finalists {
-    /// Adds a choice that is not known yet; `enhance` changes it and tells what of its bits is left.
-    pub(super) fn add(
-        &mut self,
-        (bits, mut choice): (f64, Choice),
-        enhancing: bool,
-        enhance: impl FnOnce(f64, &mut Choice) -> Result<f64>,
-    ) -> Result<()> {
-        if self.known.iter().any(|(_, _, known)| known.same_but_enhanced(&choice)) {
+struct Finalist {
+    /// Bits before and after enhancement, at the error that all are compared at.
+    before: f64,
+    after: f64,
+    /// Where it is enhanced: what the sample comes to at the step of all trials.
+    enhanced: Option<Enhanced>,
+    /// Whether it was tried again.
+    again: bool,
+    choice: Choice,
+}
+
+/// What a sample comes to, enhanced.
+#[derive(Clone, Copy)]
+struct Enhanced {
+    /// Root mean square error before.
+    noise: Step,
+    /// Squared error, and what that is of the one before.
+    error: f64,
+    ratio: f64,
+}
+
+impl<'a, R: Kernel> Finalists<'a, R> {
+    pub(super) fn new(sample: &'a Sample<R>, step: f64, power: f64, package: &'a Model, options: &'a Options) -> Self {
+        Self { sample, step, power, package, options, known: Vec::new() }
+    }
+
+    /// Adds a choice that is not known yet, and so many bits; enhanced where that is allowed and pays.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(super) fn add(&mut self, (bits, choice): (f64, Choice), enhancing: bool) -> Result<()> {
+        if self.known.iter().any(|known| known.choice.same_but_enhanced(&choice)) {
             return Ok(());
         }
-        let hopeful = self.known.iter().all(|(known, _, _)| bits < known * HOPELESS);
-        let after = if enhancing && hopeful { enhance(bits, &mut choice)? } else { bits };
-        self.known.push((bits, after, choice));
+        let hopeful = self.known.iter().all(|known| bits < known.before * HOPELESS);
+        let mut finalist = Finalist { before: bits, after: bits, enhanced: None, again: false, choice };
+        if enhancing && hopeful {
+            self.enhance(&mut finalist)?;
+        }
+        self.known.push(finalist);
         Ok(())
     }
 
     /// The fewest bits of any.
     pub(super) fn least(&self) -> f64 {
-        self.known.iter().map(|(_, bits, _)| *bits).fold(f64::INFINITY, f64::min)
+        self.known.iter().map(|known| known.after).fold(f64::INFINITY, f64::min)
     }
 
-    pub(super) fn best(self) -> Result<Choice> {
-        let plain = self.known.iter().filter(|(_, _, choice)| !choice.method.uses_model);
-        let without = plain.map(|(bits, _, _)| *bits).fold(f64::INFINITY, f64::min);
-        let least = self.known.into_iter().min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
-        let (_, bits, mut choice) = least.ok_or_else(|| Error::internal("no way of coding was chosen"))?;
+    /// The best. Where the squared error is given that the sample is wanted to come to, beside the one that bits are of so far: of the
+    /// enhanced ones those that come near the best are tried once more, at a step that leads there.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(super) fn best(mut self, errors: Option<[f64; 2]>) -> Result<Choice> {
+        if let Some([before, wanted]) = errors {
+            let level = (before / wanted).powf(self.power);
+            for known in &mut self.known {
+                (known.before, known.after) = (known.before * level, known.after * level);
+            }
+        }
+        let plain = self.known.iter().filter(|known| !known.choice.method.uses_model);
+        let without = plain.map(|known| known.before).fold(f64::INFINITY, f64::min);
+        if let Some([_, wanted]) = errors {
+            let most = self.least() * RIVAL;
+            let mut known = std::mem::take(&mut self.known);
+            for finalist in known.iter_mut().filter(|finalist| finalist.after <= most) {
+                finalist.again = self.try_again(finalist, wanted)?;
+            }
+            // Of the enhanced ones the others are known less well.
+            if known.iter().any(|finalist| finalist.again) {
+                known.retain(|finalist| finalist.again || finalist.enhanced.is_none());
+            }
+            self.known = known;
+        }
+        let least = self.known.into_iter().min_by(|a, b| a.after.total_cmp(&b.after));
+        let Finalist { after, mut choice, .. } = least.ok_or_else(|| Error::internal("no way of coding was chosen"))?;
         if choice.method.needs_model() && without.is_finite() {
-            choice.model_leaves = bits / without;
+            choice.model_leaves = after / without;
         }
         Ok(choice)
     }
+
+    /// Has frames enhanced where that makes their error smaller by enough to pay.
+    fn enhance(&self, finalist: &mut Finalist) -> Result<()> {
+        let Finalist { before: bits, choice, .. } = finalist;
+        let method = &mut choice.method;
+        let Some(network) = Network::of(self.package, self.options.effort).filter(|_| method.way != Way::Latents)
+        else {
+            return Ok(());
+        };
+        let bytes = *bits / self.sample.share / 8.0;
+        let Some(frames) = self.with_model(method, |model| self.sample.decoded(method, self.step, model))? else {
+            return Ok(());
+        };
+        let Some(found) = self.enhanced(method, frames, network, Views::One, every(bytes))? else {
+            return Ok(());
+        };
+        let saved = bytes * (1.0 - found.ratio.powf(ENHANCED_POWER));
+        let thorough = self.options.effort == Effort::High;
+        let naming = if thorough { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
+        let pays = found.ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { naming };
+        tracing::debug!(ratio = found.ratio, saved, pays, "enhancement");
+        if pays || self.options.fm == FmMode::On && found.ratio < 1.0 {
+            let views = if thorough { Views::Four } else { Views::One };
+            method.enhance = Some(Enhancement { noise: found.noise, network, views });
+            choice.enhanced = if views == Views::Four { found.ratio * FOUR_VIEWS } else { found.ratio };
+            finalist.after = *bits * choice.enhanced.powf(self.power);
+            finalist.enhanced = Some(found);
+        }
+        Ok(())
+    }
+
+    /// Tells what an enhanced finalist comes to where its squared error is `wanted`; false where it cannot be coded so.
+    fn try_again(&self, finalist: &mut Finalist, wanted: f64) -> Result<bool> {
+        let (Some(first), Some(how)) = (finalist.enhanced, finalist.choice.method.enhance) else {
+            return Ok(false);
+        };
+        let method = &finalist.choice.method;
+        let factor = (wanted / (first.error * FOUR_VIEWS)).powf(1.0 / STEP_POWER);
+        let step = self.step * factor.clamp(0.5, 4.0);
+        let mut frames = Vec::with_capacity(self.sample.frames.len());
+        let see = |decoded: &[R]| frames.extend_from_slice(decoded);
+        let found = self.with_model(method, |model| self.sample.tried(method, step, model, see))?;
+        let Some(Tried { bits, error, coefficients }) = found else {
+            return Ok(false);
+        };
+        let every = every(bits / self.sample.share / 8.0);
+        let Some(found) = self.enhanced(method, frames, how.network, how.views, every)? else {
+            return Ok(false);
+        };
+        finalist.after = bits * (found.error / wanted).powf(self.power);
+        let foreseen = if method.uses_model {
+            let without = Method { mixing: false, uses_model: false, enhance: None, ..method.clone() };
+            self.sample.try_out(&without, step, ModelUse::Off)?.map_or(error, |without| without.coefficients)
+        } else {
+            coefficients
+        };
+        tracing::debug!(
+            window = method.window,
+            model = method.uses_model,
+            step,
+            bits = finalist.after,
+            share = found.error / wanted,
+            ratio = found.ratio,
+            "tried again"
+        );
+        finalist.choice.over_forecast = over(error, foreseen);
+        finalist.choice.enhanced = found.ratio;
+        Ok(true)
+    }
+
+    /// Calls `f` with what a method makes of the model.
+    fn with_model<O>(&self, method: &Method, f: impl FnOnce(ModelUse<'_>) -> Result<O>) -> Result<O> {
+        if !method.uses_model {
+            return f(ModelUse::Off);
+        }
+        let (layout, grid) = (&self.sample.layout, fm::grid(method.step));
+        let interpolator = fm::interpolator(self.package, layout.h, layout.w, grid, None);
+        f(ModelUse::of(self.options.fm, &*interpolator))
+    }
+
+    /// What the sample comes to, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to
+    /// enhance.
+    fn enhanced(
+        &self,
+        method: &Method,
+        frames: Vec<R>,
+        network: Network,
+        views: Views,
+        every: usize,
+    ) -> Result<Option<Enhanced>> {
+        let (sample, layout) = (self.sample, &self.sample.layout);
+        let frames: Vec<f32> = frames.into_iter().map(|v| v.to_f64() as f32).collect();
+        let n = layout.len();
+        let error = |t: usize, frame: &[f32]| {
+            let pairs = sample.frames[t * n..][..n].iter().zip(frame);
+            pairs.map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
+        };
+        let errors: Vec<f64> = frames.chunks_exact(n).enumerate().map(|(t, frame)| error(t, frame)).collect();
+        let sum = errors.iter().sum::<f64>();
+        let noise = (sum / frames.len() as f64).sqrt();
+        if noise <= 0.0 || !noise.is_finite() {
+            return Ok(None);
+        }
+        let how = Enhancement { noise: Step::at_most(noise), network, views };
+        let enhancer = Enhancer::new(self.package, layout.h, layout.w, how, fm::grid(method.step))?;
+        let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
+        let mut corrections = Vec::new();
+        enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
+        let (mut before, mut after) = (0.0, 0.0);
+        for (t, frame) in picked.zip(corrections.chunks_exact_mut(n)) {
+            frame.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
+            (before, after) = (before + errors[t], after + error(t, frame));
+        }
+        let ratio = if before > 0.0 { after / before } else { 1.0 };
+        Ok(Some(Enhanced { noise: how.noise, error: sum * ratio, ratio }))
+    }
+}
+
+/// One frame in so many tells what is left of a sample of so many bytes.
+fn every(bytes: f64) -> usize {
+    if bytes < FEW_BYTES { 1 } else { PART }
 }
 
 /// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
@@ -79,65 +257,4 @@ pub(super) fn may_enhance<R>(shared: &Shared<'_>) -> bool {
         _ => return false,
     };
     nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
-}
-
-/// Has frames enhanced where that makes their error smaller by enough to pay, told from a sample that takes so many bits; gives the
-/// bits that it takes then, at the same error.
-pub(super) fn enhance<R: Kernel>(
-    sample: &Sample<R>,
-    bits: f64,
-    choice: &mut Choice,
-    step: f64,
-    power: f64,
-    package: &Model,
-    options: &Options,
-) -> Result<f64> {
-    let mode = options.fm;
-    let method = &mut choice.method;
-    if method.way == Way::Latents {
-        return Ok(bits);
-    }
-    let (layout, grid) = (&sample.layout, fm::grid(method.step));
-    let interpolator = method.uses_model.then(|| fm::interpolator(package, layout.h, layout.w, grid, None));
-    let model = interpolator.as_ref().map_or(ModelUse::Off, |interpolator| ModelUse::of(mode, interpolator));
-    let found = sample.decoded(method, step, model)?;
-    let Some(frames) = found.map(|found| found.iter().map(|v| v.to_f64() as f32).collect::<Vec<f32>>()) else {
-        return Ok(bits);
-    };
-    let n = layout.len();
-    let error = |t: usize, frame: &[f32]| {
-        let pairs = sample.frames[t * n..][..n].iter().zip(frame);
-        pairs.map(|(a, b)| (a.to_f64() - f64::from(*b)).powi(2)).sum::<f64>()
-    };
-    let errors: Vec<f64> = frames.chunks_exact(n).enumerate().map(|(t, frame)| error(t, frame)).collect();
-    let noise = (errors.iter().sum::<f64>() / frames.len() as f64).sqrt();
-    if noise <= 0.0 || !noise.is_finite() {
-        return Ok(bits);
-    }
-    let noise = Step::at_most(noise);
-    let thorough = options.effort == Effort::High;
-    let Some(network) = Network::of(package, options.effort) else { return Ok(bits) };
-    let seen = Enhancement { noise, network, views: Views::One };
-    let enhancer = Enhancer::new(package, layout.h, layout.w, seen, grid)?;
-    let bytes = bits / sample.share / 8.0;
-    let every = if thorough || bytes < FEW_BYTES { 1 } else { PART };
-    let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
-    let mut corrections = Vec::new();
-    enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
-    let (mut before, mut after) = (0.0, 0.0);
-    for (t, frame) in picked.zip(corrections.chunks_exact_mut(n)) {
-        frame.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);
-        (before, after) = (before + errors[t], after + error(t, frame));
-    }
-    let ratio = if before > 0.0 { after / before } else { 1.0 };
-    let saved = bytes * (1.0 - ratio.powf(ENHANCED_POWER));
-    let naming = if thorough { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
-    let pays = ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { naming };
-    tracing::debug!(ratio, saved, pays, "enhancement");
-    if pays || mode == FmMode::On && ratio < 1.0 {
-        let views = if thorough { Views::Four } else { Views::One };
-        method.enhance = Some(Enhancement { noise, network, views });
-        choice.enhanced = if views == Views::Four { ratio * FOUR_VIEWS } else { ratio };
-    }
-    Ok(bits * choice.enhanced.powf(power))
 }

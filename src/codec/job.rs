@@ -108,6 +108,15 @@ pub(super) struct Done {
     pub(super) flips: f64,
 }
 
+/// What earlier passes over the segments have told.
+#[derive(Clone, Copy)]
+pub(super) struct Lesson {
+    /// The share of the budget that may be foreseen.
+    pub(super) caution: f64,
+    /// What errors are over what was foreseen.
+    pub(super) over: f64,
+}
+
 /// How a pass over the segments ended.
 enum Pass {
     Done(Done),
@@ -129,7 +138,7 @@ impl<T: Element> Job<'_, T> {
     pub(super) fn run<R: Kernel>(&self, stages: &mut StageSeconds) -> Result<Option<Done>> {
         let scale = self.shared.normalisation.scale();
         let mut tighten = 1.0;
-        let mut caution = 1.0;
+        let mut lesson = Lesson { caution: 1.0, over: 1.0 };
         let mut choices = HashMap::new();
         let mut best: Option<Done> = None;
         for pass in 0..PASSES {
@@ -141,10 +150,10 @@ impl<T: Element> Job<'_, T> {
                 Target::Block(_) => Some((self.target.size() / scale).powi(2) * self.valid as f64 * tighten),
                 Target::Pointwise(_) => None,
             };
-            let done = match self.pass::<R>(budget, caution, &mut choices, stages)? {
+            let done = match self.pass::<R>(budget, lesson, &mut choices, stages)? {
                 Pass::Done(done) => done,
                 Pass::Overspent(times) => {
-                    caution *= (0.97 / times).min(0.9);
+                    lesson.caution *= (0.97 / times).min(0.9);
                     continue;
                 }
                 Pass::Impossible => return Ok(best),
@@ -159,7 +168,12 @@ impl<T: Element> Job<'_, T> {
             let evened = pass == 0 && self.cut.segments.len() <= EVENED && self.tools.options.effort > Effort::Fast;
             let uneven = done.uneven.filter(|_| evened);
             if let Some(times) = uneven {
-                caution /= times;
+                // Each window is steered anew at the highest effort alone.
+                if self.thorough() {
+                    lesson.over *= times;
+                } else {
+                    lesson.caution /= times;
+                }
             }
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
                 let slack = if self.thorough() { settlement::SLACK } else { SLACK_ENHANCED };
@@ -211,7 +225,7 @@ impl<T: Element> Job<'_, T> {
     fn pass<R: Kernel>(
         &self,
         budget: Option<f64>,
-        caution: f64,
+        lesson: Lesson,
         choices: &mut HashMap<usize, Choice>,
         stages: &mut StageSeconds,
     ) -> Result<Pass> {
@@ -221,7 +235,7 @@ impl<T: Element> Job<'_, T> {
         // Evenly spaced, and the last one, which settles the account.
         let probes: Vec<usize> = (1..=wanted).map(|k| k * count / wanted - 1).collect();
         let span = tracing::debug_span!("choose").entered();
-        let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * caution) else {
+        let Some(mut step) = self.first_step::<R>(&probes, budget)?.map(|step| step * lesson.caution) else {
             return Ok(Pass::Impossible);
         };
         let unknown: Vec<usize> = probes.iter().copied().filter(|k| !choices.contains_key(k)).collect();
@@ -230,11 +244,12 @@ impl<T: Element> Job<'_, T> {
         let flips = self.flips(choices.values().map(|choice| &choice.method)) / self.shared.normalisation.scale();
         let valid = self.valid as f64;
         let budget = budget.map(|budget| ((budget / valid).sqrt() - flips).max(0.0).powi(2) * valid);
-        let Some((refined, forecasts)) = self.refine::<R>(&probes, choices, step, budget, caution)? else {
+        let Some((refined, forecasts)) = self.refine::<R>(&probes, choices, step, budget, lesson)? else {
             return Ok(Pass::Impossible);
         };
         let forecasts: HashMap<usize, Forecast> = probes.iter().copied().zip(forecasts).collect();
-        tracing::debug!(chosen_at = step, refined, "step");
+        let chosen_at = step;
+        tracing::debug!(chosen_at, refined, "step");
         step = refined;
         drop(span);
         stages.choose += begin.elapsed().as_secs_f64();
@@ -262,7 +277,8 @@ impl<T: Element> Job<'_, T> {
             let pieces = self.tools.map(next..end, |k| {
                 let choice = match choices.get(&k) {
                     Some(choice) => choice.clone(),
-                    None => self.choice::<R>(k, step)?,
+                    // At the highest effort ways are judged by what they come to at the step before enhancement.
+                    None => self.choice::<R>(k, if self.thorough() { chosen_at } else { step })?,
                 };
                 // Segments before the last are steered by what they were expected to come to at the common step.
                 let forecast = forecasts.get(&k);
@@ -277,7 +293,7 @@ impl<T: Element> Job<'_, T> {
                 let piece = match piece {
                     Ok(piece) => piece,
                     // With little left for the last window, finer steps before it help; else nothing will.
-                    Err(times) if last && budget.is_some() && times.is_finite() && caution > LEAST_CAUTION => {
+                    Err(times) if last && budget.is_some() && times.is_finite() && lesson.caution > LEAST_CAUTION => {
                         return Ok(Pass::Overspent(times));
                     }
                     Err(_) => return Ok(Pass::Impossible),
@@ -330,24 +346,26 @@ impl<T: Element> Job<'_, T> {
     }
 
     /// The step at which whole probes are expected to come out at the budget, and their forecasts.
-    fn refine<R: Kernel>(
+    pub(super) fn refine<R: Kernel>(
         &self,
         probes: &[usize],
         choices: &HashMap<usize, Choice>,
         step: f64,
         budget: Option<f64>,
-        caution: f64,
+        lesson: Lesson,
     ) -> Result<Option<(f64, Vec<Forecast>)>> {
         let Some(budget) = budget else {
             return Ok(Some((step, Vec::new())));
         };
-        let wanted = self.share(probes, budget) * caution;
+        let wanted = self.share(probes, budget) * lesson.caution;
         let thin = if self.tools.options.effort == Effort::Fast { THIN } else { THIN_NORMAL };
         let mut step = step;
         for run in 1.. {
             let Some(forecasts) = self.forecasts::<R>(probes, choices, step, thin)? else {
                 return Ok(None);
             };
+            // Corrected each, and not only their sum: windows are steered by them.
+            let forecasts: Vec<Forecast> = forecasts.into_iter().map(|forecast| forecast.times(lesson.over)).collect();
             let before = step;
             step = step_for(|step| forecasts.iter().map(|f| f.total(step)).sum(), wanted, before);
             let moved = (step / before).log2().abs();

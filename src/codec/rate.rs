@@ -117,14 +117,20 @@ impl<'a> Rate<'a> {
                 Prepared::Frames => quotient(self.spent, self.near),
             };
             let found = solve(state, window, step, left, bias, coded)?;
-            let far = |trial: &&Trial<R>| !(1.0 / EVEN..EVEN).contains(&(trial.coded.step.value() / self.goal.step));
-            let uneven = found.as_ref().filter(far).filter(|_| (1..=EVENED).contains(&window.index));
-            self.uneven = uneven.map(|_| quotient(self.spent, self.foreseen));
+            if let Some(trial) = &found {
+                self.note_uneven(window.index, trial);
+            }
             found
         } else {
             attempt(state, window, step, coded)?
         };
         Ok(found)
+    }
+
+    /// Notes whether the last window's step has strayed from the goal's.
+    pub(crate) fn note_uneven<R: Kernel>(&mut self, index: usize, trial: &Trial<R>) {
+        let far = !(1.0 / EVEN..EVEN).contains(&(trial.coded.step.value() / self.goal.step));
+        self.uneven = (far && (1..=EVENED).contains(&index)).then(|| quotient(self.spent, self.foreseen));
     }
 
     /// Takes a window's trial into the account.
@@ -142,7 +148,11 @@ fn quotient(a: f64, b: f64) -> f64 {
     if a > 0.0 && b > 0.0 { a / b } else { 1.0 }
 }
 
-fn attempt<R: Kernel>(
+/// Codes a window at a step; `None` where an index would be too large.
+///
+/// # Errors
+/// What the model says.
+pub(crate) fn attempt<R: Kernel>(
     state: &mut SegmentState<'_, R>,
     window: Window<'_, R>,
     step: f64,

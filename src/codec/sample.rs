@@ -85,12 +85,27 @@ impl<R: Kernel> Sample<R> {
     /// # Errors
     /// What the model says.
     pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Tried>> {
+        self.tried(method, step, model, |_| ())
+    }
+
+    /// As [`Sample::try_out`], and shows each window that a decoder gets to `see`.
+    ///
+    /// # Errors
+    /// What the model says.
+    pub(crate) fn tried(
+        &self,
+        method: &Method,
+        step: f64,
+        model: ModelUse<'_>,
+        mut see: impl FnMut(&[R]),
+    ) -> Result<Option<Tried>> {
         let _span = tracing::debug_span!("trial").entered();
         let (mut side, mut indices) = (Cost::default(), Cost::default());
         let (mut error, mut coefficients) = (0.0, 0.0);
         let done = self.code(method, step, model, |state, window, coded, near, decoded| {
             error += R::squared_error(window, decoded, unlimited());
             coefficients += near;
+            see(decoded);
             state.code(&mut side, &mut indices, coded, 1)
         })?;
         // A basis serves the whole segment.

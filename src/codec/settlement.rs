@@ -3,16 +3,24 @@
 
 use super::decoder::Shared;
 use super::encoder::{Frames, Goal, Source, squared_error};
-use super::rate::{Rate, Trial, Window};
+use super::rate::{Rate, STEP_POWER, Trial, Window, attempt};
 use super::segment::{Method, SegmentState};
 use crate::enhance::{Enhancement, Enhancer, Queue};
 use crate::error::Result;
 use crate::field::Element;
+use crate::predict::fm::Memo;
 use crate::predict::{CodedWindow, Step, fm};
 use crate::residual::kernels::Kernel;
+use std::collections::HashSet;
 
-/// Solutions for the last window's step, at most.
+/// Solutions for the last window's step, at most; and steps that are tried for it at the highest effort.
 const ROUNDS: usize = 4;
+const STEPS_TRIED: usize = 8;
+/// Logarithms of steps that are nearer to each other than this are not told apart, and one is this far from the last at most.
+const NARROW: f64 = 0.012;
+const FARTHEST: f64 = 1.0;
+/// Where the error does not grow over so much, it will not.
+const FLAT: f64 = 0.25;
 /// The share of the budget that may be left unused, at the highest effort and at normal effort.
 pub(crate) const SLACK: f64 = 0.012;
 const SLACK_NORMAL: f64 = 0.04;
@@ -27,13 +35,15 @@ pub(crate) struct Settlement<'a, R> {
     /// The decoded frames that have not been enhanced yet.
     queue: Queue<'a>,
     how: Enhancement,
+    /// Where the queue's enhancer remembers what it made.
+    memo: Option<&'a Memo>,
     /// What the enhanced segment may come to.
     budget: f64,
     /// Frames and windows of the segment.
     frames: usize,
     windows: usize,
     masked: bool,
-    /// Whether the last window's step is set by what all of its frames have come to.
+    /// Whether the last window's step is searched by what all of its frames come to.
     thorough: bool,
     /// The frames in the queue as they were, and their errors before enhancement.
     originals: Vec<R>,
@@ -68,6 +78,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         Ok(Some(Self {
             queue: Queue::new(enhancer, count, h * w, 0),
             how,
+            memo: shared.memo,
             budget: budget.squared_error * goal.enhanced,
             frames: count,
             windows: method.windows(count).len(),
@@ -106,10 +117,12 @@ impl<'a, R: Kernel> Settlement<'a, R> {
             self.take(window, &trial)?;
             return Ok(Some(trial));
         }
-        let slack = if self.thorough { SLACK } else { SLACK_NORMAL };
+        if self.thorough {
+            return self.search(rate, state, window, trial);
+        }
         for round in 1..ROUNDS {
-            // Nothing is known of a lone window: a part of it first, where time matters.
-            let part = round == 1 && self.before == 0.0 && !self.thorough;
+            // Nothing is known of a lone window: a part of it first.
+            let part = round == 1 && self.before == 0.0;
             let (before, after) = self.ahead(window, &trial, if part { PART } else { 1 })?;
             if before <= 0.0 || after <= 0.0 {
                 break;
@@ -118,7 +131,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
             let share = (self.after + after * all) / self.budget;
             tracing::debug!(step = trial.coded.step.value(), part, share, "settled");
             let most = if part { aim } else { 1.0 };
-            if (1.0 - slack..=most).contains(&share) {
+            if (1.0 - SLACK_NORMAL..=most).contains(&share) {
                 if part {
                     continue;
                 }
@@ -132,6 +145,77 @@ impl<'a, R: Kernel> Settlement<'a, R> {
             }
         }
         Ok(Some(trial))
+    }
+
+    /// Searches the step of the last window with which the enhanced segment uses most of its budget and stays within it, from a first
+    /// trial on. `None` where the windows before have left nothing of it.
+    fn search(
+        &self,
+        rate: &mut Rate<'_>,
+        state: &mut SegmentState<'_, R>,
+        window: Window<'_, R>,
+        first: Trial<R>,
+    ) -> Result<Option<Trial<R>>> {
+        let left = self.budget * AIM - self.after;
+        if left <= 0.0 {
+            return Ok(None);
+        }
+        let target = left.ln();
+        let keys = || self.memo.map(Memo::keys).unwrap_or_default();
+        let mut known = keys();
+        let mut trial = first;
+        // What of the budget the best so far comes to, the most within it, or else the least; and what the memo holds of it alone.
+        let mut best: Option<(f64, Trial<R>, HashSet<u64>)> = None;
+        // (log step, log error of the frames in the queue and the window) within the budget and beyond it.
+        let (mut low, mut high): (Option<(f64, f64)>, Option<(f64, f64)>) = (None, None);
+        for round in 1..=STEPS_TRIED {
+            let (_, after) = self.ahead(window, &trial, 1)?;
+            let share = (self.after + after) / self.budget;
+            let point = (trial.coded.step.value().ln(), after.max(f64::MIN_POSITIVE).ln());
+            tracing::debug!(step = trial.coded.step.value(), share, "settled");
+            // A much coarser step that makes no more error: all there can be is made.
+            let flat = |(step, error)| point.0 > step + FLAT && point.1 <= error;
+            let all = after <= 0.0 || high.is_none() && low.is_some_and(flat);
+            *if share > 1.0 { &mut high } else { &mut low } = Some(point);
+            let better = best.as_ref().is_none_or(|(kept, ..)| match (share > 1.0, *kept > 1.0) {
+                (false, false) => share > *kept,
+                (true, true) => share < *kept,
+                (beyond, _) => !beyond,
+            });
+            let own = keys().difference(&known).copied().collect();
+            let other = (share, trial, own);
+            let worse = if better { best.replace(other) } else { Some(other) };
+            let spare = worse.map(|(_, worse, own)| {
+                if let Some(memo) = self.memo {
+                    memo.forget(&own);
+                }
+                state.discard(worse.decoded);
+                worse.coded
+            });
+            if all || round == STEPS_TRIED || (1.0 - SLACK..=1.0).contains(&share) {
+                break;
+            }
+            let step = match (low, high) {
+                // The error is rough: two steps so near tell nothing more.
+                (Some(a), Some(b)) if b.0 - a.0 < NARROW => break,
+                (Some(a), Some(b)) => {
+                    let (margin, slope) = (0.25 * (b.0 - a.0), (b.0 - a.0) / (b.1 - a.1));
+                    let straight = a.0 + (target - a.1) * slope;
+                    if straight.is_finite() { straight.clamp(a.0 + margin, b.0 - margin) } else { 0.5 * (a.0 + b.0) }
+                }
+                _ => point.0 + ((target - point.1) / STEP_POWER).clamp(-FARTHEST, FARTHEST),
+            };
+            known = keys();
+            match attempt(state, window, step.exp(), spare.unwrap_or_default())? {
+                Some(next) => trial = next,
+                None => break,
+            }
+        }
+        let found = best.map(|(_, trial, _)| trial);
+        if let Some(trial) = &found {
+            rate.note_uneven(window.index, trial);
+        }
+        Ok(found)
     }
 
     /// What the segment may come to before enhancement, where that leaves `ratio` of the error of the frames to come.

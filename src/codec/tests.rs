@@ -2,6 +2,7 @@
 //! (`tools/test` provides it) and say so where it is missing.
 
 use super::*;
+use crate::field::{FieldStats, Normalisation};
 use crate::predict::fm;
 
 /// A flow of drifting, turning waves, `[t][h][w]`: what interpolation in time is for.
@@ -228,4 +229,60 @@ fn frames_too_small_for_the_model_are_not_given_to_it() {
     let values = flow(small[0], small[1], small[2]);
     let (bytes, _) = codec.compress(&FieldView::new(&values, &small).unwrap(), Bound::Nrmse(4e-3)).unwrap();
     assert!(inspect(&bytes).unwrap().model.is_none());
+}
+
+#[test]
+fn corrected_forecasts_foresee_the_budget_at_their_step() {
+    let dims = [24, 48, 64];
+    let values = flow(dims[0], dims[1], dims[2]);
+    let field = FieldView::new(&values, &dims).unwrap();
+    let stats = FieldStats::of(&field, None);
+    let normalisation = Normalisation::of(&stats).unwrap();
+    let bound = Bound::Nrmse(4e-3);
+    let target = job::Target::new(bound, &stats, stats.range()).unwrap();
+    let options = Options { fm: FmMode::Off, ..Default::default() };
+    let workers = Workers::of(1).unwrap();
+    let tools = Tools { options: &options, package: None, workers: &workers };
+    let cut = Cut::new(field.shape(), None, None).unwrap();
+    let shared = decoder::Shared {
+        normalisation: &normalisation,
+        specials: stats.specials.as_ref().unwrap(),
+        bound,
+        range: stats.range(),
+        package: None,
+        reference: None,
+        progress: None,
+        memo: None,
+    };
+    let job = job::Job { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
+    let method = choose::plain(dims[0], Effort::Normal, false);
+    let choices = [(0, choose::Choice::plain(method))].into();
+    let budget = (target.size() / normalisation.scale()).powi(2) * stats.valid as f64;
+    let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over| {
+        let lesson = job::Lesson { caution: 1.0, over };
+        let (step, forecasts) = job.refine::<f32>(&[0], &choices, 0.05, Some(budget), lesson).unwrap().unwrap();
+        let foreseen: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
+        assert!((foreseen / budget - 1.0).abs() < 0.01, "{over}: {foreseen} of {budget}");
+        step
+    });
+    assert!(finer < exact * 0.95 && coarser > exact * 1.05, "{finer} {exact} {coarser}");
+}
+
+#[test]
+fn a_lone_window_uses_its_bound_up_at_the_highest_effort() {
+    // Frames of a texture that drifts: one window, whose frames are enhanced.
+    let dims = [13, 96, 96];
+    let n = dims[1] * dims[2];
+    let values: Vec<f32> = (0..dims[0] * n)
+        .map(|i| {
+            let (t, y, x) = ((i / n) as f32, (i % n / dims[2]) as f32, (i % dims[2]) as f32);
+            texture(y + 0.8 * t, x + 1.3 * t) + 0.5 * texture(0.5 * y + 90.0, 0.5 * x + 0.4 * t)
+        })
+        .collect();
+    let codec = Codec::new(Options { effort: Effort::High, ..options(6) }).unwrap();
+    for bound in [1e-2, 4e-3] {
+        let (_, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(bound)).unwrap();
+        let used = report.nrmse / bound;
+        assert!(used > 0.97, "NRMSE {used} of the bound {bound}");
+    }
 }

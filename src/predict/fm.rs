@@ -11,7 +11,7 @@ use crate::field::Normalisation;
 use crate::model::Model;
 use crate::residual::real::Real;
 use crate::stream::{Reader, Writer};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -78,6 +78,16 @@ impl Memo {
     /// Keeps a correction, or that there is none.
     pub(crate) fn keep(&self, key: u64, correction: Option<Vec<f32>>) {
         self.map().insert(key, correction);
+    }
+
+    /// The keys of all that is known.
+    pub(crate) fn keys(&self) -> HashSet<u64> {
+        self.map().keys().copied().collect()
+    }
+
+    /// Forgets what will not be asked for again.
+    pub(crate) fn forget(&self, keys: &HashSet<u64>) {
+        self.map().retain(|key, _| !keys.contains(key));
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<u64, Option<Vec<f32>>>> {
