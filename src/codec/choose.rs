@@ -160,6 +160,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
             candidates = interpolated(&mut search, &base, lengths, package, source, tools, shared)?;
         }
     }
+    // Where that is one of them, they know its forecast better, and come first.
     candidates.extend(search.best.clone());
     if package.has_latents() && fm::grid(base.step) >= fm::FINEST_GRID_OF_LATENTS {
         latents(&mut search, &base, package, tools, shared)?;
@@ -297,11 +298,6 @@ fn interpolated<T: Element, R: Kernel>(
         found.push((bits * plain, Choice { over_forecast, ..Choice::plain(method) }));
     }
     search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
-    if let Some((_, best)) = &mut search.best
-        && let Some((_, same)) = found.iter().find(|(_, choice)| choice.same_but_enhanced(best))
-    {
-        *best = same.clone();
-    }
     Ok(found)
 }
 

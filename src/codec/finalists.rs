@@ -197,12 +197,8 @@ impl<'a, R: Kernel> Finalists<'a, R> {
 
     /// Calls `f` with what a method makes of the model.
     fn with_model<O>(&self, method: &Method, f: impl FnOnce(ModelUse<'_>) -> Result<O>) -> Result<O> {
-        if !method.uses_model {
-            return f(ModelUse::Off);
-        }
-        let (layout, grid) = (&self.sample.layout, fm::grid(method.step));
-        let interpolator = fm::interpolator(self.package, layout.h, layout.w, grid, None);
-        f(ModelUse::of(self.options.fm, &*interpolator))
+        let layout = &self.sample.layout;
+        method.with_model(Some(self.package), [layout.h, layout.w], self.options.fm, None, f)
     }
 
     /// What the sample comes to, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to

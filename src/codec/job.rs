@@ -13,7 +13,6 @@ use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{Element, FieldStats, FieldView};
 use crate::options::Effort;
-use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
@@ -421,24 +420,6 @@ impl<T: Element> Job<'_, T> {
         Ok(choice)
     }
 
-    /// Calls `f` with what a choice makes of the model.
-    fn with_model<O>(
-        &self,
-        source: &Source<'_, T>,
-        choice: &Choice,
-        memo: &fm::Memo,
-        f: impl FnOnce(ModelUse<'_>) -> Result<O>,
-    ) -> Result<O> {
-        let package =
-            self.shared.package.filter(|_| choice.method.uses_model && choice.method.way == Way::Hierarchical);
-        let Some(package) = package else {
-            return f(ModelUse::Off);
-        };
-        let (h, w) = (source.segment.h, source.segment.w);
-        let interpolator = fm::interpolator(package, h, w, fm::grid(choice.method.step), Some(memo));
-        f(ModelUse::of(self.tools.options.fm, &*interpolator))
-    }
-
     /// Encodes and checks one segment; see [`encode`] for the number in its place.
     fn piece<R: Kernel>(
         &self,
@@ -459,7 +440,8 @@ impl<T: Element> Job<'_, T> {
         });
         let goal = &Goal { budget, enhanced: choice.enhanced, ..*goal };
         let shared = Shared { memo: Some(&memo), ..self.shared };
-        let encoded = self.with_model(&source, &choice, &memo, |model| {
+        let (size, mode) = ([source.segment.h, source.segment.w], self.tools.options.fm);
+        let encoded = choice.method.with_model(shared.package, size, mode, Some(&memo), |model| {
             encode::<T, R>(&source, shared, &choice.method, goal, model, choice.gain, &mut buffers)
         })?;
         let mut encoded = match encoded {

@@ -5,9 +5,11 @@ use super::side::SideModel;
 use crate::enhance::Enhancement;
 use crate::entropy::BitCoder;
 use crate::error::Result;
+use crate::model::Model;
+use crate::options::FmMode;
 use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
 use crate::predict::transform::Predictors;
-use crate::predict::{CodedWindow, Contexts, Reconstruction, Scratch, Step, transform};
+use crate::predict::{CodedWindow, Contexts, Reconstruction, Scratch, Step, fm, transform};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::ContextModel;
 use crate::residual::kernels::Kernel;
@@ -66,6 +68,26 @@ impl Method {
     /// Whether the model takes part, before or after the residual.
     pub(crate) fn needs_model(&self) -> bool {
         self.uses_model || self.enhance.is_some() || self.way == Way::Latents
+    }
+
+    /// Calls `f` with what coding frames of `[h][w]` makes of a package in a mode; the interpolator's corrections that are in `memo` are
+    /// not computed again.
+    ///
+    /// # Errors
+    /// What `f` says.
+    pub(crate) fn with_model<O>(
+        &self,
+        package: Option<&Model>,
+        [h, w]: [usize; 2],
+        mode: FmMode,
+        memo: Option<&fm::Memo>,
+        f: impl FnOnce(ModelUse<'_>) -> Result<O>,
+    ) -> Result<O> {
+        let Some(package) = package.filter(|_| self.uses_model && self.way == Way::Hierarchical) else {
+            return f(ModelUse::Off);
+        };
+        let interpolator = fm::interpolator(package, h, w, fm::grid(self.step), memo);
+        f(ModelUse::of(mode, &*interpolator))
     }
 
     /// The counts of frames of the windows that `frames` frames are cut into.
