@@ -1,6 +1,7 @@
 //! Errors: a kind that a program can act on and a sentence for the person who reads it.
 
 use std::fmt;
+use std::path::Path;
 
 /// What went wrong, coarsely; the C ABI's status codes are these values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,11 @@ impl Error {
     /// The sentence, for a person.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// An error with the path of the file that it concerns before its sentence.
+    pub(crate) fn at_path(path: &Path, error: impl Into<Self>) -> Self {
+        error.into().context(path.display())
     }
 
     /// The same error with `what:` before its sentence, to say where it happened.

@@ -77,7 +77,7 @@ fn code(bound: &Bound) -> [u64; 2] {
 ///
 /// # Errors
 /// `Runtime`. On this rank alone, as the second value: `InvalidArgument` where its bound is not the others'.
-pub(super) fn survey(
+pub(super) fn reduce_stats(
     comm: &dyn Communicator,
     names: &[&str],
     pending: &[Pending],
@@ -127,7 +127,7 @@ pub(super) fn survey(
 ///
 /// # Errors
 /// On all ranks alike: what the codec or `failure` says, or `Runtime`.
-pub(super) fn allot(
+pub(super) fn allocate_bits(
     comm: &dyn Communicator,
     codec: &Codec,
     globals: &[Option<Global>],

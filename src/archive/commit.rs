@@ -2,40 +2,24 @@
 
 use super::agreement::{agree, agree_and_reduce};
 use super::budget::Global;
+use super::coded::Coded;
 use super::communicator::Communicator;
 use super::definitions::{Definitions, EmbeddedModel};
+use super::files;
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
 use super::layout::{ArchiveId, RecordHeader, RecordKind, Slot, align};
 use super::opening::{DataFile, Opened, open_first};
 use super::options::{Mode, WriterOptions};
 use super::overlap::overlapping;
-use super::places;
 use super::progress::{Observer, Phase, enter};
 use super::signal;
 use crate::error::{Error, Result};
-use crate::field::Region;
 use crate::model::Package;
 use crate::stream;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// A put that was compressed.
-#[derive(Debug)]
-pub(super) struct Coded {
-    pub(super) variable: usize,
-    pub(super) region: Region,
-    /// Of the window.
-    pub(super) first: u64,
-    pub(super) steps: u64,
-    pub(super) depth: u32,
-    pub(super) squared_error: f64,
-    pub(super) input_bytes: u64,
-    pub(super) bytes: Vec<u8>,
-    /// Of the bytes.
-    pub(super) crc: u32,
-}
 
 /// The archive's files as one rank sees them.
 pub(super) struct Output {
@@ -56,9 +40,6 @@ pub(super) struct Output {
     /// Where the definitions in force are, and their digest.
     definitions: Option<(u64, u64)>,
     data: DataFile,
-}
-pub(super) fn io(path: &Path, error: impl Into<Error>) -> Error {
-    error.into().context(path.display())
 }
 
 impl Output {
@@ -89,7 +70,7 @@ impl Output {
             None => Definitions::default(),
             Some((_, bytes)) => Definitions::read(bytes)?,
         };
-        let name = if opened.temporary { places::temporary(path) } else { path.to_owned() };
+        let name = if opened.temporary { files::temporary(path) } else { path.to_owned() };
         let data = DataFile::open(comm, path, &name, opened.id, opened.sequence, options)?;
         let output = Self {
             path: path.to_owned(),
@@ -174,7 +155,7 @@ impl Output {
             // Also where writing failed here: it is collective.
             let covered = comm.rank() == 0 && self.data.number == 0;
             let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
-            written.and(synced).map_err(|error| io(&self.name(), error))
+            written.and(synced).map_err(|error| Error::at_path(&self.name(), error))
         };
         if let Err(error) = agree(comm, &[], written.err().as_ref()) {
             self.drop_tail();
@@ -194,7 +175,7 @@ impl Output {
                     bytes = prepared.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
                 }
                 Err((error, nothing_names_it)) => {
-                    failure = Some(io(&self.name(), error));
+                    failure = Some(Error::at_path(&self.name(), error));
                     droppable = nothing_names_it;
                 }
             }
@@ -221,7 +202,7 @@ impl Output {
     }
 
     fn name(&self) -> PathBuf {
-        if self.temporary { places::temporary(&self.path) } else { self.path.clone() }
+        if self.temporary { files::temporary(&self.path) } else { self.path.clone() }
     }
 
     /// This rank's rows of the index, and what rank 0 adds up: for each chunk its variable, its squared error, its entry.
@@ -330,8 +311,9 @@ impl Output {
     fn reserve(&self, start: u64, data_end: u64, index_end: Option<u64>) -> Result<()> {
         let name = self.name();
         let end = index_end.unwrap_or(data_end).max(data_end);
-        places::check_file_size_limit(end).map_err(|error| io(&name, error))?;
-        let place = |file: &File, from, end| places::reserve(file, from, end).map_err(|error| io(&name, error));
+        files::check_file_size_limit(end).map_err(|error| Error::at_path(&name, error))?;
+        let place =
+            |file: &File, from, end| files::reserve(file, from, end).map_err(|error| Error::at_path(&name, error));
         if let (Some(file), Some(end)) = (&self.file, index_end) {
             place(file, self.tail, end)?;
         }
@@ -365,7 +347,7 @@ impl Output {
         let sync = || if options.sync { file.sync_data() } else { Ok(()) };
         // What would fail after the archive has its name is tried before.
         let folder = (self.temporary && options.sync).then(|| -> Result<File> {
-            let folder = places::open_folder(&self.path)?;
+            let folder = files::open_folder(&self.path)?;
             folder.sync_all()?;
             Ok(folder)
         });
@@ -386,7 +368,7 @@ impl Output {
             file.write_all_at(&bytes, place)?;
             sync()?;
             if self.temporary {
-                places::take_name(&places::temporary(&self.path), &self.path, self.replace)?;
+                files::take_name(&files::temporary(&self.path), &self.path, self.replace)?;
             }
             Ok(())
         };
@@ -412,7 +394,7 @@ impl Output {
         }
         if comm.rank() == 0 && empty {
             // That nothing was written is no reason to fail.
-            let _ = fs::remove_file(places::temporary(&self.path));
+            let _ = fs::remove_file(files::temporary(&self.path));
         }
         agree(comm, &[], failure.as_ref())
     }

@@ -1,7 +1,7 @@
 //! Decoding a piece of a chunk, after the windows before it where it follows some.
 
 use super::chain::{self, Link};
-use super::index::Chunk;
+use super::index::{Chunk, describe};
 use super::reader::{Reader, index_of};
 use super::selection::{Piece, Target};
 use crate::codec::{Request, inspect};
@@ -88,16 +88,6 @@ impl Reader {
         }
         link.ok_or_else(|| Error::internal("a chunk that follows none was to be followed"))
     }
-}
-
-/// A chunk, for messages.
-pub(super) fn describe(chunk: &Chunk) -> String {
-    let Chunk { rank, region, steps, .. } = chunk;
-    let last = steps.end - 1;
-    format!(
-        "the chunk of rank {rank}, start {:?}, count {:?}, steps {} to {last}",
-        region.start, region.count, steps.start
-    )
 }
 
 /// Whether a stream holds what its chunk says.

@@ -233,6 +233,16 @@ impl Chunk {
     }
 }
 
+/// A chunk, for messages.
+pub(super) fn describe(chunk: &Chunk) -> String {
+    let Chunk { rank, region, steps, .. } = chunk;
+    let last = steps.end - 1;
+    format!(
+        "the chunk of rank {rank}, start {:?}, count {:?}, steps {} to {last}",
+        region.start, region.count, steps.start
+    )
+}
+
 /// A variable's part of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct VariableIndex {
@@ -301,7 +311,7 @@ impl Body {
         let place = reader.varint()?;
         let n = count(&mut reader, 1)?;
         let files = (0..n).map(|_| read_text(&mut reader)).collect::<Result<Vec<_>>>()?;
-        if files.iter().any(|name| !super::places::is_plain(name)) {
+        if files.iter().any(|name| !super::files::is_plain(name)) {
             return Err(Error::corrupt("the index names a file that is not a plain name"));
         }
         let window = own.first_step..own.end();

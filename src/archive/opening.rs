@@ -1,13 +1,12 @@
 //! Opening an archive's files to write: rank 0 makes the archive or finds out where it ends, and tells all ranks.
 
 use super::agreement::agree;
-use super::commit::io;
 use super::communicator::{Communicator, SharedFile};
 use super::definitions::Definitions;
+use super::files;
 use super::index::Head;
 use super::layout::{ArchiveId, SUPERBLOCK_BYTES, Superblock, align};
 use super::options::{Mode, WriterOptions};
-use super::places;
 use super::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Package, STREAM_HASH_BYTES, hex};
@@ -65,7 +64,7 @@ pub(super) fn open_first(
     options: &WriterOptions,
     model: Option<&Package>,
 ) -> Result<(Opened, File, Option<Head>)> {
-    let exists = path.try_exists().map_err(|error| io(path, error))?;
+    let exists = path.try_exists().map_err(|error| Error::at_path(path, error))?;
     if exists && options.mode == Mode::Append {
         return open_to_append(path, options, model);
     }
@@ -78,11 +77,17 @@ pub(super) fn open_first(
     if options.keep.is_some_and(|keep| keep > 0) {
         return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
     }
-    let name = places::temporary(path);
+    let name = files::temporary(path);
     let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).create(true).truncate(true).open(&name).map_err(|error| io(&name, error))?;
+    let file = open
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&name)
+        .map_err(|error| Error::at_path(&name, error))?;
     let id = new_id(path);
-    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| io(&name, error))?;
+    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| Error::at_path(&name, error))?;
     let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
     Ok((opened, file, None))
 }
@@ -112,8 +117,8 @@ fn open_to_append(
         same_model(path, &definitions.1, model)?;
     }
     let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).open(path).map_err(|error| io(path, error))?;
-    file.set_len(tail).map_err(|error| io(path, error))?;
+    let file = open.read(true).write(true).open(path).map_err(|error| Error::at_path(path, error))?;
+    file.set_len(tail).map_err(|error| Error::at_path(path, error))?;
     let opened =
         Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
     Ok((opened, file, head))
@@ -169,7 +174,7 @@ impl DataFile {
         }
         let color = comm.rank() / options.ranks_per_file;
         let group = comm.split(color)?;
-        let folder = places::parts(path);
+        let folder = files::parts(path);
         let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
         let own = folder.join(name(color));
@@ -180,12 +185,12 @@ impl DataFile {
             let mut open = OpenOptions::new();
             file = made
                 .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
-                .map_err(|error| io(&own, error))
+                .map_err(|error| Error::at_path(&own, error))
                 .and_then(|file| {
                     // Names, too, must outlast a crash of the machine: a commit makes only data durable.
                     if options.sync {
-                        places::sync_folder(&own)?;
-                        places::sync_folder(&folder)?;
+                        files::sync_folder(&own)?;
+                        files::sync_folder(&folder)?;
                     }
                     Ok(Some(file))
                 });

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::chain::{self, Chains, Link};
-use super::commit::Coded;
+use super::coded::Coded;
 use crate::bound::Bound;
 use crate::codec::{Codec, error_curve, inspect};
 use crate::error::Result;

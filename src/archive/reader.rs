@@ -1,11 +1,10 @@
 //! Reading: what an archive holds, and boxes of its variables at some of its steps, decoding only what a box touches.
 
 use super::chain::Link;
-use super::decode::describe;
 use super::definitions::{Definitions, EmbeddedModel, VariableInfo};
-use super::index::{Body, Chunk, Entry, Head, VariableIndex};
+use super::files;
+use super::index::{Body, Chunk, Entry, Head, VariableIndex, describe};
 use super::layout::{ArchiveId, Extent, HEADER_BYTES, RecordHeader, RecordKind};
-use super::places;
 use super::records::{read_head, read_header, read_section, read_whole};
 use super::selection::{Piece, Selection, Target};
 use super::summary::{Summary, definitions_in_force};
@@ -410,7 +409,7 @@ impl Reader {
         if let Some(file) = parts.get(name) {
             return Ok(Arc::clone(file));
         }
-        let path = places::parts(&self.path).join(name);
+        let path = files::parts(&self.path).join(name);
         let file = Arc::new(File::open(&path).map_err(|error| Error::from(error).context(path.display()))?);
         parts.insert(name.to_owned(), Arc::clone(&file));
         Ok(file)

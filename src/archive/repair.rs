@@ -1,13 +1,13 @@
 //! Saving what can be saved of a damaged archive into a new one. The damaged file is only read.
 
 use super::chain;
-use super::decode::{check_stream, describe};
+use super::decode::check_stream;
 use super::definitions::Definitions;
-use super::index::{Body, Chunk, Entry, Head};
+use super::files;
+use super::index::{Body, Chunk, Entry, Head, describe};
 use super::layout::{
     ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock, align,
 };
-use super::places;
 use super::records::{read_section, read_whole};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -51,11 +51,11 @@ pub fn repair(from: &Path, to: &Path) -> Result<Repaired> {
         return Err(Error::invalid(format!("{} exists; nothing is overwritten", to.display())));
     }
     let source = Damaged::open(from).map_err(|error| error.context(from.display()))?;
-    let name = places::temporary(to);
+    let name = files::temporary(to);
     let written = source.save(&name);
     let done = written.and_then(|repaired| {
         fs::rename(&name, to)?;
-        places::sync_folder(to)?;
+        files::sync_folder(to)?;
         Ok(repaired)
     });
     if done.is_err() {
@@ -275,7 +275,7 @@ impl<'a> Damaged<'a> {
             let bytes = match chunk.file.checked_sub(1) {
                 None => read_whole(&self.file, chunk.offset, chunk.bytes, self.bytes)?,
                 Some(k) => {
-                    let file = File::open(places::parts(self.path).join(&files[k as usize]))?;
+                    let file = File::open(files::parts(self.path).join(&files[k as usize]))?;
                     read_whole(&file, chunk.offset, chunk.bytes, file.metadata()?.len())?
                 }
             };

@@ -1,8 +1,8 @@
 //! Checking every byte that an archive's readers would meet.
 
 use super::buffer::zeros;
-use super::decode::{check_stream, describe};
-use super::index::Chunk;
+use super::decode::check_stream;
+use super::index::{Chunk, describe};
 use super::reader::Reader;
 use super::selection::Selection;
 use crate::error::{Error, Result};

@@ -1,9 +1,10 @@
 //! Writing: variables are defined, steps begin, boxes are put, steps end; a full window is committed.
 
 use super::agreement::{Met, agree, agree_and_reduce, agree_on};
-use super::budget::{Global, allot, survey};
+use super::budget::{Global, allocate_bits, reduce_stats};
 use super::chain::{self, Chains, Link};
-use super::commit::{Coded, Output};
+use super::coded::Coded;
+use super::commit::Output;
 use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
 use super::options::WriterOptions;
@@ -400,7 +401,7 @@ impl Writer {
         let begin = Instant::now();
         let mut clock = Clock::default();
         let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
-        let (globals, agreed) = survey(&*self.comm, &names, &pending, self.options.codec.range)?;
+        let (globals, agreed) = reduce_stats(&*self.comm, &names, &pending, self.options.codec.range)?;
 
         enter(&mut self.observer, Phase::Compress);
         let chains = std::mem::take(&mut self.chains);
@@ -451,7 +452,7 @@ impl Writer {
         clock: &mut Clock,
     ) -> Result<(Vec<Coded>, Chains)> {
         let comm = &*self.comm;
-        let mut bounds = allot(comm, &self.codec, globals, pending, &mut failure, clock)?;
+        let mut bounds = allocate_bits(comm, &self.codec, globals, pending, &mut failure, clock)?;
         for attempt in 0..2 {
             let coded = clock.work(|| {
                 let _span = tracing::info_span!("archive.compress", rank = comm.rank()).entered();
