@@ -1,0 +1,138 @@
+"""The stream's outer structure (sections 2 and 3): header, table, checksum, sections."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .data import Reader, Unsupported, crc, require
+
+CONSTANT, LOSSLESS, SEGMENTS, RAW = range(4)
+ABS, REL, NRMSE, PSNR, BLOCK_L2, LOSSLESS_BOUND = range(6)
+BOUNDS = ("abs", "rel", "nrmse", "psnr", "block_l2", "lossless")
+SECTION_VALUES = 1 << 18
+DEFAULT_FRAMES = 128
+
+
+@dataclass
+class Normalisation:
+    """How working units become the field's, and what streams of segments share."""
+
+    mean: float
+    exponent: int
+    low: float
+    high: float
+    working: type[np.floating]
+    follows: bool
+    before: int
+    """The crc of the frame that the stream follows; 0 where it is not checked."""
+    frames: int
+    """Frames of a segment."""
+    specials: list[bytes]
+    model: str | None
+    model_hash: bytes
+
+    @property
+    def scale(self) -> float:
+        return math.ldexp(1.0, self.exponent)
+
+
+@dataclass
+class Header:
+    """What a stream says of its field."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    axes: tuple[int, int, int] | None
+    bound: int
+    bound_value: float
+    nrmse: float
+    largest_error: float
+    range: float
+    content: int
+    constant: bytes = b""
+    segments: Normalisation | None = field(default=None)
+
+    @property
+    def values(self) -> int:
+        return math.prod(self.shape)
+
+
+def read_header(reader: Reader) -> Header:
+    """Section 3."""
+    require(reader.take(4) == b"FPRS", "not a stream")
+    version = reader.u16()
+    if version != 1:
+        raise Unsupported(f"format version {version}")
+    kind = reader.u8()
+    require(kind <= 1, f"type of values {kind}")
+    dtype = np.dtype(("<f4", "<f8")[kind])
+    dimensions = reader.u8()
+    require(1 <= dimensions <= 5, f"{dimensions} dimensions")
+    shape = tuple(reader.varint() for _ in range(dimensions))
+    require(all(shape) and math.prod(shape) * 8 < 1 << 63, f"shape {shape}")
+    named = reader.u8()
+    require(named <= 1, f"axes {named}")
+    axes = None
+    if named:
+        axes = (reader.u8(), reader.u8(), reader.u8())
+        require(len(set(axes)) == 3 and max(axes) < dimensions, f"axes {axes} of {dimensions}")
+    bound, bound_value = reader.u8(), reader.f64()
+    if bound > LOSSLESS_BOUND:
+        raise Unsupported(f"bound {bound}")
+    if bound != LOSSLESS_BOUND:
+        require(math.isfinite(bound_value) and bound_value > 0, f"bound {bound_value}")
+    nrmse, largest_error, value_range = reader.f64(), reader.f64(), reader.f64()
+    content = reader.u8()
+    if content > RAW:
+        raise Unsupported(f"content {content}")
+    header = Header(dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
+    if content == CONSTANT:
+        header.constant = reader.take(dtype.itemsize)
+    elif content == SEGMENTS:
+        header.segments = read_normalisation(reader, dtype)
+    return header
+
+
+def read_normalisation(reader: Reader, dtype: np.dtype) -> Normalisation:
+    """What the header has for segments."""
+    mean, exponent = reader.f64(), reader.i16()
+    require(math.isfinite(mean) and -1100 <= exponent <= 1100, f"mean {mean}, exponent {exponent}")
+    low, high = reader.f64(), reader.f64()
+    require(low <= high, f"values from {low} to {high}")
+    bits = reader.u8()
+    require(bits < 8, f"reserved bits are set: {bits:#x}")
+    follows = bool(bits & 2)
+    before = reader.u32() if follows else 0
+    frames = reader.u16() if bits & 4 else DEFAULT_FRAMES
+    require(frames > 0, "segments of no frames")
+    patterns = reader.u8()
+    require(patterns <= 15, f"{patterns} special patterns")
+    specials = [reader.take(dtype.itemsize) for _ in range(patterns)]
+    require(len(set(specials)) == patterns, "special patterns that are the same")
+    length = reader.u8()
+    model, model_hash = None, b""
+    if length == 255:
+        model = "default"
+    elif length:
+        model = reader.take(length).decode("utf-8")
+        require(not set(model) & {"/", "\\"}, f"model {model!r}")
+    if length:
+        model_hash = reader.take(8)
+    working = np.float64 if bits & 1 else np.float32
+    return Normalisation(mean, exponent, low, high, working, follows, before, frames, specials, model, model_hash)
+
+
+def read_sections(data: bytes, reader: Reader, count: int) -> list[bytes]:
+    """The table, the checksum of all up to it, and the sections, each compared with its own checksum."""
+    require(count * 5 <= reader.left(), f"a table of {count} sections where {reader.left()} bytes are left")
+    table = [(reader.varint(), reader.u32()) for _ in range(count)]
+    head = crc(data[: reader.at])
+    require(reader.u32() == head, "the header's checksum is another")
+    sections = []
+    for index, (length, checksum) in enumerate(table):
+        section = reader.take(length)
+        require(crc(section) == checksum, f"the checksum of section {index} is another")
+        sections.append(section)
+    reader.done("the last section")
+    return sections
