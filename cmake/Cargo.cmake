@@ -9,7 +9,6 @@ endif()
 set(FIELDPRESS_CARGO_TARGET_DIR "${default_target_dir}" CACHE PATH "Cargo's target directory")
 set(FIELDPRESS_CARGO_ARGS "" CACHE STRING "Further arguments of cargo build, for example --offline")
 
-set(features "")
 set(cargo_args -p fieldpress)
 set(products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
   "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so")
@@ -19,11 +18,8 @@ set(shared_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERS
 set(tool_copy "${CMAKE_CURRENT_BINARY_DIR}/bin/fieldpress")
 set(copies "${library_copy}" "${shared_copy}")
 set(copy_tool "")
-if(FIELDPRESS_MODEL)
-  list(APPEND features fieldpress/onnx)
-endif()
 if(FIELDPRESS_TOOL)
-  list(APPEND features fieldpress/cli)
+  list(APPEND cargo_args -p fieldpress-cli)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress")
   list(APPEND copies "${tool_copy}")
   set(copy_tool COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress"
@@ -34,10 +30,9 @@ if(FIELDPRESS_HAVE_ADIOS2)
   list(APPEND cargo_args -p fieldpress-adios2)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_adios2.a")
 endif()
-if(NOT FIELDPRESS_MODEL OR NOT FIELDPRESS_TOOL)
-  # Both are cargo's default: where they are wanted, what cargo has built by itself is used.
-  list(JOIN features "," features)
-  list(APPEND cargo_args --no-default-features --features "${features}")
+if(NOT FIELDPRESS_MODEL)
+  # The only default feature: where it is wanted, what cargo has built by itself is used.
+  list(APPEND cargo_args --no-default-features)
 endif()
 
 add_custom_target(fieldpress_cargo ALL
