@@ -27,6 +27,7 @@ class Archive:
         axes = [len(variable.shape) for variable in self.definitions.variables]
         self.commits = [records.read_commit(self.records[entry.offset], entry, axes) for entry in self.entries]
         self.parts: dict[str, bytes] = {}
+        self.windows: dict[tuple[int, int, tuple[int, ...]], np.ndarray] = {}
 
     @property
     def steps(self) -> int:
@@ -64,6 +65,12 @@ class Archive:
 
     def window(self, variable: int, chunk: Chunk) -> np.ndarray:
         """All steps of a chunk, after those chunks that it follows."""
+        place = (variable, chunk.first, chunk.start)
+        if place not in self.windows:
+            self.windows[place] = self._decoded(variable, chunk)
+        return self.windows[place]
+
+    def _decoded(self, variable: int, chunk: Chunk) -> np.ndarray:
         before = None
         if chunk.depth:
             before = self.window(variable, self._before(variable, chunk))[-1:]

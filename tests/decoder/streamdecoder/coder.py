@@ -9,6 +9,8 @@ RATE = [131072 // (2 * n + 3) for n in range(256)]
 LARGEST = (1 << 22) - 1
 FRESH = 1 << 21
 REACH = 2815
+SLACK = 64
+"""More zeros behind its end than any sound code needs."""
 
 
 def _stretch(p: int) -> int:
@@ -140,7 +142,7 @@ class Decoder:
 
     def check(self) -> None:
         """Refuses to go on far behind the end, where damaged bytes could ask for any number of symbols."""
-        if self.at > len(self.data) + 4:
+        if self.at > len(self.data) + SLACK:
             raise Corrupt("a code ends early")
 
     def finish(self, what: str) -> None:

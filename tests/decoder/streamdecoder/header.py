@@ -14,6 +14,11 @@ SECTION_VALUES = 1 << 18
 DEFAULT_FRAMES = 128
 
 
+def power(exponent: int) -> float:
+    """2^exponent: infinite or 0 outside of f64's range."""
+    return math.ldexp(1.0, exponent) if exponent < 1024 else math.inf
+
+
 @dataclass
 class Normalisation:
     """How working units become the field's, and what streams of segments share."""
@@ -34,7 +39,7 @@ class Normalisation:
 
     @property
     def scale(self) -> float:
-        return math.ldexp(1.0, self.exponent)
+        return power(self.exponent)
 
 
 @dataclass
@@ -99,7 +104,7 @@ def read_normalisation(reader: Reader, dtype: np.dtype) -> Normalisation:
     mean, exponent = reader.f64(), reader.i16()
     require(math.isfinite(mean) and -1100 <= exponent <= 1100, f"mean {mean}, exponent {exponent}")
     low, high = reader.f64(), reader.f64()
-    require(low <= high, f"values from {low} to {high}")
+    require(low <= high and math.isfinite(high - low), f"values from {low} to {high}")
     bits = reader.u8()
     require(bits < 8, f"reserved bits are set: {bits:#x}")
     follows = bool(bits & 2)
@@ -115,7 +120,8 @@ def read_normalisation(reader: Reader, dtype: np.dtype) -> Normalisation:
     if length == 255:
         model = "default"
     elif length:
-        model = reader.take(length).decode("utf-8")
+        model = reader.take(length).decode("utf-8", "replace")
+        require("\ufffd" not in model, "the model's name is not UTF-8")
         require(not set(model) & {"/", "\\"}, f"model {model!r}")
     if length:
         model_hash = reader.take(8)

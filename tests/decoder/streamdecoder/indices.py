@@ -93,9 +93,7 @@ class IndexCoder:
             for plane, context, indices in zip(planes, contexts, out, strict=True):
                 self._band(decoder, number, band, plane, context, band.of(indices))
 
-    def _band(
-        self, decoder: Decoder, number: int, band: Band, plane: Plane, context: Context, out: np.ndarray
-    ) -> None:
+    def _band(self, decoder: Decoder, number: int, band: Band, plane: Plane, context: Context, out: np.ndarray) -> None:
         flags, stride = plane.flags[number], plane.flag_strides[number]
         columns = up(band.width, BLOCK)
         for by in range(up(band.height, BLOCK)):
@@ -109,9 +107,7 @@ class IndexCoder:
                     if flags[(by + 1) * stride + bx + 1]:
                         self._run(decoder, number, band, plane, context, y, bx, out)
 
-    def _flag(
-        self, decoder: Decoder, number: int, band: Band, plane: Plane, context: Context, by: int, bx: int
-    ) -> int:
+    def _flag(self, decoder: Decoder, number: int, band: Band, plane: Plane, context: Context, by: int, bx: int) -> int:
         flags, stride = plane.flags[number], plane.flag_strides[number]
         at = (by + 1) * stride + bx + 1
         around = flags[at - 1] + flags[at - stride] + flags[at - stride - 1] + flags[at - stride + 1]

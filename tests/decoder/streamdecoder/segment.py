@@ -10,7 +10,7 @@ from .bands import bands_of
 from .coder import Decoder
 from .cut import Segment, up
 from .data import NeedsModel, Reader, Unsupported, require
-from .header import ABS, BLOCK_L2, REL, Header, Normalisation
+from .header import ABS, BLOCK_L2, REL, Header, Normalisation, power
 from .hierarchical import Hierarchical
 from .indices import IndexCoder, Plane
 from .mask import MaskCoder
@@ -65,9 +65,7 @@ def read_method(section: bytes) -> Method:
     parts = [reader.take(length) for length in lengths]
     reader.done("a segment")
     flags = (bool(first & 16), bool(first & 64), bool(first & 128))
-    return Method(
-        way, *flags, window, layer_factor, step, noise, views, basis, *parts
-    )
+    return Method(way, *flags, window, layer_factor, step, noise, views, basis, *parts)
 
 
 def takes_model(height: int, width: int) -> bool:
@@ -88,6 +86,7 @@ class SegmentDecoder:
         if self.method.needs_model:
             require(self.units.model, "a segment uses a model that the header does not name")
             require(takes_model(height, width), "a segment uses a model on frames too small for it")
+        require(self.method.way == LATENTS or not self.method.latents, "latents that the way has no use for")
         require(not (self.method.enhanced and self.method.corrections), "a segment is both enhanced and corrected")
         self.bands = bands_of(height, width)
         follows = before is not None and segment.first == 0
@@ -97,9 +96,9 @@ class SegmentDecoder:
 
     def _way(self, before: np.ndarray | None) -> Transform | Hierarchical:
         method = self.method
+        basis = None if method.basis is None else stored_basis(method.basis, method.window)
         if method.way == HIERARCHICAL:
             return Hierarchical(self.bands, self.working, method.window, before)
-        basis = None if method.basis is None else stored_basis(method.basis, method.window)
         return Transform(self.bands, self.working, method.way == PREVIOUS, method.window, basis, before)
 
     def _working(self, frame: np.ndarray) -> np.ndarray:
@@ -109,7 +108,7 @@ class SegmentDecoder:
         span = units.high - units.low
         with np.errstate(invalid="ignore"):
             near = (values >= units.low - span) & (values <= units.high + span)
-            return np.where(near, (values - units.mean) * math.ldexp(1.0, -units.exponent), 0.0).astype(self.working)
+            return np.where(near, (values - units.mean) * power(-units.exponent), 0.0).astype(self.working)
 
     def decode(self) -> np.ndarray:
         """The segment's values [frames][height][width] in the field's type."""
