@@ -5,15 +5,15 @@
 
 import os
 import random
-import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sealing import same, seal
 from streamdecoder import Corrupt, NeedsModel, Unsupported, decode, inspect
-from streamdecoder.data import Reader, crc
+from streamdecoder.data import Reader
 from streamdecoder.header import read_header
 
 TOOL = os.environ.get("FIELDPRESS_TOOL")
@@ -22,20 +22,6 @@ GOLDEN = Path(__file__).parents[1] / "assets/golden"
 MOST_VALUES = 300_000
 
 pytestmark = pytest.mark.skipif(not TOOL, reason="FIELDPRESS_TOOL names no tool")
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def seal(head: bytes, sections: list[bytes]) -> bytes:
-    """A stream of a header and sections, with their table and checksums."""
-    front = head + b"".join(varint(len(section)) + struct.pack("<I", crc(section)) for section in sections)
-    return front + struct.pack("<I", crc(front)) + b"".join(sections)
 
 
 def changed(data: bytes, at: int, chance: random.Random) -> bytes:
@@ -63,14 +49,6 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     else:
         section = changed(section, at, chance)
     return seal(head, [*sections[:number], section, *sections[number + 1 :]])
-
-
-def same(a: np.ndarray, b: np.ndarray) -> bool:
-    """Bit for bit, but for NaNs: which NaN arithmetic makes differs from machine to machine."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    kind = f"<u{a.dtype.itemsize}"
-    return bool(((a.view(kind) == b.view(kind)) | (np.isnan(a) & np.isnan(b))).all())
 
 
 def test_the_tool_says_the_same_of_damaged_streams(tmp_path: Path) -> None:

@@ -30,18 +30,20 @@ class PointwiseCoder:
         self.shape = (height, width)
         self.coder = IndexCoder(self.bands, mixing=False)
 
-    def window(self, decoder: Decoder, count: int, bits: int) -> Correction | None:
+    def window(self, decoder: Decoder, frames: int, bits: int) -> Correction | None:
         if not decoder.bit(CHANCE):
             return None
-        planes = [Plane(self.bands) for _ in range(count)]
-        contexts = [Context(planes[k - 1] if k else None, None, int(k > 0)) for k in range(count)]
-        multiples = np.zeros((count, *self.shape), np.int64)
+        planes = [Plane(self.bands) for _ in range(frames)]
+        contexts = [Context(planes[k - 1] if k else None, None, int(k > 0)) for k in range(frames)]
+        multiples = np.zeros((frames, *self.shape), np.int64)
         self.coder.window(decoder, planes, contexts, multiples)
         stored = []
-        for _ in range(decoder.raw(40)):
+        count = decoder.raw(40)
+        require(count <= multiples.size, "more points are stored than a window has")
+        for _ in range(count):
             index, pattern = decoder.raw(40), decoder.raw(64)
-            require(index < multiples.size and pattern < 1 << bits, "a stored point is out of range")
-            stored.append((index, pattern))
+            require(index < multiples.size, "a stored point lies outside of its window")
+            stored.append((index, pattern & (1 << bits) - 1))
             decoder.check()
         return Correction(multiples, stored)
 

@@ -10,7 +10,7 @@ from .header import LOSSLESS_BOUND
 SUPERBLOCK = 4096
 BLOCK = 512
 SLOTS = (512, 1024)
-STEPS, DEFINITIONS, MODEL = 1, 2, 3
+STEPS, DEFINITIONS = 1, 2
 HEADER = 64
 
 Attribute = str | list[int] | list[float]
@@ -245,15 +245,3 @@ def read_attributes(reader: Reader) -> Attributes:
         else:
             raise Unsupported(f"attribute type {kind}")
     return out
-
-
-def read_package(record: Record) -> dict[str, bytes]:
-    """The files of an embedded model package."""
-    reader = Reader(record.body)
-    files: dict[str, bytes] = {}
-    while reader.left():
-        name = reader.text()
-        require(name not in files, f"the file {name} twice")
-        files[name] = reader.take(reader.varint())
-    require(next(iter(files), None) == "manifest.json", "a package does not begin with its manifest")
-    return files
