@@ -35,7 +35,7 @@ def main(out: str, title: str, bound: str, first: str, second: str | None = None
         axis.set_xticks([])
         axis.set_yticks([])
     figure.suptitle(title)
-    figure.savefig(out, dpi=90)
+    figure.savefig(out, dpi=180)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main(archive: str, variable: str, out: str) -> None:
         image = axis.imshow(frames[step], vmin=low, vmax=high, cmap="viridis", origin="lower")
         axis.set(title=f"step {step}", xticks=[], yticks=[])
     figure.colorbar(image, ax=axes, shrink=0.8, label=variable)
-    figure.savefig(out, dpi=90)
+    figure.savefig(out, dpi=180)
 
 
 main(*sys.argv[1:])

@@ -4,33 +4,32 @@
 use crate::failure::Failure;
 use crate::source::{Data, is_masked};
 use fieldpress::Element;
+use fieldpress_figure::{Canvas, FONT, encode_png};
 use plotters::coord::Shift;
 use plotters::element::BitMapElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
 use std::ops::Range;
 
 /// Longest side of an image, in pixels.
-const IMAGE_SIDE: f64 = 440.0;
+const IMAGE_SIDE: f64 = 880.0;
 /// Shortest side that long, thin frames are stretched to.
-const MIN_SIDE: f64 = 60.0;
+const MIN_SIDE: f64 = 120.0;
 /// Frames wider than this many times their height are drawn below each other.
 const WIDE: f64 = 2.5;
-const MARGIN: i32 = 16;
-const CAPTION_HEIGHT: i32 = 40;
-const TITLE_HEIGHT: i32 = 26;
-const BAR_GAP: i32 = 10;
-const BAR_WIDTH: i32 = 14;
-const LABEL_WIDTH: i32 = 84;
-const CAPTION_SIZE: i32 = 18;
-const TITLE_SIZE: i32 = 15;
-const LABEL_SIZE: i32 = 12;
+const MARGIN: i32 = 32;
+const CAPTION_HEIGHT: i32 = 80;
+const TITLE_HEIGHT: i32 = 48;
+const BAR_GAP: i32 = 20;
+const BAR_WIDTH: i32 = 28;
+const LABEL_WIDTH: i32 = 168;
+const CAPTION_SIZE: i32 = 40;
+const TITLE_SIZE: i32 = 34;
+const LABEL_SIZE: i32 = 28;
 /// Size of the picture of curves.
-const CURVES: (u32, u32) = (1000, 640);
+const CURVES: (u32, u32) = (2000, 1280);
 /// About as many labels beside a colour bar.
 const TICKS: f64 = 6.0;
-const FONT: &str = "sans-serif";
 const NO_DATA: RGBColor = RGBColor(200, 200, 200);
 const ORIGINAL_COLOR: RGBColor = RGBColor(31, 119, 180);
 const DECODED_COLOR: RGBColor = RGBColor(255, 127, 14);
@@ -72,13 +71,11 @@ pub fn draw(
     columns: usize,
     caption: &Caption,
 ) -> Result<Vec<u8>, Failure> {
-    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
-        .map_err(|_| Failure::other("the built-in font cannot be read"))?;
     let error: Vec<Option<f64>> = original.iter().zip(decoded).map(|(x, y)| Some((*y)? - (*x)?)).collect();
     let size = if rows == 1 { CURVES } else { Layout::of(rows, columns).size() };
     let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
     {
-        let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+        let area = Canvas::new(&mut pixels, size).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
         text(&area, &caption.text(), (MARGIN, MARGIN), CAPTION_SIZE, Pos::new(HPos::Left, VPos::Top))?;
         if rows == 1 {
@@ -88,24 +85,14 @@ pub fn draw(
         }
         area.present().map_err(failed)?;
     }
-    encode(&pixels, size)
-}
-
-fn encode(pixels: &[u8], size: (u32, u32)) -> Result<Vec<u8>, Failure> {
-    let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, size.0, size.1);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Best);
-    encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels)).map_err(failed)?;
-    Ok(out)
+    encode_png(&pixels, size).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::other(format!("drawing failed: {error}"))
 }
 
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+type Area<'a> = DrawingArea<Canvas<'a>, Shift>;
 
 fn text(area: &Area<'_>, text: &str, at: (i32, i32), size: i32, anchor: Pos) -> Result<(), Failure> {
     let style = (FONT, size).into_text_style(area).color(&BLACK).pos(anchor);
@@ -249,7 +236,7 @@ fn panel(
 
 fn frame(area: &Area<'_>, (left, top): (i32, i32), (width, height): (i32, i32)) -> Result<(), Failure> {
     let corners = [(left - 1, top - 1), (left + width, top + height)];
-    area.draw(&Rectangle::new(corners, BLACK.mix(0.5))).map_err(failed)
+    area.draw(&Rectangle::new(corners, BLACK.mix(0.5).stroke_width(2))).map_err(failed)
 }
 
 fn bar(area: &Area<'_>, (left, top): (i32, i32), height: i32, scale: &Scale) -> Result<(), Failure> {
@@ -262,8 +249,8 @@ fn bar(area: &Area<'_>, (left, top): (i32, i32), height: i32, scale: &Scale) -> 
     for (value, label) in ticks(scale.low, scale.high) {
         let y = top + ((scale.high - value) / (scale.high - scale.low) * f64::from(height - 1)).round() as i32;
         let right = left + BAR_WIDTH;
-        area.draw(&PathElement::new([(right, y), (right + 3, y)], BLACK)).map_err(failed)?;
-        text(area, &label, (right + 6, y), LABEL_SIZE, Pos::new(HPos::Left, VPos::Center))?;
+        area.draw(&PathElement::new([(right, y), (right + 6, y)], BLACK)).map_err(failed)?;
+        text(area, &label, (right + 12, y), LABEL_SIZE, Pos::new(HPos::Left, VPos::Center))?;
     }
     Ok(())
 }
@@ -311,9 +298,9 @@ fn curves(
 fn chart(area: &Area<'_>, lines: &[(&str, &[Option<f64>], RGBColor)], (low, high): (f64, f64)) -> Result<(), Failure> {
     let points = lines.iter().map(|(_, values, _)| values.len()).max().unwrap_or(1);
     let mut chart = ChartBuilder::on(area)
-        .x_label_area_size(24)
+        .x_label_area_size(48)
         .y_label_area_size(LABEL_WIDTH)
-        .margin(6)
+        .margin(12)
         .build_cartesian_2d(0.0..points as f64, low..high)
         .map_err(failed)?;
     chart
@@ -330,15 +317,16 @@ fn chart(area: &Area<'_>, lines: &[(&str, &[Option<f64>], RGBColor)], (low, high
         for run in values.chunk_by(|a, b| a.is_some() == b.is_some()).filter(|run| run[0].is_some()) {
             let start = (run.as_ptr().addr() - values.as_ptr().addr()) / size_of::<Option<f64>>();
             let points = run.iter().enumerate().filter_map(|(k, v)| Some(((start + k) as f64, (*v)?)));
-            let series = chart.draw_series(LineSeries::new(points, color)).map_err(failed)?;
+            let series = chart.draw_series(LineSeries::new(points, color.stroke_width(2))).map_err(failed)?;
             if let Some(name) = label.take() {
-                series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
+                series.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 32, y)], color.stroke_width(2)));
             }
         }
     }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
+        .legend_area_size(48)
         .label_font((FONT, LABEL_SIZE))
         .background_style(WHITE.mix(0.8))
         .border_style(TRANSPARENT)

@@ -2,14 +2,13 @@
 
 use crate::compare::Measurement;
 use crate::results::codecs_in;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
+use fieldpress_figure::{Canvas, FONT, encode_png};
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 use std::path::Path;
 
-const PANEL: (u32, u32) = (520, 420);
+const PANEL: (u32, u32) = (1040, 840);
 const COLUMNS: usize = 3;
-const FONT: &str = "sans-serif";
 
 /// Peers in muted colours, fieldpress in strong ones.
 fn colour(codec: &str) -> RGBColor {
@@ -26,8 +25,6 @@ fn colour(codec: &str) -> RGBColor {
 
 /// Draws the figure to a PNG.
 pub fn plot(path: &Path, all: &[Measurement]) -> Result<()> {
-    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
-        .map_err(|_| anyhow!("the built-in font is broken"))?;
     let mut fields: Vec<&str> = Vec::new();
     for m in all {
         if !fields.contains(&m.field.as_str()) {
@@ -37,13 +34,16 @@ pub fn plot(path: &Path, all: &[Measurement]) -> Result<()> {
     let columns = fields.len().clamp(1, COLUMNS);
     let rows = fields.len().div_ceil(columns).max(1);
     let size = (PANEL.0 * columns as u32, PANEL.1 * rows as u32);
-    let root = BitMapBackend::new(path, size).into_drawing_area();
+    let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
+    let root = Canvas::new(&mut pixels, size).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, field) in root.split_evenly((rows, columns)).iter().zip(&fields) {
         let of_field: Vec<&Measurement> = all.iter().filter(|m| m.field == *field).collect();
         panel(area, field, &of_field, &codecs_in(all))?;
     }
     root.present()?;
+    drop(root);
+    std::fs::write(path, encode_png(&pixels, size)?)?;
     Ok(())
 }
 
@@ -59,7 +59,7 @@ fn round_label(x: f64, text: String) -> String {
 }
 
 fn panel(
-    area: &DrawingArea<BitMapBackend<'_>, plotters::coord::Shift>,
+    area: &DrawingArea<Canvas<'_>, plotters::coord::Shift>,
     field: &str,
     measurements: &[&Measurement],
     codecs: &[&str],
@@ -67,15 +67,15 @@ fn panel(
     let (left, right) = span(measurements.iter().map(|m| m.nrmse));
     let (bottom, top) = span(measurements.iter().map(|m| m.ratio()));
     let mut chart = ChartBuilder::on(area)
-        .caption(field, (FONT, 20))
-        .margin(12)
-        .x_label_area_size(42)
-        .y_label_area_size(58)
+        .caption(field, (FONT, 42))
+        .margin(24)
+        .x_label_area_size(96)
+        .y_label_area_size(130)
         .build_cartesian_2d((left..right).log_scale(), (bottom..top).log_scale())?;
     chart
         .configure_mesh()
-        .label_style((FONT, 13))
-        .axis_desc_style((FONT, 15))
+        .label_style((FONT, 28))
+        .axis_desc_style((FONT, 32))
         .x_desc("NRMSE")
         .y_desc("compression ratio")
         .x_label_formatter(&|x| round_label(*x, format!("{x:.0e}")))
@@ -87,16 +87,17 @@ fn panel(
         let mut line: Vec<(f64, f64)> =
             measurements.iter().filter(|m| m.codec == *codec).map(|m| (m.nrmse, m.ratio())).collect();
         line.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let style = colour(codec).stroke_width(2);
+        let style = colour(codec).stroke_width(4);
         chart
-            .draw_series(LineSeries::new(line.iter().copied(), style.filled()).point_size(3))?
+            .draw_series(LineSeries::new(line.iter().copied(), style.filled()).point_size(6))?
             .label(*codec)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 36, y)], style));
     }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
-        .label_font((FONT, 13))
+        .legend_area_size(56)
+        .label_font((FONT, 28))
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .draw()?;
