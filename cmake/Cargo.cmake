@@ -17,13 +17,29 @@ set(library_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.a")
 set(shared_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION}")
 set(tool_copy "${CMAKE_CURRENT_BINARY_DIR}/bin/fieldpress")
 set(copies "${library_copy}" "${shared_copy}")
+
+# The commands that copy a product of cargo's, without its debug lines unless they are wanted: they are most of its size.
+# A copy that would not change is left, so that nothing is linked again.
+function(take_over commands from to strip_option)
+  if(FIELDPRESS_DEBUG_LINES OR FIELDPRESS_SANITIZE OR NOT CMAKE_STRIP)
+    set(${commands} COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${from}" "${to}" PARENT_SCOPE)
+  else()
+    set(${commands}
+      COMMAND "${CMAKE_STRIP}" ${strip_option} -o "${to}.stripped" "${from}"
+      COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${to}.stripped" "${to}"
+      COMMAND "${CMAKE_COMMAND}" -E rm "${to}.stripped"
+      PARENT_SCOPE)
+  endif()
+endfunction()
+
+take_over(copy_library "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a" "${library_copy}" --strip-debug)
+take_over(copy_shared "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so" "${shared_copy}" --strip-unneeded)
 set(copy_tool "")
 if(FIELDPRESS_TOOL)
   list(APPEND cargo_args -p fieldpress-cli)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress")
   list(APPEND copies "${tool_copy}")
-  set(copy_tool COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress"
-    "${tool_copy}")
+  take_over(copy_tool "${FIELDPRESS_CARGO_TARGET_DIR}/release/fieldpress" "${tool_copy}" --strip-all)
   file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/bin")
 endif()
 if(FIELDPRESS_HAVE_ADIOS2)
@@ -38,12 +54,10 @@ endif()
 add_custom_target(fieldpress_cargo ALL
   COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}"
     "${FIELDPRESS_CARGO}" build --release --locked ${cargo_args} ${FIELDPRESS_CARGO_ARGS}
-  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.a"
-    "${library_copy}"
+  ${copy_library}
   ${copy_tool}
   # The shared library under the names that programs record and linkers look for.
-  COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress.so"
-    "${shared_copy}"
+  ${copy_shared}
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION}"
     "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERSION_MAJOR}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION_MAJOR}"
