@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 const OVERVIEW: &str = "\
 Inputs: raw little-endian values (give --dims and --type), a NumPy file (x.npy), or a variable of a NetCDF file
-(file.nc:variable; its stored values, with its _FillValue as the fill value). Outputs are raw, or NumPy where the
-name ends in .npy. An output appears under its name only when it is whole.
+(file.nc:variable or file.nc:/group/variable; its stored values, with its _FillValue, or a missing_value or NetCDF's own
+fill that occurs in it, as the fill value). Outputs are raw, or NumPy where the name ends in .npy. An output appears
+under its name only when it is whole.
 
 Examples:
   fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3

@@ -204,7 +204,14 @@ fn read_netcdf(path: &str, name: &str) -> Result<Field, Failure> {
 
     let failed = |error: netcdf::Error| Failure::reading(path, error);
     let file = netcdf::open(path).map_err(failed)?;
-    let variable = file.variable(name).ok_or_else(|| {
+    // A leading slash is ncdump's notation for a name from the root group on.
+    let parts: Vec<&str> = name.strip_prefix('/').unwrap_or(name).split('/').collect();
+    if parts.iter().any(|part| ["", ".", ".."].contains(part)) {
+        return Err(Failure::input(format!(
+            "{path}: '{name}' is no name of a NetCDF variable; expected NAME, or GROUP/NAME, also after a /"
+        )));
+    }
+    let variable = file.variable(&parts.join("/")).ok_or_else(|| {
         let names: Vec<String> = file.variables().map(|variable| variable.name()).collect();
         Failure::input(format!("{path} has no variable '{name}'; it has {}", names.join(", ")))
     })?;
@@ -225,14 +232,40 @@ fn read_netcdf(path: &str, name: &str) -> Result<Field, Failure> {
         Data::F64(values) => variable.get_values_into(values, ..),
     }
     .map_err(failed)?;
-    field.fill_value = variable.attribute_value("_FillValue").and_then(Result::ok).and_then(|value| match value {
-        netcdf::AttributeValue::Float(value) => Some(value.into()),
-        netcdf::AttributeValue::Double(value) => Some(value),
-        netcdf::AttributeValue::Floats(values) => values.first().map(|&value| value.into()),
-        netcdf::AttributeValue::Doubles(values) => values.first().copied(),
-        _ => None,
-    });
+    field.fill_value = fill_value(&variable, &field.data);
     Ok(field)
+}
+
+/// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is set,
+/// NetCDF's own default for points that were never written, if it occurs among the values.
+fn fill_value(variable: &netcdf::Variable<'_>, data: &Data) -> Option<f64> {
+    // netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE.
+    const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
+    let occurs = |fill: &f64| match data {
+        Data::F32(values) => values.contains(&(*fill as f32)),
+        Data::F64(values) => values.contains(fill),
+    };
+    attribute_values(variable, "_FillValue").first().copied().or_else(|| {
+        let mut candidates = attribute_values(variable, "missing_value");
+        candidates.push(DEFAULT_FILL);
+        candidates.into_iter().find(occurs)
+    })
+}
+
+/// The numbers of an attribute; none where it is missing or a text.
+fn attribute_values(variable: &netcdf::Variable<'_>, name: &str) -> Vec<f64> {
+    use netcdf::AttributeValue::{Double, Doubles, Float, Floats, Int, Ints, Short, Shorts};
+    match variable.attribute_value(name).and_then(Result::ok) {
+        Some(Float(value)) => vec![value.into()],
+        Some(Double(value)) => vec![value],
+        Some(Floats(values)) => values.into_iter().map(f64::from).collect(),
+        Some(Doubles(values)) => values,
+        Some(Short(value)) => vec![value.into()],
+        Some(Shorts(values)) => values.into_iter().map(f64::from).collect(),
+        Some(Int(value)) => vec![value.into()],
+        Some(Ints(values)) => values.into_iter().map(f64::from).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether a point carries no data: not finite, or the fill value. Such points are kept bit by bit.

@@ -206,6 +206,49 @@ fn netcdf_variables() {
 }
 
 #[test]
+fn netcdf_fills_and_names_of_other_notations() {
+    let w = Workplace::new();
+    // The attribute that names the fill value, if any, and the value.
+    let fills = [("missing_value", 1e20), ("_FillValue", -32768.0), ("", 9.969_21e36)];
+    let mut values = wave();
+    values.iter_mut().skip(5).step_by(37).for_each(|value| *value = f32::NAN);
+    {
+        let mut file = netcdf::create(w.path("x.nc")).unwrap();
+        for (name, n) in ["time", "lat", "lon"].into_iter().zip(DIMS) {
+            file.add_dimension(name, n).unwrap();
+        }
+        for (k, (attribute, fill)) in fills.into_iter().enumerate() {
+            let filled: Vec<f32> = values.iter().map(|&v| if v.is_nan() { fill } else { v }).collect();
+            let mut variable = file.add_variable::<f32>(&format!("v{k}"), &["time", "lat", "lon"]).unwrap();
+            match attribute {
+                "_FillValue" => variable.set_fill_value(fill).unwrap(),
+                "" => {}
+                name => drop(variable.put_attribute(name, fill).unwrap()),
+            }
+            variable.put_values(&filled, ..).unwrap();
+        }
+        let mut group = file.add_group("deep").unwrap();
+        let mut variable = group.add_variable::<f32>("inner", &["time", "lat", "lon"]).unwrap();
+        variable.put_values(&wave(), ..).unwrap();
+    }
+    let holes = values.iter().filter(|v| v.is_nan()).count();
+    for k in 0..fills.len() {
+        w.ok(&format!("compress x.nc:v{k} -o v.fp --bound rel=1e-3 --fm off"));
+        let verified = w.json(&format!("verify x.nc:v{k} v.fp"));
+        assert_eq!((&verified["holds"], &verified["masked_points"]), (&true.into(), &holes.into()), "{:?}", fills[k]);
+        assert!(verified["max_abs_error"].as_f64().unwrap() < 1.0, "the fill value widens no bound: {verified}");
+    }
+    // ncdump's notation, from the root group on.
+    w.ok("compress x.nc:/v0 -o v.fp --bound rel=1e-3 --fm off");
+    w.ok("compress x.nc:/deep/inner -o v.fp --bound rel=1e-3 --fm off");
+    w.ok("compress x.nc:deep/inner -o v.fp --bound rel=1e-3 --fm off");
+    for name in ["/../v0", "..", "/", "//v0", "deep/", "deep//inner", "./v0", ""] {
+        w.fails(&format!("compress x.nc:{name} -o no.fp --bound abs=1"), INPUT, "is no name of a NetCDF variable");
+    }
+    w.fails("compress x.nc:/rain -o no.fp --bound abs=1", INPUT, "v0");
+}
+
+#[test]
 fn points_without_data_are_kept() {
     let w = Workplace::new();
     let mut values = wave();
