@@ -18,8 +18,8 @@ set(shared_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress.so.${PROJECT_VERS
 set(tool_copy "${CMAKE_CURRENT_BINARY_DIR}/bin/fieldpress")
 set(copies "${library_copy}" "${shared_copy}")
 
-# The commands that copy a product of cargo's, without its debug lines unless they are wanted: they are most of its size.
-# A copy that would not change is left, so that nothing is linked again.
+# The commands that copy a product of cargo's, without its debug lines unless they are wanted: they are most of its
+# size. A copy that would not change is left, so that nothing is linked again.
 function(take_over commands from to strip_option)
   if(FIELDPRESS_DEBUG_LINES OR FIELDPRESS_SANITIZE OR NOT CMAKE_STRIP)
     set(${commands} COMMAND "${CMAKE_COMMAND}" -E copy_if_different "${from}" "${to}" PARENT_SCOPE)

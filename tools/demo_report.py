@@ -1,4 +1,6 @@
-"""The demo's results as Markdown: written beside them, and with --docs into README.md and docs/pictures. Called by `demo`.
+"""The demo's results as Markdown: written beside them, and with --docs into README.md and docs/pictures.
+
+Called by `demo`.
 
 Errors are computed here, by NumPy in float64, from the simulation's own files and from what fieldpress gave back.
 """
@@ -66,7 +68,7 @@ def check_parts(folder: Path, size: int) -> str:
     away = nrmse(means, quarter)
     return (
         f"A box of the tracer, read alone, has the same values as in the whole; at a quarter of the resolution it is "
-        f"within an NRMSE of {away:.3f} of the 4×4 means."
+        f"within an\nNRMSE of {away:.3f} of the 4×4 means."
     )
 
 
@@ -80,7 +82,7 @@ def mission(folder: Path) -> str:
     promised = json.loads((folder / "with.json").read_text())["bound"].removeprefix("nrmse=")
     saved = 1 - with_model.bytes / without.bytes
     lines = [
-        "| the simulation writes | bytes | ratio | NRMSE promised | measured | saved by the model | computing | writing |",
+        "| the simulation writes | bytes | ratio | NRMSE promised | measured | the model saves | computing | writing |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     rows = [("its fields as they are", raw, ""), ("through fieldpress, without the model", without, "")]
@@ -115,8 +117,8 @@ def beside(folder: Path) -> str:
         "| field | NRMSE | fieldpress | without the model | " + " | ".join(PEERS) + " |",
         "| --- | ---: |" + " ---: |" * (len(PEERS) + 2),
     ]
-    fields = [("tracer", FIELDS["tracer"]), ("u", FIELDS["u"]), ("v", FIELDS["v"]), ("winds", "monthly winds (climate)")]
-    for name, title in fields:
+    titles = {name: FIELDS[name] for name in ("tracer", "u", "v")} | {"winds": "monthly winds (climate)"}
+    for name, title in titles.items():
         rows = ratios(folder, name)
         for target in dict.fromkeys(row["target_nrmse"] for row in rows):
             ours = [f"**{best(rows, target, 'fieldpress-1')}**", best(rows, target, "fieldpress-1-nofm")]

@@ -1,9 +1,10 @@
-// A shear layer that rolls up, and the tracer that it winds: a simulation that compresses while it runs. Every few steps
-// it hands its fields to a fieldpress archive, which codes a window of outputs at a time and commits it to the file.
+// A shear layer that rolls up, and the tracer that it winds: a simulation that compresses while it runs. Every few
+// steps it hands its fields to a fieldpress archive, which codes a window of outputs at a time and commits it to the
+// file.
 //
-// The fluid is a lattice Boltzmann model of nine velocities with one relaxation time (Qian, d'Humieres and Lallemand, Europhys.
-// Lett. 17, 1992), the tracer one of five on the same lattice; both are periodic. The two layers are those of Minion and
-// Brown (J. Comput. Phys. 138, 1997), disturbed by seven waves.
+// The fluid is a lattice Boltzmann model of nine velocities with one relaxation time (Qian, d'Humieres and Lallemand,
+// Europhys. Lett. 17, 1992), the tracer one of five on the same lattice; both are periodic. The two layers are those of
+// Minion and Brown (J. Comput. Phys. 138, 1997), disturbed by seven waves.
 //
 //   shear_layer OUTPUT [size=256] [outputs=48] [steps=150] [spinup=3000] [window=16] [bound=nrmse=1e-3] [options=]
 //               [verify=0]
@@ -248,8 +249,8 @@ private:
   std::vector<std::uint32_t> variables_;
 };
 
-// Reads the archive as an analysis would, and compares it with what was written: errors are counted, as the bound promises,
-// over each window of outputs.
+// Reads the archive as an analysis would, and compares it with what was written: errors are counted, as the bound
+// promises, over each window of outputs.
 static void verify(const std::string &path, std::size_t n, std::size_t window, fieldpress::bound bound,
                    const std::map<std::string, std::vector<real>> &kept)
 {
@@ -259,7 +260,8 @@ static void verify(const std::string &path, std::size_t n, std::size_t window, f
   {
     const std::size_t outputs = original.size() / points;
     if (reader.steps() != outputs)
-      throw std::runtime_error("the archive has " + std::to_string(reader.steps()) + " outputs, expected " + std::to_string(outputs));
+      throw std::runtime_error("the archive has " + std::to_string(reader.steps()) + " outputs, expected " +
+                               std::to_string(outputs));
     for (std::size_t first = 0; first < outputs; first += window)
     {
       double low = original[first * points], high = low, squares = 0, largest = 0;
@@ -291,16 +293,16 @@ static double seconds()
 
 static std::map<std::string, std::string> arguments(int argc, char **argv)
 {
-  std::map<std::string, std::string> given{{"size", "256"},  {"outputs", "48"},      {"steps", "150"}, {"spinup", "3000"},
-                                           {"window", "16"}, {"bound", "nrmse=1e-3"}, {"options", ""},
-                                           {"verify", "0"}};
+  std::map<std::string, std::string> given{{"size", "256"},    {"outputs", "48"}, {"steps", "150"},
+                                           {"spinup", "3000"}, {"window", "16"},  {"bound", "nrmse=1e-3"},
+                                           {"options", ""},    {"verify", "0"}};
   if (argc < 2)
     throw std::runtime_error("an output is needed: shear_layer OUTPUT [name=value]...");
   for (int i = 2; i < argc; ++i)
   {
     const std::string argument = argv[i], name = argument.substr(0, argument.find('='));
     if (given.count(name) == 0 || name == argument)
-      throw std::runtime_error("'" + argument + "' is not known; expected name=value, with a name of the list in the source");
+      throw std::runtime_error("'" + argument + "' is not known; expected name=value, names as in the source");
     given[name] = argument.substr(name.size() + 1);
   }
   return given;
@@ -317,7 +319,7 @@ static fieldpress::bound parse_bound(const std::string &text)
     return fieldpress::rel(value);
   if (kind == "nrmse" && value > 0)
     return fieldpress::nrmse(value);
-  throw std::runtime_error("bound '" + text + "' is not known; expected abs=E, rel=E or nrmse=E with E above 0, or none");
+  throw std::runtime_error("bound '" + text + "' is not known; expected abs=E, rel=E or nrmse=E, E above 0, or none");
 }
 
 int main(int argc, char **argv)

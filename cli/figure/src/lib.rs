@@ -1,8 +1,8 @@
 //! A bitmap for plotters' charts that sets text by the font's own metrics.
 //!
-//! plotters' own text leaves out every glyph's left side bearing and rounds its place to whole pixels, which tears holes
-//! into words. [`Canvas`] passes everything else on to plotters' bitmap and draws text itself, with each glyph's outline
-//! placed at fractions of a pixel.
+//! plotters' own text leaves out every glyph's left side bearing and rounds its place to whole pixels, which tears
+//! holes into words. [`Canvas`] passes everything else on to plotters' bitmap and draws text itself, with each glyph's
+//! outline placed at fractions of a pixel.
 
 use ab_glyph::{Font, FontRef, Glyph, ScaleFont, point};
 use plotters::backend::BitMapBackend;
