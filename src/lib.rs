@@ -20,6 +20,7 @@
 
 pub mod archive;
 mod bound;
+mod bytes;
 mod codec;
 mod enhance;
 mod entropy;

@@ -13,9 +13,9 @@ use super::options::{Mode, WriterOptions};
 use super::overlap::overlapping;
 use super::progress::{Observer, Phase, enter};
 use super::signal;
+use crate::bytes;
 use crate::error::{Error, Result};
 use crate::model::Package;
-use crate::stream;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -207,7 +207,7 @@ impl Output {
 
     /// This rank's rows of the index, and what rank 0 adds up: for each chunk its variable, its squared error, its entry.
     fn rows(&self, comm: &dyn Communicator, coded: &[Coded], window: &Range<u64>, offset: u64) -> Vec<u8> {
-        let mut rows = stream::Writer::default();
+        let mut rows = bytes::Writer::default();
         let mut at = offset;
         let mut context = Context::default();
         for chunk in coded {
@@ -415,7 +415,7 @@ struct Prepared {
 fn parse_rows(rows: &[Vec<u8>], window: &Range<u64>, definitions: &Definitions) -> Result<Vec<Vec<(Chunk, f64)>>> {
     let mut chunks: Vec<Vec<(Chunk, f64)>> = vec![Vec::new(); definitions.variables.len()];
     for rows in rows {
-        let mut reader = stream::Reader::new(rows);
+        let mut reader = bytes::Reader::new(rows);
         let mut context = Context::default();
         while reader.remaining() > 0 {
             let variable = reader.varint()? as usize;

@@ -1,9 +1,10 @@
 //! Variables and attributes: what the fields of an archive are.
 
 use super::layout::Extent;
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::field::{DType, Shape};
-use crate::stream::{Reader, Writer, read_type_and_shape, write_type_and_shape};
+use crate::stream::{read_type_and_shape, write_type_and_shape};
 use std::fmt;
 
 /// A property of a variable or of the archive.

@@ -2,9 +2,10 @@
 
 use super::definitions::{Definitions, count, read_text, write_text};
 use crate::bound::Bound;
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::field::{MAX_DIMS, Region, Shape};
-use crate::stream::{Reader, Writer, read_bound, write_bound};
+use crate::stream::{read_bound, write_bound};
 use std::ops::Range;
 
 /// Commits of a block: the head of a record names the ones before it in its block, and the last one of the block before.

@@ -1,7 +1,7 @@
 //! The fixed parts of an archive: superblock, commit slots, and the headers of records. Each knows its own bytes, both ways.
 
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::stream::{Reader, Writer};
 
 const MAGIC: &[u8; 4] = b"FPAR";
 const SLOT_MAGIC: &[u8; 4] = b"FPCS";

@@ -8,9 +8,9 @@ use super::index::Head;
 use super::layout::{ArchiveId, SUPERBLOCK_BYTES, Superblock, align};
 use super::options::{Mode, WriterOptions};
 use super::reader::Reader;
+use crate::bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Package, STREAM_HASH_BYTES, hex};
-use crate::stream;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -37,7 +37,7 @@ pub(super) struct Opened {
 
 impl Opened {
     pub(super) fn write(&self) -> Vec<u8> {
-        let mut out = stream::Writer::default();
+        let mut out = bytes::Writer::default();
         out.u8(u8::from(self.temporary));
         out.bytes.extend_from_slice(&self.id);
         [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
@@ -48,7 +48,7 @@ impl Opened {
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
-        let mut reader = stream::Reader::new(bytes);
+        let mut reader = bytes::Reader::new(bytes);
         let temporary = reader.u8()? != 0;
         let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
         let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);

@@ -3,8 +3,8 @@
 use super::index::{Body, Entry};
 use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
 use super::records::{all_entries, newest_commit, read_at, read_header, read_section};
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
-use crate::stream::{Reader, Writer};
 use std::fs::File;
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,18 +1,20 @@
 //! Compressing a field: what kind of content it gets, and the stream of that.
 
-use super::before::Reference;
-use super::decoder::Shared;
-use super::job::{Job, Target};
+use super::lossless::field::{lossless_sections, raw_section};
+use super::passes::Job;
 use super::progress::Progress;
+use super::rate::budget::Target;
 use super::report::StageSeconds;
-use super::{Tools, flat, lossless};
+use super::segment::context::Shared;
+use super::segment::reference::Reference;
+use super::tools::Tools;
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{Effort, FmMode, Options};
-use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
+use crate::stream::{Content, Header, ModelName, assemble};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -196,36 +198,4 @@ impl<T: Element> Asked<'_, T> {
         let bytes = assemble(&header, &done.sections);
         Ok(Some(Segments { bytes, flips: done.flips, model: done.uses_model.then_some(sizes) }))
     }
-}
-
-/// The section of a raw stream.
-fn raw_section<T: Element>(field: &FieldView<'_>, values: &[T]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.byte_len());
-    flat::for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
-        for i in 0..count {
-            let bits = values[start + i * stride].to_bits_u64();
-            bytes.extend_from_slice(&bits.to_le_bytes()[..T::DTYPE.size()]);
-        }
-    });
-    bytes
-}
-
-/// The sections of a lossless stream.
-fn lossless_sections<T: Element>(field: &FieldView<'_>, values: &[T], tools: &Tools<'_>) -> Result<Vec<Vec<u8>>> {
-    let total = field.shape().len();
-    let chunks = total.div_ceil(LOSSLESS_CHUNK);
-    tools.map(0..chunks, |k| {
-        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
-        let mut chunk = Vec::with_capacity(until - from);
-        flat::for_each_run(field.shape(), &field.strides, from, until, |_, start, count, stride| {
-            chunk.extend((0..count).map(|i| values[start + i * stride]));
-        });
-        let bytes = lossless::encode(&chunk);
-        let mut again = vec![T::from_bits_u64(0); chunk.len()];
-        lossless::decode(&bytes, &mut again)?;
-        if chunk.iter().zip(&again).any(|(a, b)| a.to_bits_u64() != b.to_bits_u64()) {
-            return Err(Error::internal("the check of the own lossless output failed"));
-        }
-        Ok(bytes)
-    })
 }

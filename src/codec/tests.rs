@@ -1,9 +1,19 @@
 //! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX Runtime
 //! (`tools/test` provides it) and say so where it is missing.
 
-use super::*;
-use crate::field::{FieldStats, Normalisation};
+use super::plan::candidate::{Choice, plain};
+use super::rate::budget::Target;
+use super::segment::context::Shared;
+use super::tools::Tools;
+use super::workers::Workers;
+use super::{Codec, Request, inspect, passes};
+use crate::bound::Bound;
+use crate::field::{FieldStats, FieldView, FieldViewMut, Normalisation, Shape};
+use crate::model::Model;
+use crate::options::{Effort, FmMode, Options};
 use crate::predict::fm;
+use crate::stream::{Content, Stream};
+use crate::window::Cut;
 
 /// A flow of drifting, turning waves, `[t][h][w]`: what interpolation in time is for.
 fn flow(t: usize, h: usize, w: usize) -> Vec<f32> {
@@ -239,12 +249,12 @@ fn corrected_forecasts_foresee_the_budget_at_their_step() {
     let stats = FieldStats::of(&field, None);
     let normalisation = Normalisation::of(&stats).unwrap();
     let bound = Bound::Nrmse(4e-3);
-    let target = job::Target::new(bound, &stats, stats.range()).unwrap();
+    let target = Target::new(bound, &stats, stats.range()).unwrap();
     let options = Options { fm: FmMode::Off, ..Default::default() };
     let workers = Workers::of(1).unwrap();
     let tools = Tools { options: &options, package: None, workers: &workers };
     let cut = Cut::new(field.shape(), None, None).unwrap();
-    let shared = decoder::Shared {
+    let shared = Shared {
         normalisation: &normalisation,
         specials: stats.specials.as_ref().unwrap(),
         bound,
@@ -254,12 +264,13 @@ fn corrected_forecasts_foresee_the_budget_at_their_step() {
         progress: None,
         memo: None,
     };
-    let job = job::Job { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
-    let method = choose::plain(dims[0], Effort::Normal, false);
-    let choices = [(0, choose::Choice::plain(method))].into();
+    let job =
+        passes::Job { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
+    let method = plain(dims[0], Effort::Normal, false);
+    let choices = [(0, Choice::plain(method))].into();
     let budget = (target.size() / normalisation.scale()).powi(2) * stats.valid as f64;
     let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over| {
-        let lesson = job::Lesson { caution: 1.0, over };
+        let lesson = passes::Lesson { caution: 1.0, over };
         let (step, forecasts) = job.refine::<f32>(&[0], &choices, 0.05, Some(budget), lesson).unwrap().unwrap();
         let foreseen: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
         assert!((foreseen / budget - 1.0).abs() < 0.01, "{over}: {foreseen} of {budget}");

@@ -1,12 +1,13 @@
 //! Training of the context coder's priors (test builds only): see docs/design.md for the data and the command.
 
-use super::segment::{Method, SegmentState, Way};
+use super::segment::state::SegmentState;
 use crate::entropy::Encoder;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::priors::training::Average;
+use crate::stream::{Method, Way};
 
 /// Reads `path:TxHxW` (raw f32, or the data of a .npy), normalised to a range of 1 around 0.
 fn read(path: &str) -> (Vec<f32>, [usize; 3]) {

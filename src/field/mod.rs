@@ -5,13 +5,15 @@
 
 mod mask;
 mod region;
+mod rows;
 mod shape;
 mod stats;
 
 pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
+pub(crate) use rows::{for_each_row, for_each_run, gather};
 pub use shape::{MAX_DIMS, Shape};
-pub(crate) use stats::{FieldStats, Normalisation, f32_suffices, for_each_row};
+pub(crate) use stats::{FieldStats, Normalisation, f32_suffices};
 
 use crate::error::{Error, Result};
 

@@ -1,6 +1,6 @@
 //! One pass over a field: range, mean, and the values that are masked.
 
-use super::{Element, FieldView, Specials, Values};
+use super::{Element, FieldView, Specials, Values, for_each_row};
 
 /// Statistics of a field's valid points.
 #[derive(Clone, Debug)]
@@ -122,41 +122,6 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) ->
         mean: if all.valid == 0 { 0.0 } else { all.sum / all.valid as f64 },
         specials: all.specials,
         uniform: uniform.then_some(first),
-    }
-}
-
-/// Calls `f` with every row (run along the last axis) of a field; `buffer` serves rows that are not contiguous.
-pub(crate) fn for_each_row<T: Element>(
-    field: &FieldView<'_>,
-    values: &[T],
-    buffer: &mut Vec<T>,
-    mut f: impl FnMut(&[T]),
-) {
-    let dims = field.shape.dims();
-    let ndim = dims.len();
-    let (n, stride) = (dims[ndim - 1], field.strides[ndim - 1]);
-    let mut index = [0usize; super::MAX_DIMS];
-    loop {
-        let start: usize = (0..ndim - 1).map(|axis| index[axis] * field.strides[axis]).sum();
-        if stride == 1 || n == 1 {
-            f(&values[start..start + n]);
-        } else {
-            buffer.clear();
-            buffer.extend((0..n).map(|i| values[start + i * stride]));
-            f(buffer);
-        }
-        let mut axis = ndim - 1;
-        loop {
-            if axis == 0 {
-                return;
-            }
-            axis -= 1;
-            index[axis] += 1;
-            if index[axis] < dims[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
     }
 }
 

@@ -8,9 +8,9 @@ mod external;
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, is_plain_name};
 use super::places::own_folders;
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::stream::{Reader, Writer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! What headers of streams and indices of archives both say of a field: its type, its shape, its bound.
 
-use super::{Reader, Writer};
 use crate::bound::Bound;
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
 use crate::field::{DType, MAX_DIMS, Shape};
 

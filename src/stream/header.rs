@@ -1,7 +1,8 @@
 //! The header: everything about a field but its content.
 
-use super::{Reader, Writer, read_bound, read_type_and_shape, write_bound, write_type_and_shape};
+use super::described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
 use crate::bound::Bound;
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;

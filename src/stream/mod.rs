@@ -1,16 +1,17 @@
 //! The stream: a header, a table of sections, and the sections, each with its checksum. `docs/format.md` describes it to the
 //! byte.
 
-mod bytes;
 mod described;
 mod header;
 mod segment;
+mod segment_header;
 
-pub(crate) use bytes::{Reader, Writer};
 pub(crate) use described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
 pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, VERSION};
 pub(crate) use segment::SegmentBytes;
+pub(crate) use segment_header::{Method, Way};
 
+use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
 
 /// A stream taken apart: its header, and its sections' bytes, whose checksums are tested when they are used.

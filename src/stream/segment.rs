@@ -1,7 +1,7 @@
 //! The section of one segment: its method, and its byte strings.
 
-use super::{Reader, Writer};
-use crate::codec::{Method, Way};
+use super::segment_header::{Method, Way};
+use crate::bytes::{Reader, Writer};
 use crate::enhance::{Enhancement, Network, Views};
 use crate::error::{Error, Result};
 use crate::predict::Step;

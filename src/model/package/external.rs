@@ -3,7 +3,7 @@
 //! In: the bytes of a graph, from anyone. Out: whether some tensor is stored elsewhere. Bytes that are no graph have none: ONNX
 //! Runtime refuses those.
 
-use crate::stream::Reader;
+use crate::bytes::Reader;
 
 /// A message that has tensors, or messages that have some, below it (onnx.proto of ONNX 1.17).
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,21 +1,26 @@
 //! A field's passes over its segments: the steps at which they are coded, and the check of what comes out.
 
-use super::Tools;
-use super::choose::{Choice, choose, plain};
-use super::decoder::{Shared, decode};
-use super::encoder::{Budget, Encoded, Frames, Goal, Source, encode, predict_latents};
-use super::forecast::{self, Forecast, step_for};
-use super::rate::STEP_POWER;
+use super::plan::candidate::{Choice, plain};
+use super::plan::choose::choose;
+use super::rate::budget::{Budget, Goal, Target};
+use super::rate::enhanced;
+use super::rate::forecast::{self, Forecast};
+use super::rate::step::{STEP_POWER, step_for};
 use super::report::StageSeconds;
-use super::segment::{Buffers, Method, Way};
-use super::settlement;
-use crate::bound::{Bound, check::Errors, check::psnr_to_nrmse};
+use super::segment::context::Shared;
+use super::segment::decode::decode;
+use super::segment::encode::{Encoded, encode, predict_latents};
+use super::segment::frames::{Frames, Source};
+use super::segment::state::Buffers;
+use super::tools::Tools;
+use crate::bound::check::Errors;
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{Element, FieldStats, FieldView};
+use crate::field::{Element, FieldView};
 use crate::options::Effort;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
+use crate::stream::{Method, Way};
 use crate::window::{Cut, original};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -42,45 +47,6 @@ const RUNS: usize = 2;
 /// One window in so many is looked at for a forecast, at the lowest effort and above.
 const THIN: usize = 3;
 const THIN_NORMAL: usize = 2;
-
-/// What a bound asks of errors, in the field's units.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Target {
-    /// A root mean square error.
-    Rms(f64),
-    /// A half-width at every point.
-    Pointwise(f64),
-    /// An ℓ2 norm for each block.
-    Block(f64),
-}
-
-impl Target {
-    /// `None` where only lossless coding will do.
-    pub(super) fn new(bound: Bound, stats: &FieldStats, range: f64) -> Option<Self> {
-        if stats.valid == 0 || !range.is_finite() {
-            return None;
-        }
-        let target = match bound {
-            Bound::Abs(epsilon) => Self::Pointwise(epsilon),
-            Bound::Rel(epsilon) => Self::Pointwise(epsilon * range),
-            Bound::Nrmse(epsilon) => Self::Rms(epsilon * range),
-            Bound::Psnr(decibels) => Self::Rms(psnr_to_nrmse(decibels) * range),
-            Bound::BlockL2(tau) => Self::Block(tau),
-            Bound::Lossless => return None,
-        };
-        Some(target).filter(|target| target.size() > 0.0 && target.size().is_finite())
-    }
-
-    /// A typical error at one point.
-    pub(super) fn size(self) -> f64 {
-        match self {
-            Self::Rms(rms) => rms,
-            Self::Pointwise(epsilon) => epsilon,
-            // A block's budget spread evenly, most blocks staying below it.
-            Self::Block(tau) => 0.8 * tau / 512f64.sqrt(),
-        }
-    }
-}
 
 /// One field on its way through the segments.
 pub(super) struct Job<'a, T> {
@@ -175,7 +141,7 @@ impl<T: Element> Job<'_, T> {
                 }
             }
             if done.errors.hold(self.shared.bound, self.shared.range, flips) {
-                let slack = if self.thorough() { settlement::SLACK } else { SLACK_ENHANCED };
+                let slack = if self.thorough() { enhanced::SLACK } else { SLACK_ENHANCED };
                 let unused = enhanced && left >= 1.0 + slack;
                 let settled = best.is_some() || !unused && uneven.is_none();
                 let size = |done: &Done| done.sections.iter().map(Vec::len).sum::<usize>();

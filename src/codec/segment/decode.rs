@@ -1,91 +1,21 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
-use super::before::{Reference, flips_of_grid};
-use super::progress::Progress;
-use super::reduced::Reduced;
-use super::report::StageSeconds;
-use super::segment::{Buffers, Method, SegmentState, Way};
-use crate::bound::{Bound, block, check::BLOCK, pointwise::PointwiseModel};
+use super::context::Shared;
+use super::low_resolution::Reduced;
+use super::state::{Buffers, SegmentState};
+use crate::bound::{Bound, block, pointwise::PointwiseModel};
+use crate::codec::report::StageSeconds;
 use crate::enhance::{Enhanced, Enhancer, Queue};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, MaskModel, Normalisation, Specials};
-use crate::model::Model as Package;
+use crate::field::{Element, MaskModel, Specials};
 use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::residual::real::Real;
-use crate::stream::SegmentBytes;
+use crate::stream::{SegmentBytes, Way};
 use crate::window::Segment;
 use std::time::Instant;
-
-/// How much larger than that of its input the difference between two devices' corrections by the enhancer can be, beside what
-/// their own floats add.
-const ENHANCED_FLIPS: f64 = 0.25;
-
-/// What all segments of a field share when they are decoded.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared<'a> {
-    pub(crate) normalisation: &'a Normalisation,
-    pub(crate) specials: &'a Specials,
-    pub(crate) bound: Bound,
-    pub(crate) range: f64,
-    pub(crate) package: Option<&'a Package>,
-    /// The frame before the field, where the stream follows another.
-    pub(crate) reference: Option<&'a Reference>,
-    /// Where how far the call is gets told.
-    pub(crate) progress: Option<&'a Progress>,
-    /// What the model made of the segment when it was encoded, if this is its check.
-    pub(crate) memo: Option<&'a fm::Memo>,
-}
-
-impl Shared<'_> {
-    /// The half-width that pointwise corrections are coded for, in the field's units.
-    pub(crate) fn pointwise(&self) -> Option<f64> {
-        match self.bound {
-            Bound::Abs(epsilon) => Some(epsilon),
-            Bound::Rel(epsilon) => Some(epsilon * self.range),
-            _ => None,
-        }
-    }
-
-    /// The norm that blocks are corrected to: the bound, less what rounding to the caller's type may add to a block.
-    pub(crate) fn block_target<T: Element>(&self, tau: f64) -> f64 {
-        let rounding = match T::DTYPE {
-            DType::F32 => 2f64.powi(-24),
-            DType::F64 => 2f64.powi(-53),
-        };
-        let largest = self.normalisation.min.abs().max(self.normalisation.max.abs());
-        tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
-    }
-
-    /// The frame before a segment, in working units, where the stream follows another and the segment is at its start.
-    pub(crate) fn before<R: Real>(&self, segment: &Segment) -> Option<Vec<R>> {
-        self.reference.and_then(|reference| reference.frame(segment, self.normalisation))
-    }
-
-    /// What other devices' floats may add to the root mean square error through the frame before, in the field's units.
-    pub(crate) fn inherited_flips(&self) -> f64 {
-        self.reference.map_or(0.0, |reference| reference.flips)
-    }
-
-    /// What other devices' floats may add to the root mean square error of a segment, in the field's units.
-    pub(crate) fn flips(&self, method: &Method) -> f64 {
-        let grid = fm::grid(method.step);
-        let own = if method.uses_model { flips_of_grid(grid) } else { 0.0 };
-        let before = own * self.normalisation.scale() + self.inherited_flips();
-        if method.enhance.is_none() {
-            return before;
-        }
-        (1.0 + ENHANCED_FLIPS) * before + f64::from(grid) * self.normalisation.scale()
-    }
-
-    /// Whether the bound is one on blocks, which windows and tiles must not cut.
-    pub(crate) fn block_bound(&self) -> bool {
-        matches!(self.bound, Bound::BlockL2(_))
-    }
-}
 
 /// A decoded window: `values [count][h][w]` at the scale that was asked for.
 pub(crate) struct DecodedWindow<'a, T> {

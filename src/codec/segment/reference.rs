@@ -1,7 +1,7 @@
 //! The frame before a field: what its first windows are predicted from, where one stream follows another in time.
 
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values};
+use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
 use crate::predict::fm::FLIP_GAIN;
 use crate::residual::real::Real;
 use crate::window::{Cut, Segment};
@@ -112,7 +112,7 @@ impl Reference {
 fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
     let mut out = Vec::with_capacity(field.shape().len());
     let mut hasher = crc32fast::Hasher::new();
-    super::flat::for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
+    for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
         for k in 0..count {
             let value = values[start + k * stride];
             hasher.update(&value.to_bits_u64().to_le_bytes()[..T::DTYPE.size()]);

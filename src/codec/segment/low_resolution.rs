@@ -1,11 +1,12 @@
 //! Windows at a reduced spatial resolution: the low-pass corner of their planes, synthesised no further than it has to be, and
 //! moved to the middles of the blocks of points that it stands for.
 
-use super::segment::{SegmentState, Way};
+use super::state::SegmentState;
 use crate::predict::Reconstruction;
 use crate::residual::kernels::{Kernel, change_basis};
 use crate::residual::layout::Layout;
 use crate::residual::wavelet::{inverse, low_size};
+use crate::stream::Way;
 
 /// The reduction of a tile's frames by 2^`low` along rows and columns.
 pub(crate) struct Reduced<'a> {
@@ -162,7 +163,7 @@ mod tests {
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
             let mut plane = frame.clone();
             forward(&mut plane, h, w, layout.levels, &mut scratch);
-            let method = crate::codec::choose::plain(1, crate::options::Effort::Fast, false);
+            let method = crate::codec::plan::candidate::plain(1, crate::options::Effort::Fast, false);
             let state = SegmentState::new(&layout, &method, crate::predict::hierarchical::ModelUse::Off).unwrap();
             let decoded = Reconstruction { count: 1, planes: plane, frames: Vec::new() };
             for low in [1, 2] {

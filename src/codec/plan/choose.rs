@@ -1,11 +1,12 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::encoder::{Frames, Source};
-use super::finalists::{Finalists, may_enhance};
-use super::rate::STEP_POWER;
-use super::sample::{Sample, Tried};
-use super::segment::{Method, Way};
-use super::{Shared, Tools};
+use super::candidate::{Choice, HOPELESS, over, plain};
+use super::refine::{Finalists, may_enhance};
+use super::trial::{Sample, Tried};
+use crate::codec::rate::step::STEP_POWER;
+use crate::codec::segment::context::Shared;
+use crate::codec::segment::frames::{Frames, Source};
+use crate::codec::tools::Tools;
 use crate::enhance::Network;
 use crate::error::Result;
 use crate::field::Element;
@@ -15,40 +16,13 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
 use crate::residual::kernels::Kernel;
-
-/// How a segment will be coded.
-#[derive(Clone, Debug)]
-pub(crate) struct Choice {
-    pub(crate) method: Method,
-    /// The autoencoder's gain, for the way `latents`.
-    pub(crate) gain: usize,
-    /// What the squared error is over that of the coefficients that a forecast counts, without the model, at the same step.
-    pub(crate) over_forecast: f64,
-    /// What the squared error of enhanced frames is over that before; 1 where they are not.
-    pub(crate) enhanced: f64,
-    /// What the model leaves of the bits that the best way without it takes, as a sample tells; 1 where it is not used.
-    pub(crate) model_leaves: f64,
-}
-
-impl Choice {
-    /// The choice of a method that uses no model.
-    pub(crate) fn plain(method: Method) -> Self {
-        Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0, model_leaves: 1.0 }
-    }
-
-    pub(super) fn same_but_enhanced(&self, other: &Self) -> bool {
-        let plain = |method: &Method| Method { enhance: None, ..method.clone() };
-        plain(&self.method) == plain(&other.method)
-    }
-}
+use crate::stream::{Method, Way};
 
 /// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
 /// differences of error that are left between trials until two trials of a method tell better.
 const ERROR_POWER: f64 = 0.75;
 /// One row in so many is looked at for a basis.
 const BASIS_ROWS: usize = 4;
-/// A way that costs this many times the best so far is not pursued with other window lengths.
-pub(super) const HOPELESS: f64 = 1.25;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
 /// The same where each trial runs the model.
@@ -96,21 +70,6 @@ fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &Shared<'_>, win
         }
     }
     Basis::pca(&moments, window).ok().map(|(_, stored)| stored)
-}
-
-/// A method without trials: what `effort=0` uses, and the first step is estimated with.
-pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> Method {
-    Method {
-        way: Way::Previous,
-        window: count.min(8),
-        basis: None,
-        mixing: effort > Effort::Fast,
-        uses_model: false,
-        enhance: None,
-        layer_factor: 0,
-        step: Step::at_most(1.0),
-        follows,
-    }
 }
 
 /// The method of a segment, at about the step that it will be coded with; for efforts above the lowest, which tries nothing.
@@ -360,11 +319,6 @@ fn latents<R: Kernel>(
         least = search.weigh(found, method, gain).map_or(least, |bits| bits.min(least));
     }
     Ok(())
-}
-
-/// An error over that of a forecast, as far as it is credible.
-pub(super) fn over(error: f64, forecast: f64) -> f64 {
-    if forecast > 0.0 { (error / forecast).clamp(0.5, 2.0) } else { 1.0 }
 }
 
 struct Search<'a, R> {

@@ -1,12 +1,13 @@
 //! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget among fields that
 //! are coded apart.
 
-use super::choose::plain;
-use super::decoder::Shared;
-use super::encoder::{Frames, Source};
 use super::forecast::Forecast;
-use super::{Codec, Tools};
 use crate::bound::Bound;
+use crate::codec::codec::Codec;
+use crate::codec::plan::candidate::plain;
+use crate::codec::segment::context::Shared;
+use crate::codec::segment::frames::{Frames, Source};
+use crate::codec::tools::Tools;
 use crate::error::Result;
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
 use crate::options::Effort;

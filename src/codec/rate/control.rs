@@ -1,8 +1,10 @@
 //! Each window's step, such that a segment's squared error comes out at its budget. All steps should be nearly the same, which is
 //! cheapest; a forecast of the windows' errors tells early where the account is heading, and the last window settles it.
 
-use super::encoder::{Frames, Goal};
-use super::segment::{Prepared, SegmentState};
+use super::budget::Goal;
+use super::step::STEP_POWER;
+use crate::codec::segment::frames::Frames;
+use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::error::Result;
 use crate::predict::{CodedWindow, Reconstruction, Step};
 use crate::residual::kernels::Kernel;
@@ -32,8 +34,6 @@ const SLACK_ENOUGH: f64 = 0.03;
 const ESTIMATES: usize = 5;
 /// How near to its target an estimate's logarithm must come.
 const ESTIMATE_NEAR: f64 = 0.001;
-/// Squared errors grow with the step to about this power.
-pub(crate) const STEP_POWER: f64 = 1.6;
 
 /// One way to code a window: what is written, what its decoder gets, and the error.
 pub(crate) struct Trial<R: Kernel> {

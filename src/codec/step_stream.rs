@@ -3,10 +3,11 @@
 //! In: one time step per call, in the caller's memory. Out: a stream whenever a window is full, and one of a short window
 //! when asked. Steps are copied, since the caller's array holds the next step by then; that copy is the only one.
 
-use super::{Codec, Report};
+use super::codec::{Codec, MAX_OVERHEAD};
+use super::report::Report;
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, FieldView, MAX_DIMS, Shape, Values};
+use crate::field::{DType, Element, FieldView, MAX_DIMS, Shape, Values, gather};
 use crate::options::Options;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ impl StepStream {
 
     /// The most bytes that [`StepStream::push`] or [`StepStream::flush`] can return.
     pub fn compress_bound(&self) -> usize {
-        self.window * self.step.len() * self.dtype().size() + super::MAX_OVERHEAD
+        self.window * self.step.len() * self.dtype().size() + MAX_OVERHEAD
     }
 
     /// Takes one time step, and returns its window's stream if that is now full.
@@ -102,8 +103,8 @@ impl StepStream {
         }
         let room = self.window * self.step.len();
         match (&mut self.steps, step.values) {
-            (Steps::F32(steps), Values::F32(values)) => gather(values, step, steps, room),
-            (Steps::F64(steps), Values::F64(values)) => gather(values, step, steps, room),
+            (Steps::F32(steps), Values::F32(values)) => take(values, step, steps, room),
+            (Steps::F64(steps), Values::F64(values)) => take(values, step, steps, room),
             _ => return Err(Error::internal("a step's type was checked, and is another")),
         }
         if self.waiting() < self.window { Ok(None) } else { self.flush() }
@@ -150,26 +151,10 @@ fn windowed(step: &Shape, steps: usize) -> Result<Shape> {
     Shape::new(&dims)
 }
 
-/// Appends a strided field's values in C order.
-fn gather<T: Copy>(values: &[T], field: &FieldView<'_>, out: &mut Vec<T>, room: usize) {
-    out.reserve_exact(room - out.len());
-    let shape = field.shape();
-    let (dims, strides) = (shape.dims(), &field.strides[..shape.ndim()]);
-    let (row, stride) = (dims[dims.len() - 1], strides[dims.len() - 1]);
-    let outer = &dims[..dims.len() - 1];
-    for index in 0..outer.iter().product() {
-        let mut rest = index;
-        let mut start = 0;
-        for (&n, &stride) in outer.iter().zip(strides).rev() {
-            start += rest % n * stride;
-            rest /= n;
-        }
-        if stride == 1 {
-            out.extend_from_slice(&values[start..start + row]);
-        } else {
-            out.extend((0..row).map(|x| values[start + x * stride]));
-        }
-    }
+/// Appends a step to a window that will have `room` values.
+fn take<T: Element>(values: &[T], step: &FieldView<'_>, steps: &mut Vec<T>, room: usize) {
+    steps.reserve_exact(room - steps.len());
+    gather(values, step, steps);
 }
 
 #[cfg(test)]

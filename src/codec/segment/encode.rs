@@ -1,65 +1,27 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of its
 //! section.
 
-use super::decoder::{Shared, finish};
-use super::forecast::Forecast;
-use super::rate::{Rate, Window};
-use super::report::StageSeconds;
-use super::segment::{Buffers, Method, Prepared, SegmentState, Way};
-use super::settlement::Settlement;
+use super::context::Shared;
+use super::decode::finish;
+use super::frames::{Frames, Source, unlimited};
+use super::state::{Buffers, Prepared, SegmentState};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
+use crate::codec::rate::budget::Goal;
+use crate::codec::rate::control::{Rate, Window};
+use crate::codec::rate::enhanced::Settlement;
+use crate::codec::report::StageSeconds;
 use crate::enhance::Enhancement;
 use crate::entropy::Encoder;
 use crate::error::Result;
-use crate::field::{Element, MaskModel, fill_holes};
+use crate::field::{Element, MaskModel};
 use crate::predict::fm::CodedLatents;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::stream::SegmentBytes;
-use crate::window::{Placement, Segment, gather, original};
+use crate::stream::{Method, SegmentBytes, Way};
+use crate::window::original;
 use std::time::Instant;
-
-/// A segment in the caller's memory.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a, T> {
-    pub(crate) values: &'a [T],
-    pub(crate) segment: &'a Segment,
-    /// Where its first frame lies.
-    pub(crate) placement: Placement,
-}
-
-impl<T> Source<'_, T> {
-    /// Where frame `t` lies.
-    pub(crate) fn at(&self, t: usize) -> Placement {
-        Placement { start: self.placement.start + t * self.placement.strides[0], strides: self.placement.strides }
-    }
-}
-
-/// What a segment's encoder aims at.
-#[derive(Debug)]
-pub(crate) struct Goal<'a> {
-    /// The step, in working units.
-    pub(crate) step: f64,
-    /// What the segment must stay under and use up; `None`: keep to the step. In errors before frames are enhanced.
-    pub(crate) budget: Option<Budget<'a>>,
-    /// What enhancement is expected to leave of the squared error; 1 where frames are not enhanced.
-    pub(crate) enhanced: f64,
-    /// Whether the budget is used up as far as can be, whatever the time.
-    pub(crate) thorough: bool,
-}
-
-/// An error budget for a segment.
-#[derive(Debug)]
-pub(crate) struct Budget<'a> {
-    /// The sum of squared errors over valid points, in working units.
-    pub(crate) squared_error: f64,
-    /// What its windows are expected to spend of it.
-    pub(crate) forecast: &'a Forecast,
-    /// Whether it must not be exceeded, and the last window is coded so; else it is what the step is steered by.
-    pub(crate) settle: bool,
-}
 
 /// An encoded segment.
 #[derive(Debug, Default)]
@@ -70,64 +32,6 @@ pub(crate) struct Encoded {
     /// See [`Rate::uneven`].
     pub(crate) uneven: Option<f64>,
     pub(crate) stages: StageSeconds,
-}
-
-/// A window's frames in working units, holes filled, and its mask.
-#[derive(Default)]
-pub(crate) struct Frames<R> {
-    pub(crate) frames: Vec<R>,
-    pub(crate) classes: Vec<u8>,
-    pub(crate) masked: bool,
-    /// The smallest and the largest value of the output.
-    pub(crate) limits: [R; 2],
-}
-
-impl<R: Kernel> Frames<R> {
-    /// Gathers `count` frames from frame `first` on.
-    pub(crate) fn load<T: Element>(&mut self, source: &Source<'_, T>, shared: &Shared<'_>, first: usize, count: usize) {
-        let _span = tracing::debug_span!("gather").entered();
-        self.masked = gather(
-            source.values,
-            source.segment,
-            &source.at(first),
-            count,
-            shared.normalisation,
-            shared.specials,
-            &mut self.frames,
-            &mut self.classes,
-        );
-        let norm = shared.normalisation;
-        self.limits = [norm.min, norm.max].map(|v| R::from_f64((v - norm.mean) / norm.scale()));
-        if self.masked {
-            fill_holes(&mut self.frames, &self.classes, count, source.segment.h, source.segment.w);
-        }
-    }
-
-    /// The share of its points that are valid.
-    pub(crate) fn valid_share(&self) -> f64 {
-        if !self.masked {
-            return 1.0;
-        }
-        self.classes.iter().filter(|&&class| class == 0).count() as f64 / self.classes.len() as f64
-    }
-
-    /// Squared error of `decoded` over valid points, clamped to the field's range as a decoder's output is.
-    pub(crate) fn squared_error(&self, decoded: &[R]) -> f64 {
-        let classes = if self.masked { self.classes.as_slice() } else { &[] };
-        squared_error(&self.frames, decoded, classes, self.limits)
-    }
-}
-
-/// Squared error of `decoded`, clamped to `limits`, over the points whose class is 0; over all where no classes are given.
-pub(crate) fn squared_error<R: Kernel>(frames: &[R], decoded: &[R], classes: &[u8], limits: [R; 2]) -> f64 {
-    if classes.is_empty() {
-        return R::squared_error(frames, decoded, limits);
-    }
-    let points = frames.iter().zip(decoded).zip(classes);
-    let [low, high] = limits.map(R::to_f64);
-    points
-        .map(|((a, b), &class)| if class == 0 { (a.to_f64() - b.to_f64().clamp(low, high)).powi(2) } else { 0.0 })
-        .sum()
 }
 
 /// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was foreseen had been spent
@@ -293,9 +197,4 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     // What is coded now is no longer the field, whose limits say nothing of it.
     frames.limits = unlimited();
     Ok(Some(coded))
-}
-
-/// Limits that clamp nothing.
-pub(crate) fn unlimited<R: Kernel>() -> [R; 2] {
-    [f64::NEG_INFINITY, f64::INFINITY].map(R::from_f64)
 }

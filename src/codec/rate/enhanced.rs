@@ -1,16 +1,19 @@
 //! Using an error budget up in a segment whose frames are enhanced: what enhancement leaves of the error is measured while the
 //! windows are coded, and the last window's step is set by what has really been spent.
 
-use super::decoder::Shared;
-use super::encoder::{Frames, Goal, Source, squared_error};
-use super::rate::{Rate, STEP_POWER, Trial, Window, attempt};
-use super::segment::{Method, SegmentState};
+use super::budget::Goal;
+use super::control::{Rate, Trial, Window, attempt};
+use super::step::STEP_POWER;
+use crate::codec::segment::context::Shared;
+use crate::codec::segment::frames::{Frames, PART, Source, squared_error};
+use crate::codec::segment::state::SegmentState;
 use crate::enhance::{Enhancement, Enhancer, Queue};
 use crate::error::Result;
 use crate::field::Element;
 use crate::predict::fm::Memo;
 use crate::predict::{CodedWindow, Step, fm};
 use crate::residual::kernels::Kernel;
+use crate::stream::Method;
 use std::collections::HashSet;
 
 /// Solutions for the last window's step, at most; and steps that are tried for it at the highest effort.
@@ -27,8 +30,6 @@ const SLACK_NORMAL: f64 = 0.04;
 /// What is aimed at, as a share of the budget; and where some frames speak for all.
 const AIM: f64 = 0.997;
 const AIM_PART: f64 = 0.99;
-/// One frame in so many speaks for all; a number that meets every layer of a hierarchy.
-pub(crate) const PART: usize = 3;
 
 /// See the module's description. Errors are squared, over valid points, in working units.
 pub(crate) struct Settlement<'a, R> {

@@ -1,13 +1,12 @@
 //! The last step of choosing: the best ways without and with each part of the model, as they are enhanced. At the highest effort these
 //! are tried again, at the step that enhancement leads to.
 
-use super::Shared;
-use super::choose::{Choice, HOPELESS, over};
-use super::rate::STEP_POWER;
-use super::sample::{Sample, Tried};
-use super::segment::{Method, Way};
-use super::settlement::PART;
+use super::candidate::{Choice, HOPELESS, over};
+use super::trial::{Sample, Tried};
 use crate::bound::Bound;
+use crate::codec::rate::step::STEP_POWER;
+use crate::codec::segment::context::Shared;
+use crate::codec::segment::frames::PART;
 use crate::enhance::{Enhancement, Enhancer, Network, Views};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -15,6 +14,7 @@ use crate::options::{Effort, FmMode, Options};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
+use crate::stream::{Method, Way};
 
 /// The finest NRMSE at which frames are enhanced.
 const ENHANCED_FROM: f64 = 5e-4;

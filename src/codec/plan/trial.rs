@@ -1,8 +1,8 @@
 //! Samples of a segment, on which ways of coding are tried.
 
-use super::decoder::Shared;
-use super::encoder::{Frames, Source, unlimited};
-use super::segment::{Method, Prepared, SegmentState};
+use crate::codec::segment::context::Shared;
+use crate::codec::segment::frames::{Frames, Source, unlimited};
+use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::entropy::Cost;
 use crate::error::Result;
 use crate::field::Element;
@@ -11,6 +11,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
+use crate::stream::Method;
 
 /// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
 /// which are often a volume's levels and not alike.

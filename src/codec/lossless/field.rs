@@ -1,36 +1,11 @@
 //! Lossless streams: the field in C order, in runs of [`LOSSLESS_CHUNK`] values.
 
-use super::decompress::Output;
-use super::lossless;
+use super::chunk;
+use crate::codec::output::Output;
+use crate::codec::tools::Tools;
 use crate::error::{Error, Result};
-use crate::field::{Element, MAX_DIMS, Region, Shape};
+use crate::field::{Element, FieldView, Region, for_each_run};
 use crate::stream::{Content, LOSSLESS_CHUNK, Stream};
-
-/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order indices
-/// `from..until` of an array.
-pub(crate) fn for_each_run(
-    shape: &Shape,
-    strides: &[usize; MAX_DIMS],
-    from: usize,
-    until: usize,
-    mut f: impl FnMut(usize, usize, usize, usize),
-) {
-    let dims = shape.dims();
-    let last = dims.len() - 1;
-    let mut index = from;
-    while index < until {
-        let column = index % dims[last];
-        let mut rest = index / dims[last];
-        let mut start = column * strides[last];
-        for axis in (0..last).rev() {
-            start += rest % dims[axis] * strides[axis];
-            rest /= dims[axis];
-        }
-        let count = (dims[last] - column).min(until - index);
-        f(index, start, count, strides[last]);
-        index += count;
-    }
-}
 
 /// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the axes
 /// that `axes` names): over the points with data, or else as the first point. What marks points without is `fill_value`, which the
@@ -68,7 +43,7 @@ pub(crate) fn decompress<T: Element>(
         (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])
     });
     let raw = match stream.header.content {
-        Content::Raw => Some(raw_section::<T>(stream, total)?),
+        Content::Raw => Some(stored_raw::<T>(stream, total)?),
         _ => None,
     };
     for k in 0..total.div_ceil(LOSSLESS_CHUNK) {
@@ -79,7 +54,7 @@ pub(crate) fn decompress<T: Element>(
         let chunk = &mut chunk[..until - from];
         match raw {
             Some(bytes) => copy_raw(&bytes[from * T::DTYPE.size()..], chunk),
-            None => lossless::decode(stream.section(k)?, chunk)?,
+            None => chunk::decode(stream.section(k)?, chunk)?,
         }
         for_each_run(shape, &strides, from, until, |index, _, count, _| {
             'points: for i in index..index + count {
@@ -113,7 +88,7 @@ pub(crate) fn decompress<T: Element>(
 }
 
 /// The bytes of a raw stream's only section, which must be as many as its values have.
-fn raw_section<'a, T: Element>(stream: &Stream<'a>, total: usize) -> Result<&'a [u8]> {
+fn stored_raw<'a, T: Element>(stream: &Stream<'a>, total: usize) -> Result<&'a [u8]> {
     let bytes = stream.section(0)?;
     if bytes.len() != total * T::DTYPE.size() {
         let wanted = total * T::DTYPE.size();
@@ -131,19 +106,38 @@ fn copy_raw<T: Element>(bytes: &[u8], out: &mut [T]) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The section of a raw stream.
+pub(crate) fn raw_section<T: Element>(field: &FieldView<'_>, values: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.byte_len());
+    for_each_run(field.shape(), &field.strides, 0, field.shape().len(), |_, start, count, stride| {
+        for i in 0..count {
+            let bits = values[start + i * stride].to_bits_u64();
+            bytes.extend_from_slice(&bits.to_le_bytes()[..T::DTYPE.size()]);
+        }
+    });
+    bytes
+}
 
-    #[test]
-    fn runs_cover_every_index_in_order() {
-        let shape = Shape::new(&[3, 4, 5]).unwrap();
-        let strides = shape.contiguous_strides();
-        let mut seen = Vec::new();
-        for_each_run(&shape, &strides, 7, 43, |index, start, count, stride| {
-            assert_eq!(index, start);
-            seen.extend((0..count).map(|i| start + i * stride));
+/// The sections of a lossless stream.
+pub(crate) fn lossless_sections<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    tools: &Tools<'_>,
+) -> Result<Vec<Vec<u8>>> {
+    let total = field.shape().len();
+    let chunks = total.div_ceil(LOSSLESS_CHUNK);
+    tools.map(0..chunks, |k| {
+        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+        let mut run = Vec::with_capacity(until - from);
+        for_each_run(field.shape(), &field.strides, from, until, |_, start, count, stride| {
+            run.extend((0..count).map(|i| values[start + i * stride]));
         });
-        assert_eq!(seen, (7..43).collect::<Vec<_>>());
-    }
+        let bytes = chunk::encode(&run);
+        let mut again = vec![T::from_bits_u64(0); run.len()];
+        chunk::decode(&bytes, &mut again)?;
+        if run.iter().zip(&again).any(|(a, b)| a.to_bits_u64() != b.to_bits_u64()) {
+            return Err(Error::internal("the check of the own lossless output failed"));
+        }
+        Ok(bytes)
+    })
 }

@@ -1,0 +1,6 @@
+//! Mode decision: how a segment is coded, from trials on a sample of it.
+
+pub(super) mod candidate;
+pub(super) mod choose;
+mod refine;
+mod trial;

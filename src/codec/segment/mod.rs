@@ -1,0 +1,10 @@
+//! A segment: a run of windows of one tile with one adaptive state, encoded and decoded.
+
+pub(super) mod context;
+pub(super) mod decode;
+pub(super) mod encode;
+pub(super) mod frames;
+mod low_resolution;
+pub(super) mod reference;
+mod side_info;
+pub(super) mod state;
