@@ -37,7 +37,8 @@ mod window;
 
 pub use bound::Bound;
 pub use codec::{
-    Before, Codec, DEFAULT_WINDOW, Report, Request, Scale, SectionBytes, StageSeconds, StepStream, StreamInfo, inspect,
+    Codec, DEFAULT_WINDOW, ReferenceFrame, Report, Request, Scale, SectionBytes, StageSeconds, StepStream, StreamInfo,
+    inspect,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use field::{DType, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut};

@@ -4,7 +4,7 @@ mod common;
 
 use common::fields::{field, flow, noise};
 use fieldpress::{
-    Before, Bound, Codec, Effort, ErrorKind, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect,
+    Bound, Codec, Effort, ErrorKind, FieldView, FieldViewMut, FmMode, Options, ReferenceFrame, Region, Request, inspect,
 };
 
 const WINDOWS: usize = 4;
@@ -35,7 +35,7 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
         let view = FieldView::new(&values, &DIMS).unwrap();
         alone += codec.compress(&view, bound).unwrap().0.len();
         let mut out = vec![0f32; values.len()];
-        let flips = match &before {
+        let drift = match &before {
             None => {
                 let (bytes, report) = codec.compress(&view, bound).unwrap();
                 following += bytes.len();
@@ -43,10 +43,10 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
                 codec
                     .decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &DIMS).unwrap())
                     .unwrap();
-                report.flips
+                report.drift
             }
-            Some((frame, flips)) => {
-                let before = Before { frame: FieldView::new(frame, &FRAME).unwrap(), flips: *flips };
+            Some((frame, drift)) => {
+                let before = ReferenceFrame { frame: FieldView::new(frame, &FRAME).unwrap(), drift: *drift };
                 let (bytes, report) = codec.compress_after(&view, bound, &before).unwrap();
                 following += bytes.len();
                 assert!(inspect(&bytes).unwrap().follows);
@@ -63,7 +63,7 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
                     let (t, y, x) = (i / 600, i / 30 % 20, i % 30);
                     assert_eq!(*value, out[((8 + t + 2) * 40 + y + 8) * 56 + x + 16]);
                 }
-                report.flips
+                report.drift
             }
         };
         let range = values.iter().fold(f32::MIN, |a, &b| a.max(b)) - values.iter().fold(f32::MAX, |a, &b| a.min(b));
@@ -75,7 +75,7 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
             Bound::BlockL2(_) => {}
             _ => unreachable!("no other bound is tried"),
         }
-        before = Some((last_frame(&out), flips));
+        before = Some((last_frame(&out), drift));
     }
     (alone, following)
 }
@@ -97,7 +97,7 @@ fn the_frame_before_must_be_the_right_one() {
     let values = window(1);
     let view = FieldView::new(&values, &DIMS).unwrap();
     let mut frame = last_frame(&window(0));
-    let before = Before { frame: FieldView::new(&frame, &FRAME).unwrap(), flips: 0.0 };
+    let before = ReferenceFrame { frame: FieldView::new(&frame, &FRAME).unwrap(), drift: 0.0 };
     let (bytes, _) = codec.compress_after(&view, Bound::Nrmse(4e-3), &before).unwrap();
     let mut out = vec![0f32; values.len()];
     let error =
@@ -105,13 +105,13 @@ fn the_frame_before_must_be_the_right_one() {
     assert!(error.kind() == ErrorKind::InvalidArgument && error.message().contains("follows another"), "{error}");
 
     frame[5] += 1.0;
-    let other = Before { frame: FieldView::new(&frame, &FRAME).unwrap(), flips: 0.0 };
+    let other = ReferenceFrame { frame: FieldView::new(&frame, &FRAME).unwrap(), drift: 0.0 };
     let error = codec
         .decompress_after(&bytes, &Request::default(), &other, &mut FieldViewMut::new(&mut out, &DIMS).unwrap())
         .unwrap_err();
     assert!(error.message().contains("checksum"), "{error}");
 
-    let wrong = Before { frame: FieldView::new(&frame[..40 * 56], &[40, 56]).unwrap(), flips: 0.0 };
+    let wrong = ReferenceFrame { frame: FieldView::new(&frame[..40 * 56], &[40, 56]).unwrap(), drift: 0.0 };
     let error = codec.compress_after(&view, Bound::Nrmse(4e-3), &wrong).unwrap_err();
     assert!(error.message().contains("expected 2x1x40x56") || error.message().contains("2×1×40×56"), "{error}");
 

@@ -2,7 +2,7 @@
 //! that needs none before it comes again.
 
 use super::buffer::Buffer;
-use crate::codec::{Before, Codec, Request};
+use crate::codec::{Codec, ReferenceFrame, Request};
 use crate::error::Result;
 use crate::field::{DType, Region};
 use std::collections::HashMap;
@@ -42,8 +42,8 @@ pub(super) struct Link {
     pub(super) end: u64,
     /// Of the window.
     pub(super) depth: u32,
-    /// [`crate::Report::flips`] of its stream.
-    pub(super) flips: f64,
+    /// [`crate::Report::drift`] of its stream.
+    pub(super) drift: f64,
     pub(super) frame: Buffer,
 }
 
@@ -71,8 +71,8 @@ impl Link {
     }
 
     /// For the codec, with the shape of a window of one step.
-    pub(super) fn before(&self, dims: &[usize]) -> Result<Before<'_>> {
-        Ok(Before { frame: self.frame.view(dims)?, flips: self.flips })
+    pub(super) fn before(&self, dims: &[usize]) -> Result<ReferenceFrame<'_>> {
+        Ok(ReferenceFrame { frame: self.frame.view(dims)?, drift: self.drift })
     }
 }
 

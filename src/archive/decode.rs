@@ -78,7 +78,7 @@ impl Reader {
             let steps = (chunk.steps.end - chunk.steps.start) as usize;
             let frame = Link::decode(&self.codec, &bytes, dtype, steps, &chunk.region.count, link.as_deref())
                 .map_err(|error| error.context(describe(&chunk)))?;
-            let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, flips: 0.0, frame });
+            let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, drift: 0.0, frame });
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.len() >= LINKS {
                 links.clear();

@@ -115,7 +115,7 @@ impl Pending {
         let followed = in_time && (depth as usize) + 1 < keyframe;
         let decoded = followed.then(|| Link::decode(codec, &bytes, field.dtype(), self.steps, count, link));
         let next = match decoded.transpose() {
-            Ok(frame) => frame.map(|frame| Link { end, depth, flips: report.flips, frame }),
+            Ok(frame) => frame.map(|frame| Link { end, depth, drift: report.drift, frame }),
             // The stream has been checked; the model has failed since. The next window begins anew, with a model or without.
             Err(error) if options.fm.goes_without(&error) => {
                 tracing::warn!(reason = error.message(), "fm=auto: the model fails, the next window follows none");

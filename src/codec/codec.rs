@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::report::{Report, StreamInfo};
 use super::request::Request;
-use super::segment::reference::{Before, Reference};
+use super::segment::reference::{Reference, ReferenceFrame};
 use super::tools::Tools;
 use super::workers::Workers;
 use super::{compress, decompress, inspect as inspection};
@@ -120,7 +120,7 @@ impl Codec {
         &self,
         field: &FieldView<'_>,
         bound: Bound,
-        before: &Before<'_>,
+        before: &ReferenceFrame<'_>,
     ) -> Result<(Vec<u8>, Report)> {
         self.compress_with(&self.options, field, bound, Some(before))
     }
@@ -131,7 +131,7 @@ impl Codec {
         options: &Options,
         field: &FieldView<'_>,
         bound: Bound,
-        before: Option<&Before<'_>>,
+        before: Option<&ReferenceFrame<'_>>,
     ) -> Result<(Vec<u8>, Report)> {
         let _span = tracing::debug_span!("compress").entered();
         let begin = Instant::now();
@@ -154,7 +154,7 @@ impl Codec {
             fm_share: info.fm_share,
             nrmse: info.nrmse,
             max_abs_error: info.max_abs_error,
-            flips: done.flips,
+            drift: done.drift,
             seconds: begin.elapsed().as_secs_f64(),
             stages: done.stages,
         };
@@ -180,7 +180,7 @@ impl Codec {
         &self,
         stream: &[u8],
         request: &Request,
-        before: &Before<'_>,
+        before: &ReferenceFrame<'_>,
         out: &mut FieldViewMut<'_>,
     ) -> Result<Report> {
         self.decompress_with(stream, request, Some(before), out)
@@ -190,7 +190,7 @@ impl Codec {
         &self,
         stream: &[u8],
         request: &Request,
-        before: Option<&Before<'_>>,
+        before: Option<&ReferenceFrame<'_>>,
         out: &mut FieldViewMut<'_>,
     ) -> Result<Report> {
         let _span = tracing::debug_span!("decompress").entered();
@@ -236,7 +236,7 @@ impl Codec {
             fm_share: info.fm_share,
             nrmse: info.nrmse,
             max_abs_error: info.max_abs_error,
-            flips: 0.0,
+            drift: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             stages,
         })

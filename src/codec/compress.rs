@@ -1,11 +1,11 @@
 //! Compressing a field: what kind of content it gets, and the stream of that.
 
 use super::lossless::field::{lossless_sections, raw_section};
-use super::passes::Job;
+use super::passes::Passes;
 use super::progress::Progress;
 use super::rate::budget::Target;
 use super::report::StageSeconds;
-use super::segment::context::Shared;
+use super::segment::context::FieldContext;
 use super::segment::reference::Reference;
 use super::tools::Tools;
 use crate::bound::Bound;
@@ -22,7 +22,7 @@ use std::time::Instant;
 pub(crate) struct Compressed {
     pub(crate) bytes: Vec<u8>,
     /// What other devices' floats may add to the root mean square error, in the field's units.
-    pub(crate) flips: f64,
+    pub(crate) drift: f64,
     pub(crate) stages: StageSeconds,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn compress<T: Element>(
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         let header = Header { content: Content::Constant(bits), ..header };
-        return Ok(Compressed { bytes: assemble(&header, &[]), flips: 0.0, stages });
+        return Ok(Compressed { bytes: assemble(&header, &[]), drift: 0.0, stages });
     }
     // Every value is encoded and checked.
     let progress = Progress::new(2 * field.shape().len());
@@ -92,7 +92,7 @@ pub(crate) fn compress<T: Element>(
         }
     }
     let mut header = asked.header;
-    let (mut flips, mut best) = best.map_or((0.0, None), |found| (found.flips, Some(found.bytes)));
+    let (mut drift, mut best) = best.map_or((0.0, None), |found| (found.drift, Some(found.bytes)));
     let raw = field.byte_len();
     if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
         let _span = tracing::debug_span!("lossless").entered();
@@ -107,11 +107,11 @@ pub(crate) fn compress<T: Element>(
         let bytes = assemble(&header, &sections);
         if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
             best = Some(bytes);
-            flips = 0.0;
+            drift = 0.0;
         }
         stages.entropy += begin.elapsed().as_secs_f64();
     }
-    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), flips, stages })
+    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), drift, stages })
 }
 
 /// What is to be compressed, and what is known of it.
@@ -129,7 +129,7 @@ struct Asked<'a, T> {
 /// A stream of segments.
 struct Segments {
     bytes: Vec<u8>,
-    flips: f64,
+    drift: f64,
     /// Bytes of its sections, and what they would be without the model, as samples tell; `None` where it is not used.
     model: Option<(usize, f64)>,
 }
@@ -155,8 +155,8 @@ impl<T: Element> Asked<'_, T> {
         };
         // Corrections of blocks leave no room for other devices' floats.
         let reference =
-            self.reference.filter(|reference| reference.flips == 0.0 || !matches!(bound, Bound::BlockL2(_)));
-        let shared = Shared {
+            self.reference.filter(|reference| reference.drift == 0.0 || !matches!(bound, Bound::BlockL2(_)));
+        let shared = FieldContext {
             normalisation: &normalisation,
             specials,
             bound,
@@ -166,14 +166,14 @@ impl<T: Element> Asked<'_, T> {
             progress: Some(self.progress),
             memo: None,
         };
-        let job = Job { field, values: self.values, cut: self.cut, shared, target, valid: stats.valid, tools };
+        let passes = Passes { field, values: self.values, cut: self.cut, shared, target, valid: stats.valid, tools };
         let mut done = None;
         if f32_suffices(stats.range(), target.size()) {
-            done = job.run::<f32>(stages)?;
+            done = passes.run::<f32>(stages)?;
         }
         let double = done.is_none();
         if double {
-            done = job.run::<f64>(stages)?;
+            done = passes.run::<f64>(stages)?;
         }
         let Some(done) = done else { return Ok(None) };
         let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
@@ -196,6 +196,6 @@ impl<T: Element> Asked<'_, T> {
         };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
         let bytes = assemble(&header, &done.sections);
-        Ok(Some(Segments { bytes, flips: done.flips, model: done.uses_model.then_some(sizes) }))
+        Ok(Some(Segments { bytes, drift: done.drift, model: done.uses_model.then_some(sizes) }))
     }
 }

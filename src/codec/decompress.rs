@@ -5,7 +5,7 @@ use super::output::{Output, Place};
 use super::progress::Progress;
 use super::report::StageSeconds;
 use super::request::Request;
-use super::segment::context::Shared;
+use super::segment::context::FieldContext;
 use super::segment::decode::{DecodedWindow, decode};
 use super::segment::reference::Reference;
 use super::segment::state::Buffers;
@@ -59,7 +59,7 @@ pub(crate) fn decompress<T: Element>(
                 return Err(Error::internal("a stream's model was not opened"));
             }
             let progress = Progress::new(region.count.iter().product());
-            let shared = Shared {
+            let shared = FieldContext {
                 normalisation,
                 specials,
                 bound: header.bound,

@@ -31,5 +31,5 @@ pub use codec::{Codec, inspect};
 pub(crate) use rate::error_curve::error_curve;
 pub use report::{Report, SectionBytes, StageSeconds, StreamInfo};
 pub use request::{Request, Scale};
-pub use segment::reference::Before;
+pub use segment::reference::ReferenceFrame;
 pub use step_stream::{DEFAULT_WINDOW, StepStream};

@@ -87,8 +87,8 @@ pub struct Report {
     /// Largest absolute error, in the field's units.
     pub max_abs_error: f64,
     /// What other devices' floats may add to the root mean square error, in the field's units, counted in when the bound was
-    /// checked; for [`crate::Before`]. 0 when decompressing.
-    pub flips: f64,
+    /// checked; for [`crate::ReferenceFrame`]. 0 when decompressing.
+    pub drift: f64,
     /// Wall-clock seconds of the call.
     pub seconds: f64,
     /// Seconds of its stages.

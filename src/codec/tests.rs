@@ -1,9 +1,9 @@
 //! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX Runtime
 //! (`tools/test` provides it) and say so where it is missing.
 
-use super::plan::candidate::{Choice, plain};
+use super::plan::candidate::{Candidate, plain};
 use super::rate::budget::Target;
-use super::segment::context::Shared;
+use super::segment::context::FieldContext;
 use super::tools::Tools;
 use super::workers::Workers;
 use super::{Codec, Request, inspect, passes};
@@ -254,7 +254,7 @@ fn corrected_forecasts_foresee_the_budget_at_their_step() {
     let workers = Workers::of(1).unwrap();
     let tools = Tools { options: &options, package: None, workers: &workers };
     let cut = Cut::new(field.shape(), None, None).unwrap();
-    let shared = Shared {
+    let shared = FieldContext {
         normalisation: &normalisation,
         specials: stats.specials.as_ref().unwrap(),
         bound,
@@ -264,16 +264,16 @@ fn corrected_forecasts_foresee_the_budget_at_their_step() {
         progress: None,
         memo: None,
     };
-    let job =
-        passes::Job { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
-    let method = plain(dims[0], Effort::Normal, false);
-    let choices = [(0, Choice::plain(method))].into();
+    let passes =
+        passes::Passes { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
+    let header = plain(dims[0], Effort::Normal, false);
+    let candidates = [(0, Candidate::plain(header))].into();
     let budget = (target.size() / normalisation.scale()).powi(2) * stats.valid as f64;
     let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over| {
-        let lesson = passes::Lesson { caution: 1.0, over };
-        let (step, forecasts) = job.refine::<f32>(&[0], &choices, 0.05, Some(budget), lesson).unwrap().unwrap();
-        let foreseen: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
-        assert!((foreseen / budget - 1.0).abs() < 0.01, "{over}: {foreseen} of {budget}");
+        let feedback = passes::RateFeedback { caution: 1.0, over };
+        let (step, forecasts) = passes.refine::<f32>(&[0], &candidates, 0.05, Some(budget), feedback).unwrap().unwrap();
+        let predicted_error: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
+        assert!((predicted_error / budget - 1.0).abs() < 0.01, "{over}: {predicted_error} of {budget}");
         step
     });
     assert!(finer < exact * 0.95 && coarser > exact * 1.05, "{finer} {exact} {coarser}");

@@ -7,7 +7,7 @@ use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::priors::training::Average;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 
 /// Reads `path:TxHxW` (raw f32, or the data of a .npy), normalised to a range of 1 around 0.
 fn read(path: &str) -> (Vec<f32>, [usize; 3]) {
@@ -26,14 +26,20 @@ fn read(path: &str) -> (Vec<f32>, [usize; 3]) {
 }
 
 /// Codes a field at a step with a method, and gives its error and size.
-fn code(frames: &[f32], dims: [usize; 3], method: &Method, step: f64, average: Option<&mut Average>) -> (f64, usize) {
+fn code(
+    frames: &[f32],
+    dims: [usize; 3],
+    header: &SegmentHeader,
+    step: f64,
+    average: Option<&mut Average>,
+) -> (f64, usize) {
     let layout = Layout::new(dims[1], dims[2]);
     let n = layout.len();
-    let mut state = SegmentState::<f32>::new(&layout, method, ModelUse::Off).expect("a method");
+    let mut state = SegmentState::<f32>::new(&layout, header, ModelUse::Off).expect("a header");
     let (mut side, mut coefficients) = (Encoder::new(Vec::new()), Encoder::new(Vec::new()));
     let (mut error, mut first) = (0.0, 0);
     let mut coded = CodedWindow::default();
-    for count in method.windows(dims[0]) {
+    for count in header.windows(dims[0]) {
         let window = &frames[first * n..][..count * n];
         let prepared = state.prepare(window, count, Default::default());
         let step = Step::at_most(step);
@@ -50,9 +56,9 @@ fn code(frames: &[f32], dims: [usize; 3], method: &Method, step: f64, average: O
     ((error / frames.len() as f64).sqrt(), side.finish().len() + coefficients.finish().len())
 }
 
-fn methods(frames: usize) -> Vec<Method> {
-    let method = |way, window: usize| Method {
-        way,
+fn headers(frames: usize) -> Vec<SegmentHeader> {
+    let header = |mode, window: usize| SegmentHeader {
+        mode,
         window: window.min(frames),
         basis: None,
         mixing: true,
@@ -62,7 +68,12 @@ fn methods(frames: usize) -> Vec<Method> {
         step: Step::at_most(1.0),
         follows: false,
     };
-    vec![method(Way::Previous, 8), method(Way::Previous, 32), method(Way::Previous, 1), method(Way::Hierarchical, 8)]
+    vec![
+        header(PredictionMode::Previous, 8),
+        header(PredictionMode::Previous, 32),
+        header(PredictionMode::Previous, 1),
+        header(PredictionMode::Hierarchical, 8),
+    ]
 }
 
 /// FP_PRIORS="path:TxHxW …" names the training fields; writes `src/residual/priors.bin`, or with FP_MEASURE set only prints
@@ -76,13 +87,13 @@ fn train_priors() {
     for path in std::env::var("FP_PRIORS").expect("FP_PRIORS").split_whitespace() {
         let (frames, dims) = read(path);
         for target in [1e-2, 4e-3, 1e-3, 2e-4] {
-            for method in methods(dims[0]) {
+            for header in headers(dims[0]) {
                 let mut step = 3.0 * target;
                 for _ in 0..3 {
-                    let (error, _) = code(&frames, dims, &method, step, None);
+                    let (error, _) = code(&frames, dims, &header, step, None);
                     step *= (target / error.max(1e-12)).powf(1.25).clamp(0.1, 10.0);
                 }
-                let (_, bytes) = code(&frames, dims, &method, step, Some(&mut average));
+                let (_, bytes) = code(&frames, dims, &header, step, Some(&mut average));
                 total += bytes;
                 logs.push((bytes as f64).ln());
             }

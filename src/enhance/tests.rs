@@ -3,7 +3,9 @@ use crate::model::Model;
 use crate::model::testing::runtime;
 use crate::predict::Step;
 use crate::stream::{SegmentBytes, Stream};
-use crate::{Before, Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, Region, Request, inspect};
+use crate::{
+    Bound, Codec, Device, Effort, FieldView, FieldViewMut, FmMode, Options, ReferenceFrame, Region, Request, inspect,
+};
 
 const H: usize = 40;
 const W: usize = 72;
@@ -163,7 +165,7 @@ fn fields_follow_frames_that_another_device_has_a_little_differently() {
         match before {
             None => codec.decompress(stream, &request, &mut target).unwrap(),
             Some(frame) => {
-                let before = Before { frame: FieldView::new(frame, &[1, H, W]).unwrap(), flips: 0.0 };
+                let before = ReferenceFrame { frame: FieldView::new(frame, &[1, H, W]).unwrap(), drift: 0.0 };
                 codec.decompress_after(stream, &request, &before, &mut target).unwrap()
             }
         };
@@ -171,10 +173,10 @@ fn fields_follow_frames_that_another_device_has_a_little_differently() {
     };
     let (one, report) = codec.compress(&view(first), bound).unwrap();
     let last = decode(&one, None)[8 * n..].to_vec();
-    let before = Before { frame: FieldView::new(&last, &[1, H, W]).unwrap(), flips: report.flips };
+    let before = ReferenceFrame { frame: FieldView::new(&last, &[1, H, W]).unwrap(), drift: report.drift };
     let (two, _) = codec.compress_after(&view(second), bound, &before).unwrap();
     let info = inspect(&two).unwrap();
-    assert!(info.follows && report.flips > 0.0);
+    assert!(info.follows && report.drift > 0.0);
     model.set_perturbation(0.999);
     let moved = decode(&one, None)[8 * n..].to_vec();
     let out = decode(&two, Some(&moved));

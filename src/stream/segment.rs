@@ -1,6 +1,6 @@
 //! The section of one segment: its method, and its byte strings.
 
-use super::segment_header::{Method, Way};
+use super::segment_header::{PredictionMode, SegmentHeader};
 use crate::bytes::{Reader, Writer};
 use crate::enhance::{Enhancement, Network, Views};
 use crate::error::{Error, Result};
@@ -22,19 +22,19 @@ pub(crate) struct SegmentBytes<B> {
 
 impl SegmentBytes<Vec<u8>> {
     /// The section of these parts.
-    pub(crate) fn write(&self, method: &Method) -> Vec<u8> {
+    pub(crate) fn write(&self, header: &SegmentHeader) -> Vec<u8> {
         let mut out = Writer::default();
-        let flags = [method.mixing, method.basis.is_some(), method.uses_model, method.enhance.is_some()];
+        let flags = [header.mixing, header.basis.is_some(), header.uses_model, header.enhance.is_some()];
         let flags = flags.iter().rev().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
-        out.u8(method.way as u8 | flags << 4);
-        out.u8(method.window as u8);
-        out.u8(method.layer_factor);
-        out.i16(method.step.0);
-        if let Some(Enhancement { noise, network, views }) = method.enhance {
+        out.u8(header.mode as u8 | flags << 4);
+        out.u8(header.window as u8);
+        out.u8(header.layer_factor);
+        out.i16(header.step.0);
+        if let Some(Enhancement { noise, network, views }) = header.enhance {
             out.i16(noise.0);
             out.u8(views as u8 | if network == Network::Fine { FINE } else { 0 });
         }
-        for &entry in method.basis.iter().flatten() {
+        for &entry in header.basis.iter().flatten() {
             out.i16(entry);
         }
         let parts = [&self.side, &self.mask, &self.latents, &self.coefficients, &self.corrections];
@@ -53,15 +53,15 @@ impl<'a> SegmentBytes<&'a [u8]> {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<(Method, Self)> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<(SegmentHeader, Self)> {
         let mut reader = Reader::new(bytes);
         let first = reader.u8()?;
-        let way = match first & 15 {
-            0 => Way::Transform,
-            1 => Way::Previous,
-            2 => Way::Hierarchical,
-            3 => Way::Latents,
-            other => return Err(Error::corrupt(format!("way of prediction {other} is not known"))),
+        let mode = match first & 15 {
+            0 => PredictionMode::Transform,
+            1 => PredictionMode::Previous,
+            2 => PredictionMode::Hierarchical,
+            3 => PredictionMode::Latents,
+            other => return Err(Error::corrupt(format!("mode of prediction {other} is not known"))),
         };
         let window = usize::from(reader.u8()?);
         if window == 0 || window > MAX_WINDOW {
@@ -87,8 +87,8 @@ impl<'a> SegmentBytes<&'a [u8]> {
         } else {
             None
         };
-        let method = Method {
-            way,
+        let header = SegmentHeader {
+            mode,
             window,
             basis,
             mixing: first >> 4 & 1 == 1,
@@ -110,6 +110,6 @@ impl<'a> SegmentBytes<&'a [u8]> {
             return Err(Error::corrupt(format!("{} bytes follow the end of a segment", reader.remaining())));
         }
         let [side, mask, latents, coefficients, corrections] = parts;
-        Ok((method, Self { side, mask, latents, coefficients, corrections }))
+        Ok((header, Self { side, mask, latents, coefficients, corrections }))
     }
 }

@@ -10,7 +10,7 @@ use crate::residual::basis::Basis;
 
 /// The way windows of a segment are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum PredictionMode {
     /// Eigenframes of each window by itself.
     Transform = 0,
     /// Eigenframes, the first ones predicted from the previous window.
@@ -21,7 +21,7 @@ pub(crate) enum Way {
     Latents = 3,
 }
 
-impl Way {
+impl PredictionMode {
     /// Its name in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -35,8 +35,8 @@ impl Way {
 
 /// Everything a segment's decoder must know before its first window.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Method {
-    pub(crate) way: Way,
+pub(crate) struct SegmentHeader {
+    pub(crate) mode: PredictionMode,
     /// Frames of a full window.
     pub(crate) window: usize,
     /// Entries of a PCA basis of `window` frames; `None`: the cosine basis.
@@ -55,10 +55,10 @@ pub(crate) struct Method {
     pub(crate) follows: bool,
 }
 
-impl Method {
+impl SegmentHeader {
     /// Whether the model takes part, before or after the residual.
     pub(crate) fn needs_model(&self) -> bool {
-        self.uses_model || self.enhance.is_some() || self.way == Way::Latents
+        self.uses_model || self.enhance.is_some() || self.mode == PredictionMode::Latents
     }
 
     /// Calls `f` with what coding frames of `[h][w]` makes of a package in a mode; the interpolator's corrections that are in `memo` are
@@ -74,7 +74,7 @@ impl Method {
         memo: Option<&fm::Memo>,
         f: impl FnOnce(ModelUse<'_>) -> Result<O>,
     ) -> Result<O> {
-        let Some(package) = package.filter(|_| self.uses_model && self.way == Way::Hierarchical) else {
+        let Some(package) = package.filter(|_| self.uses_model && self.mode == PredictionMode::Hierarchical) else {
             return f(ModelUse::Off);
         };
         let interpolator = fm::interpolator(package, h, w, fm::grid(self.step), memo);
@@ -86,7 +86,7 @@ impl Method {
         let mut out = Vec::new();
         let mut left = frames;
         // The hierarchical way's first window has its key frame besides.
-        if self.way == Way::Hierarchical && !self.follows && left > 0 {
+        if self.mode == PredictionMode::Hierarchical && !self.follows && left > 0 {
             let first = (self.window + 1).min(left);
             out.push(first);
             left -= first;

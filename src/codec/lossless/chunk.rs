@@ -10,9 +10,9 @@ use pco::data_types::Number;
 use pco::wrapped::{FileCompressor, FileDecompressor};
 use pco::{ChunkConfig, ModeSpec, PagingSpec};
 
-/// Method byte: the values as they are.
+/// SegmentHeader byte: the values as they are.
 const RAW: u8 = 0;
-/// Method byte: chunks by pco.
+/// SegmentHeader byte: chunks by pco.
 const PCO: u8 = 1;
 /// The most values of a chunk: what is held in memory at once.
 const CHUNK: usize = 1 << 18;

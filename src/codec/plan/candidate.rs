@@ -2,15 +2,15 @@
 
 use crate::options::Effort;
 use crate::predict::Step;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 
 /// A way that costs this many times the best so far is not pursued with other window lengths.
 pub(super) const HOPELESS: f64 = 1.25;
 
 /// How a segment will be coded.
 #[derive(Clone, Debug)]
-pub(crate) struct Choice {
-    pub(crate) method: Method,
+pub(crate) struct Candidate {
+    pub(crate) header: SegmentHeader,
     /// The autoencoder's gain, for the way `latents`.
     pub(crate) gain: usize,
     /// What the squared error is over that of the coefficients that a forecast counts, without the model, at the same step.
@@ -21,22 +21,22 @@ pub(crate) struct Choice {
     pub(crate) model_leaves: f64,
 }
 
-impl Choice {
+impl Candidate {
     /// The choice of a method that uses no model.
-    pub(crate) fn plain(method: Method) -> Self {
-        Self { method, gain: 0, over_forecast: 1.0, enhanced: 1.0, model_leaves: 1.0 }
+    pub(crate) fn plain(header: SegmentHeader) -> Self {
+        Self { header, gain: 0, over_forecast: 1.0, enhanced: 1.0, model_leaves: 1.0 }
     }
 
     pub(super) fn same_but_enhanced(&self, other: &Self) -> bool {
-        let plain = |method: &Method| Method { enhance: None, ..method.clone() };
-        plain(&self.method) == plain(&other.method)
+        let plain = |header: &SegmentHeader| SegmentHeader { enhance: None, ..header.clone() };
+        plain(&self.header) == plain(&other.header)
     }
 }
 
 /// A method without trials: what `effort=0` uses, and the first step is estimated with.
-pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> Method {
-    Method {
-        way: Way::Previous,
+pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> SegmentHeader {
+    SegmentHeader {
+        mode: PredictionMode::Previous,
         window: count.min(8),
         basis: None,
         mixing: effort > Effort::Fast,

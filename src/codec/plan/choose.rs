@@ -1,10 +1,10 @@
 //! Choosing how a segment is coded: the ways of prediction, window lengths and bases, tried on a sample of it.
 
-use super::candidate::{Choice, HOPELESS, over, plain};
-use super::refine::{Finalists, may_enhance};
-use super::trial::{Sample, Tried};
+use super::candidate::{Candidate, HOPELESS, over, plain};
+use super::refine::{Refinement, may_enhance};
+use super::trial::{Sample, TrialOutcome};
 use crate::codec::rate::step::STEP_POWER;
-use crate::codec::segment::context::Shared;
+use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, Source};
 use crate::codec::tools::Tools;
 use crate::enhance::Network;
@@ -16,7 +16,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
 use crate::residual::kernels::Kernel;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 
 /// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
 /// differences of error that are left between trials until two trials of a method tell better.
@@ -41,7 +41,7 @@ const INTERPOLATED_LEAST: f64 = 0.7;
 
 /// The PCA basis of a segment's windows, from all of its frames and rows evenly spread over them: a corner of them has
 /// a basis of its own, which costs more than it gains elsewhere (docs/design.md).
-fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &Shared<'_>, window: usize) -> Option<Vec<i16>> {
+fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &FieldContext<'_>, window: usize) -> Option<Vec<i16>> {
     let segment = source.segment;
     let windows = segment.count / window;
     if windows == 0 || window < 2 {
@@ -80,11 +80,12 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     source: &Source<'_, T>,
     step: f64,
     tools: &Tools<'_>,
-    shared: &Shared<'_>,
-) -> Result<Choice> {
+    shared: &FieldContext<'_>,
+) -> Result<Candidate> {
     let sample = &Sample::<R>::take(source, shared, tools.options.effort);
     let count = source.segment.count;
-    let base = Method { step: Step::at_most(step), ..plain(count, tools.options.effort, sample.before.is_some()) };
+    let base =
+        SegmentHeader { step: Step::at_most(step), ..plain(count, tools.options.effort, sample.before.is_some()) };
     let exact = tools.options.effort == Effort::High;
     let mut search = Search { sample, step, error: None, power: ERROR_POWER, exact, best: None };
     // Blocks are corrected with no room for another device's floats.
@@ -108,13 +109,13 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let enhancing = enhancing::<R>(package, tools, shared);
     // Decoding has time for one of the two networks at normal effort.
     let either = tools.options.effort == Effort::Normal && tools.options.fm == FmMode::Auto;
-    let mut finalists = Finalists::new(sample, step, search.power, package, tools.options);
+    let mut refinement = Refinement::new(sample, step, search.power, package, tools.options);
     if let Some(best) = search.best.clone() {
-        finalists.add(best, enhancing)?;
+        refinement.add(best, enhancing)?;
     }
     let mut candidates = Vec::new();
     if let Some(lengths) = lengths.filter(|_| package.has_interpolator()) {
-        let hopeless = lengths.least * INTERPOLATED_LEAST > finalists.least();
+        let hopeless = lengths.least * INTERPOLATED_LEAST > refinement.least();
         if !(either && hopeless) {
             candidates = interpolated(&mut search, &base, lengths, package, source, tools, shared)?;
         }
@@ -129,27 +130,27 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         candidates.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     }
     for candidate in candidates {
-        let enhancing = enhancing && !(either && candidate.1.method.uses_model);
-        finalists.add(candidate, enhancing)?;
+        let enhancing = enhancing && !(either && candidate.1.header.uses_model);
+        refinement.add(candidate, enhancing)?;
     }
     // The step was set by what this comes to.
-    let wanted = Method { way: Way::Transform, mixing: false, ..base };
+    let wanted = SegmentHeader { mode: PredictionMode::Transform, mixing: false, ..base };
     let wanted = if exact && enhancing { sample.try_out(&wanted, step, ModelUse::Off)? } else { None };
     let errors = search.error.zip(wanted).map(|(common, wanted)| [common, wanted.error]);
-    finalists.best(errors.filter(|errors| errors.iter().all(|&error| error > 0.0)))
+    refinement.best(errors.filter(|errors| errors.iter().all(|&error| error > 0.0)))
 }
 
 /// Whether frames may be enhanced.
-fn enhancing<R: Kernel>(package: &Model, tools: &Tools<'_>, shared: &Shared<'_>) -> bool {
+fn enhancing<R: Kernel>(package: &Model, tools: &Tools<'_>, shared: &FieldContext<'_>) -> bool {
     Network::of(package, tools.options.effort).is_some() && may_enhance::<R>(shared)
 }
 
 /// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
 fn transforms<T: Element, R: Kernel>(
     search: &mut Search<'_, R>,
-    base: &Method,
+    base: &SegmentHeader,
     source: &Source<'_, T>,
-    shared: &Shared<'_>,
+    shared: &FieldContext<'_>,
 ) -> Result<()> {
     let count = source.segment.count;
     // Windows of single frames would cut the blocks of the block bound.
@@ -160,19 +161,19 @@ fn transforms<T: Element, R: Kernel>(
         lengths.push(count);
     }
     for window in lengths {
-        search.consider(Method { window, ..base.clone() }, ModelUse::Off, 0)?;
+        search.consider(SegmentHeader { window, ..base.clone() }, ModelUse::Off, 0)?;
     }
     if let Some((_, best)) = &search.best
-        && let Some(basis) = basis::<T, R>(source, shared, best.method.window)
+        && let Some(basis) = basis::<T, R>(source, shared, best.header.window)
     {
-        let method = Method { basis: Some(basis), ..best.method.clone() };
-        search.consider(method, ModelUse::Off, 0)?;
+        let header = SegmentHeader { basis: Some(basis), ..best.header.clone() };
+        search.consider(header, ModelUse::Off, 0)?;
     }
     Ok(())
 }
 
-fn hierarchical(base: &Method, window: usize, uses_model: bool) -> Method {
-    Method { way: Way::Hierarchical, window, uses_model, layer_factor: LAYER_FACTOR, ..base.clone() }
+fn hierarchical(base: &SegmentHeader, window: usize, uses_model: bool) -> SegmentHeader {
+    SegmentHeader { mode: PredictionMode::Hierarchical, window, uses_model, layer_factor: LAYER_FACTOR, ..base.clone() }
 }
 
 /// The lengths of hierarchical windows, the best of them without the model, and its bits.
@@ -183,7 +184,12 @@ struct Lengths {
 }
 
 /// Tries hierarchical windows without the model.
-fn hierarchies<R: Kernel>(search: &mut Search<'_, R>, base: &Method, count: usize, effort: Effort) -> Result<Lengths> {
+fn hierarchies<R: Kernel>(
+    search: &mut Search<'_, R>,
+    base: &SegmentHeader,
+    count: usize,
+    effort: Effort,
+) -> Result<Lengths> {
     // The longest may be longer than the segment, which is then one window.
     let all: Vec<usize> = [4, 8, 16, 32].into_iter().filter(|&n| n < count || n == 32 && count > 17).collect();
     let mut lengths = Lengths { all, best: USUAL_LENGTH, least: f64::INFINITY };
@@ -206,13 +212,13 @@ fn hierarchies<R: Kernel>(search: &mut Search<'_, R>, base: &Method, count: usiz
 /// Tries hierarchical windows with the interpolator; gives what their lengths come to, but for hopeless ones.
 fn interpolated<T: Element, R: Kernel>(
     search: &mut Search<'_, R>,
-    base: &Method,
+    base: &SegmentHeader,
     lengths: Lengths,
     package: &Model,
     source: &Source<'_, T>,
     tools: &Tools<'_>,
-    shared: &Shared<'_>,
-) -> Result<Vec<(f64, Choice)>> {
+    shared: &FieldContext<'_>,
+) -> Result<Vec<(f64, Candidate)>> {
     let wider = match tools.options.fm {
         FmMode::Auto => search.sample.wider(source, shared),
         _ => None,
@@ -223,8 +229,8 @@ fn interpolated<T: Element, R: Kernel>(
     let model = ModelUse::of(tools.options.fm, &*interpolator);
     let mut again = Search { sample, error: None, best: None, ..*search };
     let plain = match (&search.best, &wider) {
-        (Some((bits, choice)), Some(_)) => {
-            let known = again.consider(choice.method.clone(), ModelUse::Off, 0)?;
+        (Some((bits, candidate)), Some(_)) => {
+            let known = again.consider(candidate.header.clone(), ModelUse::Off, 0)?;
             known.map_or(1.0, |known| bits / known.bits)
         }
         (best, _) => {
@@ -244,29 +250,29 @@ fn interpolated<T: Element, R: Kernel>(
     };
     let mut found = Vec::new();
     for window in windows {
-        let method = Method { layer_factor, ..hierarchical(base, window, true) };
-        let Some(Outcome { bits, error }) = again.consider(method.clone(), model, 0)? else { continue };
+        let header = SegmentHeader { layer_factor, ..hierarchical(base, window, true) };
+        let Some(Outcome { bits, error }) = again.consider(header.clone(), model, 0)? else { continue };
         let best = again.best.as_ref().map_or(f64::INFINITY, |(best, _)| *best);
         if bits > best * rivals {
             continue;
         }
-        let trial = Method { mixing: false, uses_model: false, ..method.clone() };
+        let trial = SegmentHeader { mixing: false, uses_model: false, ..header.clone() };
         let without = sample.try_out(&trial, search.step, ModelUse::Off)?;
         let over_forecast = without.map_or(1.0, |without| over(error, without.coefficients));
         // In bits of the smaller sample, for what is still to be tried.
-        found.push((bits * plain, Choice { over_forecast, ..Choice::plain(method) }));
+        found.push((bits * plain, Candidate { over_forecast, ..Candidate::plain(header) }));
     }
-    search.best = again.best.map(|(bits, choice)| (bits * plain, choice));
+    search.best = again.best.map(|(bits, candidate)| (bits * plain, candidate));
     Ok(found)
 }
 
 /// Tries the autoencoder with each gain (at normal effort: the middle one, and where that comes near the coarsest).
 fn latents<R: Kernel>(
     search: &mut Search<'_, R>,
-    base: &Method,
+    base: &SegmentHeader,
     package: &Model,
     tools: &Tools<'_>,
-    shared: &Shared<'_>,
+    shared: &FieldContext<'_>,
 ) -> Result<()> {
     let grid = fm::grid(base.step);
     let part = package.latents()?;
@@ -302,8 +308,8 @@ fn latents<R: Kernel>(
                 *v -= *p;
             }
         }
-        let method = Method { way: Way::Latents, window, uses_model: true, ..base.clone() };
-        let trial = search.trial(&method);
+        let header = SegmentHeader { mode: PredictionMode::Latents, window, uses_model: true, ..base.clone() };
+        let trial = search.trial(&header);
         let part = count as f64 / sample.count as f64;
         let left =
             Sample { frames: residual, count, layout: sample.layout.clone(), before: None, share: sample.share * part };
@@ -311,12 +317,12 @@ fn latents<R: Kernel>(
         let share = sample.count as f64 / count as f64;
         // Less error than asked for is no gain here: the latents cost the same at a coarser step, however little is left.
         let least_error = search.error.unwrap_or(0.0);
-        let found = found.map(|found| Tried {
+        let found = found.map(|found| TrialOutcome {
             bits: (found.bits + 8.0 * bytes as f64) * share,
             error: (found.error * share).max(least_error),
             coefficients: found.coefficients * share,
         });
-        least = search.weigh(found, method, gain).map_or(least, |bits| bits.min(least));
+        least = search.weigh(found, header, gain).map_or(least, |bits| bits.min(least));
     }
     Ok(())
 }
@@ -330,7 +336,7 @@ struct Search<'a, R> {
     power: f64,
     /// Whether methods are tried just as they would be used.
     exact: bool,
-    best: Option<(f64, Choice)>,
+    best: Option<(f64, Candidate)>,
 }
 
 /// A trial's outcome.
@@ -344,23 +350,23 @@ struct Outcome {
 
 impl<R: Kernel> Search<'_, R> {
     /// The best so far, or `base` where nothing could be tried.
-    fn chosen(&self, base: Method) -> (f64, Choice) {
-        self.best.clone().unwrap_or_else(|| (f64::INFINITY, Choice::plain(base)))
+    fn chosen(&self, base: SegmentHeader) -> (f64, Candidate) {
+        self.best.clone().unwrap_or_else(|| (f64::INFINITY, Candidate::plain(base)))
     }
 
     /// How a method is tried: at normal effort with the fast contexts, which rank methods nearly as the mixed ones do.
-    fn trial(&self, method: &Method) -> Method {
-        Method { mixing: self.exact, ..method.clone() }
+    fn trial(&self, header: &SegmentHeader) -> SegmentHeader {
+        SegmentHeader { mixing: self.exact, ..header.clone() }
     }
 
     /// Tries a method, again at other steps while its error is not near the common one and it may be the best.
-    fn consider(&mut self, method: Method, model: ModelUse<'_>, gain: usize) -> Result<Option<Outcome>> {
-        let trial = self.trial(&method);
+    fn consider(&mut self, header: SegmentHeader, model: ModelUse<'_>, gain: usize) -> Result<Option<Outcome>> {
+        let trial = self.trial(&header);
         let first = self.sample.try_out(&trial, self.step, model)?;
-        let near = if method.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
+        let near = if header.uses_model { ERROR_NEAR_MODEL } else { ERROR_NEAR };
         let (mut step, mut found, mut slope) = (self.step, first, STEP_POWER);
         for round in 0..AGAIN {
-            let (Some(Tried { bits, error, .. }), Some(common)) = (found, self.error) else { break };
+            let (Some(TrialOutcome { bits, error, .. }), Some(common)) = (found, self.error) else { break };
             let ratio = common / error.max(f64::MIN_POSITIVE);
             let hopeless = || {
                 let best = self.best.as_ref().map_or(f64::INFINITY, |(bits, _)| *bits);
@@ -371,7 +377,7 @@ impl<R: Kernel> Search<'_, R> {
             }
             let next = step * ratio.powf(1.0 / slope).clamp(0.5, 2.0);
             let again = self.sample.try_out(&trial, next, model)?;
-            if let Some(Tried { bits: bits_again, error: error_again, .. }) = again {
+            if let Some(TrialOutcome { bits: bits_again, error: error_again, .. }) = again {
                 let power = (bits / bits_again).ln() / (error_again / error).ln();
                 if power.is_finite() {
                     self.power = power.clamp(0.15, 1.5);
@@ -383,18 +389,18 @@ impl<R: Kernel> Search<'_, R> {
             }
             (step, found) = (next, again);
         }
-        let bits = self.weigh(found, method, gain);
+        let bits = self.weigh(found, header, gain);
         Ok(bits.zip(first).map(|(bits, first)| Outcome { bits, error: first.error }))
     }
 
-    fn weigh(&mut self, found: Option<Tried>, method: Method, gain: usize) -> Option<f64> {
-        let Tried { bits, error, coefficients } = found?;
+    fn weigh(&mut self, found: Option<TrialOutcome>, header: SegmentHeader, gain: usize) -> Option<f64> {
+        let TrialOutcome { bits, error, coefficients } = found?;
         let common = *self.error.get_or_insert(error);
         let bits = bits * (error / common.max(f64::MIN_POSITIVE)).max(1e-12).powf(self.power);
-        tracing::debug!(way = method.way.name(), window = method.window, model = method.uses_model, bits, "tried");
+        tracing::debug!(mode = header.mode.name(), window = header.window, model = header.uses_model, bits, "tried");
         if self.best.as_ref().is_none_or(|(least, _)| bits < *least) {
             let over_forecast = over(error, coefficients);
-            self.best = Some((bits, Choice { gain, over_forecast, ..Choice::plain(method) }));
+            self.best = Some((bits, Candidate { gain, over_forecast, ..Candidate::plain(header) }));
         }
         Some(bits)
     }

@@ -1,11 +1,11 @@
 //! The last step of choosing: the best ways without and with each part of the model, as they are enhanced. At the highest effort these
 //! are tried again, at the step that enhancement leads to.
 
-use super::candidate::{Choice, HOPELESS, over};
-use super::trial::{Sample, Tried};
+use super::candidate::{Candidate, HOPELESS, over};
+use super::trial::{Sample, TrialOutcome};
 use crate::bound::Bound;
 use crate::codec::rate::step::STEP_POWER;
-use crate::codec::segment::context::Shared;
+use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::PART;
 use crate::enhance::{Enhancement, Enhancer, Network, Views};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::options::{Effort, FmMode, Options};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 
 /// The finest NRMSE at which frames are enhanced.
 const ENHANCED_FROM: f64 = 5e-4;
@@ -30,21 +30,21 @@ const FEW_BYTES: f64 = 2048.0;
 /// all of a segment, and at normal effort.
 const MODEL_BYTES: f64 = 16.0;
 const MODEL_BYTES_NORMAL: f64 = 32.0;
-/// How many times the bits of the best finalist another may take, as first trials tell, to be tried again.
+/// How many times the bits of the best refined another may take, as first trials tell, to be tried again.
 const RIVAL: f64 = 1.06;
 
 /// Choices that may be the best once they are enhanced, and what they come to.
-pub(super) struct Finalists<'a, R: Kernel> {
+pub(super) struct Refinement<'a, R: Kernel> {
     sample: &'a Sample<R>,
     /// The step at which choices are tried, and the power to which bits fall with the squared error there.
     step: f64,
     power: f64,
     package: &'a Model,
     options: &'a Options,
-    known: Vec<Finalist>,
+    known: Vec<Refined>,
 }
 
-struct Finalist {
+struct Refined {
     /// Bits before and after enhancement, at the error that all are compared at.
     before: f64,
     after: f64,
@@ -52,7 +52,7 @@ struct Finalist {
     enhanced: Option<Enhanced>,
     /// Whether it was tried again.
     again: bool,
-    choice: Choice,
+    candidate: Candidate,
 }
 
 /// What a sample comes to, enhanced.
@@ -65,7 +65,7 @@ struct Enhanced {
     ratio: f64,
 }
 
-impl<'a, R: Kernel> Finalists<'a, R> {
+impl<'a, R: Kernel> Refinement<'a, R> {
     pub(super) fn new(sample: &'a Sample<R>, step: f64, power: f64, package: &'a Model, options: &'a Options) -> Self {
         Self { sample, step, power, package, options, known: Vec::new() }
     }
@@ -74,16 +74,16 @@ impl<'a, R: Kernel> Finalists<'a, R> {
     ///
     /// # Errors
     /// What the model says.
-    pub(super) fn add(&mut self, (bits, choice): (f64, Choice), enhancing: bool) -> Result<()> {
-        if self.known.iter().any(|known| known.choice.same_but_enhanced(&choice)) {
+    pub(super) fn add(&mut self, (bits, candidate): (f64, Candidate), enhancing: bool) -> Result<()> {
+        if self.known.iter().any(|known| known.candidate.same_but_enhanced(&candidate)) {
             return Ok(());
         }
         let hopeful = self.known.iter().all(|known| bits < known.before * HOPELESS);
-        let mut finalist = Finalist { before: bits, after: bits, enhanced: None, again: false, choice };
+        let mut refined = Refined { before: bits, after: bits, enhanced: None, again: false, candidate };
         if enhancing && hopeful {
-            self.enhance(&mut finalist)?;
+            self.enhance(&mut refined)?;
         }
-        self.known.push(finalist);
+        self.known.push(refined);
         Ok(())
     }
 
@@ -97,115 +97,117 @@ impl<'a, R: Kernel> Finalists<'a, R> {
     ///
     /// # Errors
     /// What the model says.
-    pub(super) fn best(mut self, errors: Option<[f64; 2]>) -> Result<Choice> {
+    pub(super) fn best(mut self, errors: Option<[f64; 2]>) -> Result<Candidate> {
         if let Some([before, wanted]) = errors {
             let level = (before / wanted).powf(self.power);
             for known in &mut self.known {
                 (known.before, known.after) = (known.before * level, known.after * level);
             }
         }
-        let plain = self.known.iter().filter(|known| !known.choice.method.uses_model);
+        let plain = self.known.iter().filter(|known| !known.candidate.header.uses_model);
         let without = plain.map(|known| known.before).fold(f64::INFINITY, f64::min);
         if let Some([_, wanted]) = errors {
             let most = self.least() * RIVAL;
             let mut known = std::mem::take(&mut self.known);
-            for finalist in known.iter_mut().filter(|finalist| finalist.after <= most) {
-                finalist.again = self.try_again(finalist, wanted)?;
+            for refined in known.iter_mut().filter(|refined| refined.after <= most) {
+                refined.again = self.try_again(refined, wanted)?;
             }
             // Of the enhanced ones the others are known less well.
-            if known.iter().any(|finalist| finalist.again) {
-                known.retain(|finalist| finalist.again || finalist.enhanced.is_none());
+            if known.iter().any(|refined| refined.again) {
+                known.retain(|refined| refined.again || refined.enhanced.is_none());
             }
             self.known = known;
         }
         let least = self.known.into_iter().min_by(|a, b| a.after.total_cmp(&b.after));
-        let Finalist { after, mut choice, .. } = least.ok_or_else(|| Error::internal("no way of coding was chosen"))?;
-        if choice.method.needs_model() && without.is_finite() {
-            choice.model_leaves = after / without;
+        let Refined { after, mut candidate, .. } =
+            least.ok_or_else(|| Error::internal("no mode of coding was chosen"))?;
+        if candidate.header.needs_model() && without.is_finite() {
+            candidate.model_leaves = after / without;
         }
-        Ok(choice)
+        Ok(candidate)
     }
 
     /// Has frames enhanced where that makes their error smaller by enough to pay.
-    fn enhance(&self, finalist: &mut Finalist) -> Result<()> {
-        let Finalist { before: bits, choice, .. } = finalist;
-        let method = &mut choice.method;
-        let Some(network) = Network::of(self.package, self.options.effort).filter(|_| method.way != Way::Latents)
+    fn enhance(&self, refined: &mut Refined) -> Result<()> {
+        let Refined { before: bits, candidate, .. } = refined;
+        let header = &mut candidate.header;
+        let Some(network) =
+            Network::of(self.package, self.options.effort).filter(|_| header.mode != PredictionMode::Latents)
         else {
             return Ok(());
         };
         let bytes = *bits / self.sample.share / 8.0;
-        let Some(frames) = self.with_model(method, |model| self.sample.decoded(method, self.step, model))? else {
+        let Some(frames) = self.with_model(header, |model| self.sample.decoded(header, self.step, model))? else {
             return Ok(());
         };
-        let Some(found) = self.enhanced(method, frames, network, Views::One, every(bytes))? else {
+        let Some(found) = self.enhanced(header, frames, network, Views::One, every(bytes))? else {
             return Ok(());
         };
         let saved = bytes * (1.0 - found.ratio.powf(ENHANCED_POWER));
         let thorough = self.options.effort == Effort::High;
         let naming = if thorough { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
-        let pays = found.ratio < ENHANCED_MOST && saved > if method.uses_model { 0.0 } else { naming };
+        let pays = found.ratio < ENHANCED_MOST && saved > if header.uses_model { 0.0 } else { naming };
         tracing::debug!(ratio = found.ratio, saved, pays, "enhancement");
         if pays || self.options.fm == FmMode::On && found.ratio < 1.0 {
             let views = if thorough { Views::Four } else { Views::One };
-            method.enhance = Some(Enhancement { noise: found.noise, network, views });
-            choice.enhanced = if views == Views::Four { found.ratio * FOUR_VIEWS } else { found.ratio };
-            finalist.after = *bits * choice.enhanced.powf(self.power);
-            finalist.enhanced = Some(found);
+            header.enhance = Some(Enhancement { noise: found.noise, network, views });
+            candidate.enhanced = if views == Views::Four { found.ratio * FOUR_VIEWS } else { found.ratio };
+            refined.after = *bits * candidate.enhanced.powf(self.power);
+            refined.enhanced = Some(found);
         }
         Ok(())
     }
 
-    /// Tells what an enhanced finalist comes to where its squared error is `wanted`; false where it cannot be coded so.
-    fn try_again(&self, finalist: &mut Finalist, wanted: f64) -> Result<bool> {
-        let (Some(first), Some(how)) = (finalist.enhanced, finalist.choice.method.enhance) else {
+    /// Tells what an enhanced refined comes to where its squared error is `wanted`; false where it cannot be coded so.
+    fn try_again(&self, refined: &mut Refined, wanted: f64) -> Result<bool> {
+        let (Some(first), Some(how)) = (refined.enhanced, refined.candidate.header.enhance) else {
             return Ok(false);
         };
-        let method = &finalist.choice.method;
+        let header = &refined.candidate.header;
         let factor = (wanted / (first.error * FOUR_VIEWS)).powf(1.0 / STEP_POWER);
         let step = self.step * factor.clamp(0.5, 4.0);
         let mut frames = Vec::with_capacity(self.sample.frames.len());
         let see = |decoded: &[R]| frames.extend_from_slice(decoded);
-        let found = self.with_model(method, |model| self.sample.tried(method, step, model, see))?;
-        let Some(Tried { bits, error, coefficients }) = found else {
+        let found = self.with_model(header, |model| self.sample.try_with(header, step, model, see))?;
+        let Some(TrialOutcome { bits, error, coefficients }) = found else {
             return Ok(false);
         };
         let every = every(bits / self.sample.share / 8.0);
-        let Some(found) = self.enhanced(method, frames, how.network, how.views, every)? else {
+        let Some(found) = self.enhanced(header, frames, how.network, how.views, every)? else {
             return Ok(false);
         };
-        finalist.after = bits * (found.error / wanted).powf(self.power);
-        let foreseen = if method.uses_model {
-            let without = Method { mixing: false, uses_model: false, enhance: None, ..method.clone() };
+        refined.after = bits * (found.error / wanted).powf(self.power);
+        let predicted_error = if header.uses_model {
+            let without = SegmentHeader { mixing: false, uses_model: false, enhance: None, ..header.clone() };
             self.sample.try_out(&without, step, ModelUse::Off)?.map_or(error, |without| without.coefficients)
         } else {
             coefficients
         };
         tracing::debug!(
-            window = method.window,
-            model = method.uses_model,
+            window = header.window,
+            model = header.uses_model,
             step,
-            bits = finalist.after,
+            bits = refined.after,
             share = found.error / wanted,
             ratio = found.ratio,
             "tried again"
         );
-        finalist.choice.over_forecast = over(error, foreseen);
-        finalist.choice.enhanced = found.ratio;
+        refined.candidate.over_forecast = over(error, predicted_error);
+        refined.candidate.enhanced = found.ratio;
         Ok(true)
     }
 
     /// Calls `f` with what a method makes of the model.
-    fn with_model<O>(&self, method: &Method, f: impl FnOnce(ModelUse<'_>) -> Result<O>) -> Result<O> {
+    fn with_model<O>(&self, header: &SegmentHeader, f: impl FnOnce(ModelUse<'_>) -> Result<O>) -> Result<O> {
         let layout = &self.sample.layout;
-        method.with_model(Some(self.package), [layout.h, layout.w], self.options.fm, None, f)
+        header.with_model(Some(self.package), [layout.h, layout.w], self.options.fm, None, f)
     }
 
     /// What the sample comes to, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to
     /// enhance.
     fn enhanced(
         &self,
-        method: &Method,
+        header: &SegmentHeader,
         frames: Vec<R>,
         network: Network,
         views: Views,
@@ -225,7 +227,7 @@ impl<'a, R: Kernel> Finalists<'a, R> {
             return Ok(None);
         }
         let how = Enhancement { noise: Step::at_most(noise), network, views };
-        let enhancer = Enhancer::new(self.package, layout.h, layout.w, how, fm::grid(method.step))?;
+        let enhancer = Enhancer::new(self.package, layout.h, layout.w, how, fm::grid(header.step))?;
         let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
         let mut corrections = Vec::new();
         enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
@@ -246,7 +248,7 @@ fn every(bytes: f64) -> usize {
 
 /// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
 /// the enhancer knows.
-pub(super) fn may_enhance<R>(shared: &Shared<'_>) -> bool {
+pub(super) fn may_enhance<R>(shared: &FieldContext<'_>) -> bool {
     let nrmse = match shared.bound {
         Bound::Nrmse(nrmse) => nrmse,
         Bound::Psnr(decibels) => crate::bound::check::psnr_to_nrmse(decibels),

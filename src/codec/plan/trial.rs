@@ -1,6 +1,6 @@
 //! Samples of a segment, on which ways of coding are tried.
 
-use crate::codec::segment::context::Shared;
+use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, Source, unlimited};
 use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::entropy::Cost;
@@ -11,7 +11,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::stream::Method;
+use crate::stream::SegmentHeader;
 
 /// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
 /// which are often a volume's levels and not alike.
@@ -40,7 +40,7 @@ pub(crate) struct Sample<R> {
 
 impl<R: Kernel> Sample<R> {
     /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
-    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, effort: Effort) -> Self {
+    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &FieldContext<'_>, effort: Effort) -> Self {
         let segment = source.segment;
         let total = segment.count * segment.h * segment.w;
         if effort == Effort::High {
@@ -52,13 +52,13 @@ impl<R: Kernel> Sample<R> {
     }
 
     /// A larger one, where [`Sample::take`]'s is too small for the model.
-    pub(crate) fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &Shared<'_>) -> Option<Self> {
+    pub(crate) fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &FieldContext<'_>) -> Option<Self> {
         let enough = self.layout.len() >= MODEL_AREA.min(source.segment.h * source.segment.w);
         (!enough).then(|| Self::piece(source, shared, self.count, MODEL_AREA))
     }
 
     /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
-    fn piece<T: Element>(source: &Source<'_, T>, shared: &Shared<'_>, count: usize, area: usize) -> Self {
+    fn piece<T: Element>(source: &Source<'_, T>, shared: &FieldContext<'_>, count: usize, area: usize) -> Self {
         let segment = source.segment;
         let area = area.min(segment.h * segment.w);
         // The same shape as the tile, smaller.
@@ -85,42 +85,47 @@ impl<R: Kernel> Sample<R> {
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn try_out(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Tried>> {
-        self.tried(method, step, model, |_| ())
+    pub(crate) fn try_out(
+        &self,
+        header: &SegmentHeader,
+        step: f64,
+        model: ModelUse<'_>,
+    ) -> Result<Option<TrialOutcome>> {
+        self.try_with(header, step, model, |_| ())
     }
 
     /// As [`Sample::try_out`], and shows each window that a decoder gets to `see`.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn tried(
+    pub(crate) fn try_with(
         &self,
-        method: &Method,
+        header: &SegmentHeader,
         step: f64,
         model: ModelUse<'_>,
         mut see: impl FnMut(&[R]),
-    ) -> Result<Option<Tried>> {
+    ) -> Result<Option<TrialOutcome>> {
         let _span = tracing::debug_span!("trial").entered();
         let (mut side, mut indices) = (Cost::default(), Cost::default());
         let (mut error, mut coefficients) = (0.0, 0.0);
-        let done = self.code(method, step, model, |state, window, coded, near, decoded| {
+        let done = self.code(header, step, model, |state, window, coded, near, decoded| {
             error += R::squared_error(window, decoded, unlimited());
             coefficients += near;
             see(decoded);
             state.code(&mut side, &mut indices, coded, 1)
         })?;
         // A basis serves the whole segment.
-        let basis = method.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
-        Ok(done.map(|()| Tried { bits: side.bits() + indices.bits() + basis, error, coefficients }))
+        let basis = header.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);
+        Ok(done.map(|()| TrialOutcome { bits: side.bits() + indices.bits() + basis, error, coefficients }))
     }
 
     /// What a decoder gets of it, coded with a method at a step; `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn decoded(&self, method: &Method, step: f64, model: ModelUse<'_>) -> Result<Option<Vec<R>>> {
+    pub(crate) fn decoded(&self, header: &SegmentHeader, step: f64, model: ModelUse<'_>) -> Result<Option<Vec<R>>> {
         let mut out = Vec::with_capacity(self.frames.len());
-        let done = self.code(method, step, model, |_, _, _, _, decoded| {
+        let done = self.code(header, step, model, |_, _, _, _, decoded| {
             out.extend_from_slice(decoded);
             Ok(())
         })?;
@@ -134,16 +139,16 @@ impl<R: Kernel> Sample<R> {
     /// What the model or `see` says.
     fn code(
         &self,
-        method: &Method,
+        header: &SegmentHeader,
         step: f64,
         model: ModelUse<'_>,
         mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, f64, &[R]) -> Result<()>,
     ) -> Result<Option<()>> {
         let n = self.layout.len();
-        let mut state = SegmentState::<R>::new(&self.layout, method, model)?.after(self.before.as_deref());
+        let mut state = SegmentState::<R>::new(&self.layout, header, model)?.after(self.before.as_deref());
         let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
         let mut first = 0;
-        for count in method.windows(self.count) {
+        for count in header.windows(self.count) {
             let window = &self.frames[first * n..][..count * n];
             prepared = state.prepare(window, count, prepared);
             let Some((near, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {
@@ -159,7 +164,7 @@ impl<R: Kernel> Sample<R> {
 
 /// What a sample came to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tried {
+pub(crate) struct TrialOutcome {
     pub(crate) bits: f64,
     /// Squared error.
     pub(crate) error: f64,

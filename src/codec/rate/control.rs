@@ -59,19 +59,19 @@ pub(crate) struct Rate<'a> {
     goal: &'a Goal<'a>,
     /// The squared error that the segment may come to.
     budget: f64,
-    /// Squared error so far, and what of it was foreseen.
+    /// Squared error so far, and what of it was predicted_error.
     spent: f64,
-    foreseen: f64,
+    predicted_error: f64,
     /// The squared error of the coefficients so far, which is near that of the frames.
     near: f64,
-    /// How many times what was foreseen had been spent, where that made the last window's step stray far from the goal's.
-    uneven: Option<f64>,
+    /// How many times what was predicted_error had been spent, where that made the last window's step stray far from the goal's.
+    overshoot: Option<f64>,
 }
 
 impl<'a> Rate<'a> {
     pub(crate) fn new(goal: &'a Goal<'a>) -> Self {
         let budget = goal.budget.as_ref().map_or(f64::INFINITY, |budget| budget.squared_error);
-        Self { goal, budget, spent: 0.0, foreseen: 0.0, near: 0.0, uneven: None }
+        Self { goal, budget, spent: 0.0, predicted_error: 0.0, near: 0.0, overshoot: None }
     }
 
     /// Sets what the segment may come to, where that has become known better.
@@ -79,14 +79,14 @@ impl<'a> Rate<'a> {
         self.budget = budget;
     }
 
-    /// How many times what was foreseen has been spent; infinite where there is no budget, and 1 before the first window.
-    pub(crate) fn spent_of_foreseen(&self) -> f64 {
-        if self.goal.budget.is_some() { quotient(self.spent, self.foreseen) } else { f64::INFINITY }
+    /// How many times what was predicted_error has been spent; infinite where there is no budget, and 1 before the first window.
+    pub(crate) fn overspend_ratio(&self) -> f64 {
+        if self.goal.budget.is_some() { quotient(self.spent, self.predicted_error) } else { f64::INFINITY }
     }
 
-    /// How many times what was foreseen had been spent, where that made the last window's step stray far from the goal's.
-    pub(crate) fn uneven(&self) -> Option<f64> {
-        self.uneven
+    /// How many times what was predicted_error had been spent, where that made the last window's step stray far from the goal's.
+    pub(crate) fn overshoot(&self) -> Option<f64> {
+        self.overshoot
     }
 
     /// Tries to code the next window; `None` where its budget cannot be met. `coded` lends its buffers.
@@ -106,19 +106,19 @@ impl<'a> Rate<'a> {
         let expected: f64 = (window.index..budget.forecast.windows())
             .map(|index| budget.forecast.window(index, self.goal.step))
             .sum::<f64>()
-            * quotient(self.spent, self.foreseen).clamp(0.5, 2.0);
+            * quotient(self.spent, self.predicted_error).clamp(0.5, 2.0);
         let factor = (left.max(0.0) / expected.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER);
         let step = self.goal.step * factor.clamp(1.0 / STRAY_FINER, STRAY);
         let found = if budget.settle && window.index + 1 == budget.forecast.windows() {
             let bias = match window.prepared {
                 Prepared::Transform(_) => {
-                    quotient(self.spent, self.foreseen) * budget.forecast.over_spectrum(window.index)
+                    quotient(self.spent, self.predicted_error) * budget.forecast.over_spectrum(window.index)
                 }
                 Prepared::Frames => quotient(self.spent, self.near),
             };
             let found = solve(state, window, step, left, bias, coded)?;
             if let Some(trial) = &found {
-                self.note_uneven(window.index, trial);
+                self.note_overshoot(window.index, trial);
             }
             found
         } else {
@@ -128,9 +128,9 @@ impl<'a> Rate<'a> {
     }
 
     /// Notes whether the last window's step has strayed from the goal's.
-    pub(crate) fn note_uneven<R: Kernel>(&mut self, index: usize, trial: &Trial<R>) {
+    pub(crate) fn note_overshoot<R: Kernel>(&mut self, index: usize, trial: &Trial<R>) {
         let far = !(1.0 / EVEN..EVEN).contains(&(trial.coded.step.value() / self.goal.step));
-        self.uneven = (far && (1..=EVENED).contains(&index)).then(|| quotient(self.spent, self.foreseen));
+        self.overshoot = (far && (1..=EVENED).contains(&index)).then(|| quotient(self.spent, self.predicted_error));
     }
 
     /// Takes a window's trial into the account.
@@ -138,7 +138,7 @@ impl<'a> Rate<'a> {
         if let Some(budget) = &self.goal.budget {
             self.spent += trial.squared_error;
             self.near += trial.near;
-            self.foreseen += budget.forecast.window(index, trial.coded.step.value());
+            self.predicted_error += budget.forecast.window(index, trial.coded.step.value());
         }
     }
 }
@@ -212,7 +212,7 @@ fn solve<R: Kernel>(
     // (log step, log error) of the coarsest success and the finest failure.
     let mut low: Option<(f64, f64)> = None;
     let mut high: Option<(f64, f64)> = None;
-    let (trials_enough, slack) = match (state.method.uses_model, state.method.mixing) {
+    let (trials_enough, slack) = match (state.header.uses_model, state.header.mixing) {
         (true, _) => (TRIALS_ENOUGH_MODEL, SLACK),
         (false, true) => (TRIALS_ENOUGH, SLACK),
         // The lowest effort's.
@@ -244,7 +244,7 @@ fn solve<R: Kernel>(
         log_step = match &spectrum {
             Some(spectrum) => estimated(log_step, near, bounds, |step| Ok(Some(spectrum.error(step.value()))))?,
             // The model's corrections are those of the last trial.
-            None if k > 0 || !state.method.uses_model => estimated(log_step, near, bounds, |step| {
+            None if k > 0 || !state.header.uses_model => estimated(log_step, near, bounds, |step| {
                 let found = state.estimate(&window.frames.frames, window.count, step, &mut coded)?;
                 Ok(found.map(|(error, decoded)| {
                     state.discard(decoded);

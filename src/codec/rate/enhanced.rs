@@ -4,7 +4,7 @@
 use super::budget::Goal;
 use super::control::{Rate, Trial, Window, attempt};
 use super::step::STEP_POWER;
-use crate::codec::segment::context::Shared;
+use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, PART, Source, squared_error};
 use crate::codec::segment::state::SegmentState;
 use crate::enhance::{Enhancement, Enhancer, Queue};
@@ -13,7 +13,7 @@ use crate::field::Element;
 use crate::predict::fm::Memo;
 use crate::predict::{CodedWindow, Step, fm};
 use crate::residual::kernels::Kernel;
-use crate::stream::Method;
+use crate::stream::SegmentHeader;
 use std::collections::HashSet;
 
 /// Solutions for the last window's step, at most; and steps that are tried for it at the highest effort.
@@ -32,7 +32,7 @@ const AIM: f64 = 0.997;
 const AIM_PART: f64 = 0.99;
 
 /// See the module's description. Errors are squared, over valid points, in working units.
-pub(crate) struct Settlement<'a, R> {
+pub(crate) struct EnhancedRate<'a, R> {
     /// The decoded frames that have not been enhanced yet.
     queue: Queue<'a>,
     how: Enhancement,
@@ -54,19 +54,19 @@ pub(crate) struct Settlement<'a, R> {
     after: f64,
 }
 
-impl<'a, R: Kernel> Settlement<'a, R> {
+impl<'a, R: Kernel> EnhancedRate<'a, R> {
     /// `None` where frames are not enhanced, or the segment need not use its budget up.
     ///
     /// # Errors
     /// `Model` where the package has no enhancer.
     pub(crate) fn new<T: Element>(
         source: &Source<'_, T>,
-        shared: &Shared<'a>,
-        method: &Method,
+        shared: &FieldContext<'a>,
+        header: &SegmentHeader,
         goal: &Goal<'_>,
     ) -> Result<Option<Self>> {
         let (Some(how), Some(package), Some(budget)) =
-            (method.enhance, shared.package, goal.budget.as_ref().filter(|budget| budget.settle))
+            (header.enhance, shared.package, goal.budget.as_ref().filter(|budget| budget.settle))
         else {
             return Ok(None);
         };
@@ -75,14 +75,14 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         let valid = if masked { valid_points::<T, R>(source, shared) } else { (count * h * w) as f64 };
         let noise = Step::at_most((budget.squared_error / valid).sqrt());
         let how = Enhancement { noise, ..how };
-        let enhancer = Enhancer::new(package, h, w, how, fm::grid(method.step))?.with(shared.memo);
+        let enhancer = Enhancer::new(package, h, w, how, fm::grid(header.step))?.with(shared.memo);
         Ok(Some(Self {
             queue: Queue::new(enhancer, count, h * w, 0),
             how,
             memo: shared.memo,
             budget: budget.squared_error * goal.enhanced,
             frames: count,
-            windows: method.windows(count).len(),
+            windows: header.windows(count).len(),
             masked,
             thorough: goal.thorough,
             originals: Vec::new(),
@@ -214,7 +214,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
         }
         let found = best.map(|(_, trial, _)| trial);
         if let Some(trial) = &found {
-            rate.note_uneven(window.index, trial);
+            rate.note_overshoot(window.index, trial);
         }
         Ok(found)
     }
@@ -280,7 +280,7 @@ impl<'a, R: Kernel> Settlement<'a, R> {
 }
 
 /// Points of a segment that are valid.
-fn valid_points<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &Shared<'_>) -> f64 {
+fn valid_points<T: Element, R: Kernel>(source: &Source<'_, T>, shared: &FieldContext<'_>) -> f64 {
     let segment = source.segment;
     let mut frames = Frames::<R>::default();
     let share = |k| {

@@ -5,7 +5,7 @@ use super::forecast::Forecast;
 use crate::bound::Bound;
 use crate::codec::codec::Codec;
 use crate::codec::plan::candidate::plain;
-use crate::codec::segment::context::Shared;
+use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, Source};
 use crate::codec::tools::Tools;
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::window::Cut;
 
 /// Segments that stand for the field, and the share of their windows that is looked at.
 const PROBES: usize = 8;
-const THIN: usize = 4;
+const WINDOW_STRIDE: usize = 4;
 /// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
 const FINE: f64 = 1.0 / 12.0;
 
@@ -49,7 +49,7 @@ fn curve<T: Element>(
     else {
         return Ok(vec![0.0; steps.len()]);
     };
-    let shared = Shared {
+    let shared = FieldContext {
         normalisation: &normalisation,
         specials,
         bound: Bound::Abs(1.0),
@@ -83,7 +83,7 @@ fn sampled<T: Element, R: Kernel>(
     field: &FieldView<'_>,
     values: &[T],
     cut: &Cut,
-    shared: &Shared<'_>,
+    shared: &FieldContext<'_>,
     unit: f64,
     steps: &[f64],
     tools: &Tools<'_>,
@@ -101,8 +101,8 @@ fn sampled<T: Element, R: Kernel>(
             Ok(())
         };
         let points = segment.count * segment.h * segment.w;
-        let (layout, method) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast, false));
-        let forecast = Forecast::of(segment.count, &layout, &method, middle, THIN, None, load)?;
+        let (layout, header) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast, false));
+        let forecast = Forecast::of(segment.count, &layout, &header, middle, WINDOW_STRIDE, None, load)?;
         let error = |step: &f64| match &forecast {
             Some(forecast) => forecast.total(step / scale) * scale * scale,
             None => step * step * FINE * points as f64,

@@ -12,7 +12,7 @@ use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::spectrum::Spectrum;
 use crate::residual::wavelet::forward;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 
 /// How thinly windows are looked at where the first alone is.
 pub(crate) const ONE: usize = usize::MAX;
@@ -51,7 +51,7 @@ impl Forecast {
         Self { curves: Vec::new(), of: Vec::new(), over: 1.0 }
     }
 
-    /// A forecast for `frames` frames coded with `method` at about `step`; `load` gives the frames asked for. One in `thin`
+    /// A forecast for `frames` frames coded with `method` at about `step`; `load` gives the frames asked for. One in `stride`
     /// windows is looked at, and where frames depend on each other all. `None` where the step is too fine.
     ///
     /// # Errors
@@ -59,29 +59,29 @@ impl Forecast {
     pub(crate) fn of<R: Kernel>(
         frames: usize,
         layout: &Layout,
-        method: &Method,
+        header: &SegmentHeader,
         step: f64,
-        thin: usize,
+        stride: usize,
         before: Option<&[R]>,
         load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
-        match method.way {
-            Way::Hierarchical => Self::of_run(frames, layout, method, step, before, load),
-            _ => Self::of_spectra(frames, layout, method, step, thin, before, load),
+        match header.mode {
+            PredictionMode::Hierarchical => Self::of_run(frames, layout, header, step, before, load),
+            _ => Self::of_spectra(frames, layout, header, step, stride, before, load),
         }
     }
 
     fn of_spectra<R: Kernel>(
         frames: usize,
         layout: &Layout,
-        method: &Method,
+        header: &SegmentHeader,
         step: f64,
-        thin: usize,
+        stride: usize,
         before: Option<&[R]>,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
-        let basis = method.full_basis()?;
-        let windows = method.windows(frames);
+        let basis = header.full_basis()?;
+        let windows = header.windows(frames);
         let n = layout.len();
         let step = Step::at_most(step);
         let mut out = Self::new();
@@ -94,13 +94,13 @@ impl Forecast {
         let mut known = None;
         for (index, &count) in windows.iter().enumerate() {
             // The first is predicted from little or nothing and speaks for no other.
-            if index > 0 && (thin == ONE || (index - 1) % thin != 0) {
+            if index > 0 && (stride == ONE || (index - 1) % stride != 0) {
                 let (curve, _) = out.of[index - 1];
-                out.of.push((curve, count as f64 / method.window as f64));
+                out.of.push((curve, count as f64 / header.window as f64));
                 first += count;
                 continue;
             }
-            let predicted = method.way == Way::Previous && (index > 0 || before.is_some());
+            let predicted = header.mode == PredictionMode::Previous && (index > 0 || before.is_some());
             if let (0, Some(frame)) = (index, before) {
                 decoded = Reconstruction { count: 1, planes: frame.to_vec(), frames: Vec::new() };
                 forward(&mut decoded.planes, layout.h, layout.w, layout.levels, &mut scratch.lines);
@@ -129,7 +129,7 @@ impl Forecast {
             let factor = if error > 0.0 && told > 0.0 { error / told } else { 1.0 };
             out.of.push((out.curves.len(), 1.0));
             out.curves.push(Curve::Spectrum(spectrum, factor * window.valid_share()));
-            if method.way == Way::Previous && index % thin == 0 && index + 1 < windows.len() {
+            if header.mode == PredictionMode::Previous && index % stride == 0 && index + 1 < windows.len() {
                 reconstruct(&coded, &basis, predictors, layout, false, &mut scratch, &mut decoded);
                 known = Some(index);
             }
@@ -141,19 +141,19 @@ impl Forecast {
     fn of_run<R: Kernel>(
         frames: usize,
         layout: &Layout,
-        method: &Method,
+        header: &SegmentHeader,
         step: f64,
         before: Option<&[R]>,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
-        let method = Method { uses_model: false, ..method.clone() };
-        let mut state = SegmentState::<R>::new(layout, &method, ModelUse::Off)?.after(before);
+        let header = SegmentHeader { uses_model: false, ..header.clone() };
+        let mut state = SegmentState::<R>::new(layout, &header, ModelUse::Off)?.after(before);
         let mut out = Self::new();
         let mut window = Frames::<R>::default();
         let mut coded = CodedWindow::default();
         let step = Step::at_most(step);
         let mut first = 0;
-        for count in method.windows(frames) {
+        for count in header.windows(frames) {
             load(first, count, &mut window)?;
             let found = state.estimate(&window.frames, count, step, &mut coded)?;
             let Some((error, decoded)) = found else {

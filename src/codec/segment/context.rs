@@ -1,22 +1,22 @@
 //! What all segments of a field share, on both sides.
 
-use super::reference::{Reference, flips_of_grid};
+use super::reference::{Reference, drift_of_grid};
 use crate::bound::{Bound, check::BLOCK};
 use crate::codec::progress::Progress;
 use crate::field::{DType, Element, Normalisation, Specials};
 use crate::model::Model as Package;
 use crate::predict::fm;
 use crate::residual::real::Real;
-use crate::stream::Method;
+use crate::stream::SegmentHeader;
 use crate::window::Segment;
 
 /// How much larger than that of its input the difference between two devices' corrections by the enhancer can be, beside what
 /// their own floats add.
-const ENHANCED_FLIPS: f64 = 0.25;
+const ENHANCER_DRIFT: f64 = 0.25;
 
 /// What all segments of a field share when they are decoded.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<'a> {
+pub(crate) struct FieldContext<'a> {
     pub(crate) normalisation: &'a Normalisation,
     pub(crate) specials: &'a Specials,
     pub(crate) bound: Bound,
@@ -30,7 +30,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) memo: Option<&'a fm::Memo>,
 }
 
-impl Shared<'_> {
+impl FieldContext<'_> {
     /// The half-width that pointwise corrections are coded for, in the field's units.
     pub(crate) fn pointwise(&self) -> Option<f64> {
         match self.bound {
@@ -56,19 +56,19 @@ impl Shared<'_> {
     }
 
     /// What other devices' floats may add to the root mean square error through the frame before, in the field's units.
-    pub(crate) fn inherited_flips(&self) -> f64 {
-        self.reference.map_or(0.0, |reference| reference.flips)
+    pub(crate) fn inherited_drift(&self) -> f64 {
+        self.reference.map_or(0.0, |reference| reference.drift)
     }
 
     /// What other devices' floats may add to the root mean square error of a segment, in the field's units.
-    pub(crate) fn flips(&self, method: &Method) -> f64 {
-        let grid = fm::grid(method.step);
-        let own = if method.uses_model { flips_of_grid(grid) } else { 0.0 };
-        let before = own * self.normalisation.scale() + self.inherited_flips();
-        if method.enhance.is_none() {
+    pub(crate) fn drift(&self, header: &SegmentHeader) -> f64 {
+        let grid = fm::grid(header.step);
+        let own = if header.uses_model { drift_of_grid(grid) } else { 0.0 };
+        let before = own * self.normalisation.scale() + self.inherited_drift();
+        if header.enhance.is_none() {
             return before;
         }
-        (1.0 + ENHANCED_FLIPS) * before + f64::from(grid) * self.normalisation.scale()
+        (1.0 + ENHANCER_DRIFT) * before + f64::from(grid) * self.normalisation.scale()
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.

@@ -1,7 +1,7 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
-use super::context::Shared;
-use super::low_resolution::Reduced;
+use super::context::FieldContext;
+use super::low_resolution::LowResolution;
 use super::state::{Buffers, SegmentState};
 use crate::bound::{Bound, block, pointwise::PointwiseModel};
 use crate::codec::report::StageSeconds;
@@ -13,7 +13,7 @@ use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::stream::{SegmentBytes, Way};
+use crate::stream::{PredictionMode, SegmentBytes};
 use crate::window::Segment;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ pub(crate) struct DecodedWindow<'a, T> {
 pub(crate) fn decode<T: Element, R: Kernel>(
     bytes: &[u8],
     segment: &Segment,
-    shared: Shared<'_>,
+    shared: FieldContext<'_>,
     from: usize,
     until: usize,
     low: usize,
@@ -42,22 +42,22 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     buffers: &mut Buffers<R>,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
-    let (mut method, parts) = SegmentBytes::read(bytes)?;
+    let (mut header, parts) = SegmentBytes::read(bytes)?;
     let before = shared.before(segment);
-    method.follows = before.is_some();
-    if method.needs_model() && shared.package.is_none() {
+    header.follows = before.is_some();
+    if header.needs_model() && shared.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
     let (h, w) = (segment.h, segment.w);
-    if method.needs_model() && !fm::takes(h, w) {
+    if header.needs_model() && !fm::takes(h, w) {
         return Err(Error::corrupt(format!(
             "a segment uses a model on frames of {h} × {w}, which are too small for one"
         )));
     }
     let layout = Layout::new(h, w);
     let n = layout.len();
-    let grid = fm::grid(method.step);
-    let package = shared.package.filter(|_| method.uses_model);
+    let grid = fm::grid(header.step);
+    let package = shared.package.filter(|_| header.uses_model);
     let interpolator = package.map(|package| fm::interpolator(package, h, w, grid, shared.memo));
     let model = match &interpolator {
         Some(interpolator) => ModelUse::Always(interpolator),
@@ -65,7 +65,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     };
     let mut coded = std::mem::take(&mut buffers.coded);
     let mut state =
-        SegmentState::<R>::new(&layout, &method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
+        SegmentState::<R>::new(&layout, &header, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Decoder::new(parts.side);
     let mut coefficients = Decoder::new(parts.coefficients);
     let mut mask = Decoder::new(parts.mask);
@@ -80,10 +80,10 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let mut sum: Vec<R> = Vec::new();
     // Corrections run through all windows, and reduced scales have no use for them.
     let corrected = low == 0 && !parts.corrections.is_empty();
-    if method.enhance.is_some() && !parts.corrections.is_empty() {
+    if header.enhance.is_some() && !parts.corrections.is_empty() {
         return Err(Error::corrupt("a segment is both enhanced and corrected"));
     }
-    let mut queue = match (method.enhance, shared.package) {
+    let mut queue = match (header.enhance, shared.package) {
         (Some(how), Some(package)) if low == 0 => {
             let enhancer = Enhancer::new(package, h, w, how, grid)?.with(shared.memo);
             Some(Queue::new(enhancer, segment.count, n, from))
@@ -93,7 +93,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     // Enhanced frames depend on some before and after them.
     let context = queue.as_ref().map_or(0, Queue::context);
     let mut first = 0;
-    for count in method.windows(segment.count) {
+    for count in header.windows(segment.count) {
         if first >= until + context {
             break;
         }
@@ -112,10 +112,10 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         stages.entropy += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let wanted = first + count + context > from;
-        let reduced = Reduced::new(&layout, low);
+        let reduced = LowResolution::new(&layout, low);
         let decoded = state.reconstruct(&coded, wanted && reduced.needs_frames() || corrected)?;
         let used = wanted || corrected;
-        let copied = used && (low > 0 || method.way == Way::Latents);
+        let copied = used && (low > 0 || header.mode == PredictionMode::Latents);
         match low {
             _ if !copied => {}
             0 => sum.clone_from(&decoded.frames),
@@ -123,7 +123,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         }
         stages.transform += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        if method.way == Way::Latents {
+        if header.mode == PredictionMode::Latents {
             let package = shared.package.ok_or_else(|| Error::internal("latents without a model"))?;
             if used {
                 latents.add(package, &mut sum, count, h, w, low, shared.normalisation, grid)?;
@@ -188,7 +188,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         for decoder in [side, coefficients, mask] {
             decoder.finish()?;
         }
-        // Reduced scales have no use for corrections.
+        // LowResolution scales have no use for corrections.
         if low == 0 {
             corrections.finish()?;
         }
@@ -199,7 +199,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
 }
 
 /// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
-pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: FieldContext<'_>, out: &mut Vec<T>) {
     let _span = tracing::debug_span!("restore units").entered();
     let scale = shared.normalisation.scale();
     out.clear();
@@ -208,7 +208,7 @@ pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared
 }
 
 /// As [`finish`], from values already in the field's units.
-pub(crate) fn finish_exact<T: Element>(values: &[f64], classes: &[u8], shared: Shared<'_>, out: &mut Vec<T>) {
+pub(crate) fn finish_exact<T: Element>(values: &[f64], classes: &[u8], shared: FieldContext<'_>, out: &mut Vec<T>) {
     out.clear();
     out.extend(values.iter().map(|v| T::from_f64(v.clamp(shared.normalisation.min, shared.normalisation.max))));
     put_back(classes, shared.specials, out);

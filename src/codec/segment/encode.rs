@@ -1,14 +1,14 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of its
 //! section.
 
-use super::context::Shared;
+use super::context::FieldContext;
 use super::decode::finish;
 use super::frames::{Frames, Source, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
 use crate::codec::rate::budget::Goal;
 use crate::codec::rate::control::{Rate, Window};
-use crate::codec::rate::enhanced::Settlement;
+use crate::codec::rate::enhanced::EnhancedRate;
 use crate::codec::report::StageSeconds;
 use crate::enhance::Enhancement;
 use crate::entropy::Encoder;
@@ -19,7 +19,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::stream::{Method, SegmentBytes, Way};
+use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::original;
 use std::time::Instant;
 
@@ -29,20 +29,20 @@ pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
     /// Sum of squared errors over valid points, in working units, before rounding to the caller's type.
     pub(crate) squared_error: f64,
-    /// See [`Rate::uneven`].
-    pub(crate) uneven: Option<f64>,
+    /// See [`Rate::overshoot`].
+    pub(crate) overshoot: Option<f64>,
     pub(crate) stages: StageSeconds,
 }
 
-/// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was foreseen had been spent
+/// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was predicted_error had been spent
 /// of the budget by then; infinite where no step in the working precision will do.
 ///
 /// # Errors
 /// What the model says.
 pub(crate) fn encode<T: Element, R: Kernel>(
     source: &Source<'_, T>,
-    shared: Shared<'_>,
-    method: &Method,
+    shared: FieldContext<'_>,
+    header: &SegmentHeader,
     goal: &Goal<'_>,
     model: ModelUse<'_>,
     gain: usize,
@@ -51,10 +51,10 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let segment = source.segment;
     let (h, w) = (segment.h, segment.w);
     let layout = Layout::new(h, w);
-    let before = shared.before(segment).filter(|_| method.follows);
+    let before = shared.before(segment).filter(|_| header.follows);
     let mut spare = std::mem::take(&mut buffers.coded);
     let mut state =
-        SegmentState::<R>::new(&layout, method, model)?.within(std::mem::take(buffers)).after(before.as_deref());
+        SegmentState::<R>::new(&layout, header, model)?.within(std::mem::take(buffers)).after(before.as_deref());
     let mut side = Encoder::new(Vec::new());
     let mut coefficients = Encoder::new(Vec::new());
     let mut mask = Encoder::new(Vec::new());
@@ -72,8 +72,8 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut sum: Vec<R> = Vec::new();
     let mut corrected = false;
     let mut valid = 0.0;
-    let windows = method.windows(segment.count);
-    let mut settlement = Settlement::new(source, &shared, method, goal)?;
+    let windows = header.windows(segment.count);
+    let mut enhanced_rate = EnhancedRate::new(source, &shared, header, goal)?;
     let mut first = 0;
     for (i, &count) in windows.iter().enumerate() {
         let begin = Instant::now();
@@ -83,7 +83,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         }
         out.stages.field += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let predicted = predict_latents(&mut frames, count, source, &shared, method, gain)?;
+        let predicted = predict_latents(&mut frames, count, source, &shared, header, gain)?;
         if let Some(coded) = &predicted {
             latents.extend_from_slice(&coded.bytes);
         }
@@ -91,15 +91,15 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         let begin = Instant::now();
         prepared = state.prepare(&frames.frames, count, prepared);
         let window = Window { frames: &frames, prepared: &prepared, count, index: i };
-        let found = match &mut settlement {
-            Some(settlement) => settlement.code(&mut rate, &mut state, window, spare)?,
+        let found = match &mut enhanced_rate {
+            Some(enhanced_rate) => enhanced_rate.code(&mut rate, &mut state, window, spare)?,
             None => rate.code(&mut state, window, spare)?,
         };
         let Some(mut trial) = found else {
-            return Ok(Err(rate.spent_of_foreseen()));
+            return Ok(Err(rate.overspend_ratio()));
         };
         rate.accept(i, &trial);
-        tracing::debug!(window = i, step = trial.coded.step.value(), spent = rate.spent_of_foreseen(), "coded");
+        tracing::debug!(window = i, step = trial.coded.step.value(), spent = rate.overspend_ratio(), "coded");
         out.stages.transform += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         state.code(&mut side, &mut coefficients, &mut trial.coded, 1)?;
@@ -121,7 +121,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
                 original(source.values, segment, &source.at(first), count, &mut exact);
                 finish(output, &frames.classes, shared, &mut values);
                 // Room for what another device's floats may add (see Errors::hold).
-                let allowed = epsilon - POINT_FLIPS * shared.flips(method);
+                let allowed = epsilon - POINT_FLIPS * shared.drift(header);
                 let classes = &frames.classes;
                 corrected |=
                     pointwise.encode(&mut corrections, &exact, &mut values, classes, count, epsilon, allowed)?;
@@ -157,13 +157,13 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         coefficients: coefficients.finish(),
         corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
     };
-    out.uneven = rate.uneven();
+    out.overshoot = rate.overshoot();
     let noise = (out.squared_error / valid).sqrt();
-    let enhance = method.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &settlement {
-        Some(settlement) => settlement.how(),
+    let enhance = header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &enhanced_rate {
+        Some(enhanced_rate) => enhanced_rate.how(),
         None => Enhancement { noise: Step::at_most(noise), ..how },
     });
-    out.bytes = parts.write(&Method { enhance, ..method.clone() });
+    out.bytes = parts.write(&SegmentHeader { enhance, ..header.clone() });
     *buffers = state.into_buffers(spare);
     Ok(Ok(out))
 }
@@ -181,15 +181,15 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     frames: &mut Frames<R>,
     count: usize,
     source: &Source<'_, T>,
-    shared: &Shared<'_>,
-    method: &Method,
+    shared: &FieldContext<'_>,
+    header: &SegmentHeader,
     gain: usize,
 ) -> Result<Option<CodedLatents<R>>> {
-    let (Way::Latents, Some(package)) = (method.way, shared.package) else {
+    let (PredictionMode::Latents, Some(package)) = (header.mode, shared.package) else {
         return Ok(None);
     };
     let (h, w) = (source.segment.h, source.segment.w);
-    let grid = fm::grid(method.step);
+    let grid = fm::grid(header.step);
     let coded = fm::encode_latents(package, &frames.frames, count, h, w, shared.normalisation, grid, gain)?;
     for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
         *v -= *p;

@@ -1,6 +1,6 @@
 //! A segment in the caller's memory, and the frames of its windows in working units.
 
-use super::context::Shared;
+use super::context::FieldContext;
 use crate::field::{Element, fill_holes};
 use crate::residual::kernels::Kernel;
 use crate::window::{Placement, Segment, gather};
@@ -36,7 +36,13 @@ pub(crate) struct Frames<R> {
 
 impl<R: Kernel> Frames<R> {
     /// Gathers `count` frames from frame `first` on.
-    pub(crate) fn load<T: Element>(&mut self, source: &Source<'_, T>, shared: &Shared<'_>, first: usize, count: usize) {
+    pub(crate) fn load<T: Element>(
+        &mut self,
+        source: &Source<'_, T>,
+        shared: &FieldContext<'_>,
+        first: usize,
+        count: usize,
+    ) {
         let _span = tracing::debug_span!("gather").entered();
         self.masked = gather(
             source.values,

@@ -6,10 +6,10 @@ use crate::predict::Reconstruction;
 use crate::residual::kernels::{Kernel, change_basis};
 use crate::residual::layout::Layout;
 use crate::residual::wavelet::{inverse, low_size};
-use crate::stream::Way;
+use crate::stream::PredictionMode;
 
 /// The reduction of a tile's frames by 2^`low` along rows and columns.
-pub(crate) struct Reduced<'a> {
+pub(crate) struct LowResolution<'a> {
     layout: &'a Layout,
     low: usize,
     /// Rows and columns that are left.
@@ -17,7 +17,7 @@ pub(crate) struct Reduced<'a> {
     pub(crate) w: usize,
 }
 
-impl<'a> Reduced<'a> {
+impl<'a> LowResolution<'a> {
     /// The reduction by 2^`low` of frames with `layout`.
     pub(crate) fn new(layout: &'a Layout, low: usize) -> Self {
         Self { layout, low, h: low_size(layout.h, low), w: low_size(layout.w, low) }
@@ -52,7 +52,7 @@ impl<'a> Reduced<'a> {
             self.centre(&mut plane);
             R::axpy(scale, &plane, to);
         }
-        if state.method.way == Way::Hierarchical {
+        if state.header.mode == PredictionMode::Hierarchical {
             out.copy_from_slice(&planes);
         } else {
             let basis = state.basis(count);
@@ -163,11 +163,11 @@ mod tests {
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
             let mut plane = frame.clone();
             forward(&mut plane, h, w, layout.levels, &mut scratch);
-            let method = crate::codec::plan::candidate::plain(1, crate::options::Effort::Fast, false);
-            let state = SegmentState::new(&layout, &method, crate::predict::hierarchical::ModelUse::Off).unwrap();
+            let header = crate::codec::plan::candidate::plain(1, crate::options::Effort::Fast, false);
+            let state = SegmentState::new(&layout, &header, crate::predict::hierarchical::ModelUse::Off).unwrap();
             let decoded = Reconstruction { count: 1, planes: plane, frames: Vec::new() };
             for low in [1, 2] {
-                let reduced = Reduced::new(&layout, low);
+                let reduced = LowResolution::new(&layout, low);
                 let (mut found, mut wanted) = (Vec::new(), vec![0.0; reduced.h * reduced.w]);
                 reduced.frames(&state, &decoded, &mut found);
                 reduced.average(&frame, &mut wanted);

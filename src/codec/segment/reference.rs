@@ -8,15 +8,15 @@ use crate::window::{Cut, Segment};
 
 /// The last frame of what came before a field in time, as a reader has it: decoded, not the original.
 #[derive(Clone, Copy)]
-pub struct Before<'a> {
+pub struct ReferenceFrame<'a> {
     /// Its values: the field's shape but for one frame, the field's type.
     pub frame: FieldView<'a>,
-    /// What other devices' floats may add to its root mean square error, in the field's units: `Report::flips` of the stream
+    /// What other devices' floats may add to its root mean square error, in the field's units: `Report::drift` of the stream
     /// that it was decoded from. Not needed when decompressing.
-    pub flips: f64,
+    pub drift: f64,
 }
 
-/// A [`Before`] that fits the field.
+/// A [`ReferenceFrame`] that fits the field.
 #[derive(Debug)]
 pub(crate) struct Reference {
     values: Vec<f64>,
@@ -25,7 +25,7 @@ pub(crate) struct Reference {
     /// The checksum of its values, little-endian, in C order.
     crc: u32,
     /// What other devices' floats may add to the error of what is predicted from it, in the field's units.
-    pub(crate) flips: f64,
+    pub(crate) drift: f64,
 }
 
 /// In place of a frame's checksum: it is not checked, since a device's floats have a part in it.
@@ -40,7 +40,12 @@ impl Reference {
     ///
     /// # Errors
     /// `InvalidArgument` where the field has no axis of frames, or the frame does not fit the field.
-    pub(crate) fn new(before: &Before<'_>, shape: &Shape, dtype: DType, axes: Option<[usize; 3]>) -> Result<Self> {
+    pub(crate) fn new(
+        before: &ReferenceFrame<'_>,
+        shape: &Shape,
+        dtype: DType,
+        axes: Option<[usize; 3]>,
+    ) -> Result<Self> {
         let axes = Cut::axes(shape, axes)?;
         let Some(frames) = axes[0] else {
             return Err(Error::invalid(format!(
@@ -62,13 +67,13 @@ impl Reference {
             Values::F32(values) => collect(&before.frame, values),
             Values::F64(values) => collect(&before.frame, values),
         };
-        let flips = before.flips.max(0.0) * WEIGHT_GAIN;
-        Ok(Self { values, strides: wanted.contiguous_strides(), axes, crc, flips })
+        let drift = before.drift.max(0.0) * WEIGHT_GAIN;
+        Ok(Self { values, strides: wanted.contiguous_strides(), axes, crc, drift })
     }
 
     /// What the stream that follows names it by: its checksum, or [`ANY`] where other devices may have other values.
     pub(crate) fn name(&self) -> u32 {
-        if self.flips > 0.0 { ANY } else { self.crc }
+        if self.drift > 0.0 { ANY } else { self.crc }
     }
 
     /// Checks that it is the frame that a stream names.
@@ -124,6 +129,6 @@ fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
 
 /// What other devices' floats may add to the root mean square error where the coarsest of the grids that the model's outputs are
 /// snapped to is `grid`, in the same unit.
-pub(crate) fn flips_of_grid(grid: f32) -> f64 {
+pub(crate) fn drift_of_grid(grid: f32) -> f64 {
     f64::from(grid) * FLIP_GAIN
 }

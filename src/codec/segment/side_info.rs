@@ -15,7 +15,7 @@ const BANDS: usize = 8;
 
 /// The adaptive state of a segment's side information.
 #[derive(Debug)]
-pub(crate) struct SideModel {
+pub(crate) struct SideInfoModel {
     step: Vec<Counter>,
     centroids: Vec<Counter>,
     weights: Vec<Counter>,
@@ -23,7 +23,7 @@ pub(crate) struct SideModel {
     last_step: Step,
 }
 
-impl SideModel {
+impl SideInfoModel {
     /// Fresh state; the first window's step is coded against `step`.
     pub(crate) fn new(step: Step) -> Self {
         Self {

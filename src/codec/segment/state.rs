@@ -1,7 +1,7 @@
 //! The state that runs through one segment's windows, the same on both sides: the method, the previous window, and the
 //! adaptive models.
 
-use super::side_info::SideModel;
+use super::side_info::SideInfoModel;
 use crate::entropy::BitCoder;
 use crate::error::Result;
 use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
@@ -12,13 +12,13 @@ use crate::residual::contexts::ContextModel;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
 use crate::residual::wavelet::forward;
-use crate::stream::{Method, Way};
+use crate::stream::{PredictionMode, SegmentHeader};
 use std::borrow::Cow;
 
 /// See the module's description.
 pub(crate) struct SegmentState<'a, R: Kernel> {
     pub(crate) layout: &'a Layout,
-    pub(crate) method: &'a Method,
+    pub(crate) header: &'a SegmentHeader,
     model: ModelUse<'a>,
     full_basis: Basis,
     previous: Option<Reconstruction<R>>,
@@ -27,7 +27,7 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     /// What the way `previous` predicts the next window from; for windows of so many frames.
     predictors_for: Option<usize>,
     contexts: ContextModel,
-    side: SideModel,
+    side: SideInfoModel,
     /// The model's corrections in the window that was encoded last.
     corrections: Vec<Option<Vec<R>>>,
     buffers: Buffers<R>,
@@ -58,17 +58,17 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     ///
     /// # Errors
     /// `Corrupt` where the method's basis is none.
-    pub(crate) fn new(layout: &'a Layout, method: &'a Method, model: ModelUse<'a>) -> Result<Self> {
+    pub(crate) fn new(layout: &'a Layout, header: &'a SegmentHeader, model: ModelUse<'a>) -> Result<Self> {
         Ok(Self {
             layout,
-            method,
+            header,
             model,
-            full_basis: method.full_basis()?,
+            full_basis: header.full_basis()?,
             previous: None,
             begun: false,
             predictors_for: None,
-            contexts: ContextModel::new(method.mixing),
-            side: SideModel::new(method.step),
+            contexts: ContextModel::new(header.mixing),
+            side: SideInfoModel::new(header.step),
             corrections: Vec::new(),
             buffers: Buffers::default(),
         })
@@ -104,7 +104,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
 
     /// Whether windows are predicted from a decoded one before.
     fn predicts(&self) -> bool {
-        self.method.way == Way::Previous && self.previous.is_some()
+        self.header.mode == PredictionMode::Previous && self.previous.is_some()
     }
 
     /// Makes the predictors of a window of `count` frames, once for each window.
@@ -127,25 +127,25 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         Hierarchy {
             layout: self.layout,
             model: self.model,
-            layer_factor: self.method.layer_factor(),
+            layer_factor: self.header.layer_factor(),
             previous: self.previous.as_ref(),
         }
     }
 
     fn plane_contexts(&self, count: usize) -> Contexts {
         let previous = self.previous.as_ref().map_or(0, |p| p.count);
-        match self.method.way {
-            Way::Hierarchical => hierarchical::contexts(count, previous),
+        match self.header.mode {
+            PredictionMode::Hierarchical => hierarchical::contexts(count, previous),
             _ => transform::contexts(count, previous),
         }
     }
 
     /// Planes with weights, and planes that may carry a model flag.
     fn side_sizes(&self, count: usize) -> (usize, usize) {
-        match self.method.way {
-            Way::Hierarchical => (
+        match self.header.mode {
+            PredictionMode::Hierarchical => (
                 hierarchical::predicted_planes(count, self.previous.is_some()),
-                if self.method.uses_model { count } else { 0 },
+                if self.header.uses_model { count } else { 0 },
             ),
             _ => (transform::predicted_planes(count, self.predicts()), 0),
         }
@@ -182,8 +182,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self.make_predictors(coded.count);
         let mut out = self.buffers.spare.pop().unwrap_or_default();
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
-        match self.method.way {
-            Way::Hierarchical => self.hierarchy().reconstruct(coded, synthesise, &mut scratch, &mut out)?,
+        match self.header.mode {
+            PredictionMode::Hierarchical => self.hierarchy().reconstruct(coded, synthesise, &mut scratch, &mut out)?,
             _ => {
                 let basis = self.full_basis.of(coded.count);
                 let predictors = self.predicts().then_some(&self.buffers.predictors);
@@ -208,7 +208,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
 
     /// What does not depend on the step, of the window `frames [count][h][w]`; `buffers` are those of an earlier window.
     pub(crate) fn prepare(&mut self, frames: &[R], count: usize, buffers: Prepared<R>) -> Prepared<R> {
-        if self.method.way == Way::Hierarchical {
+        if self.header.mode == PredictionMode::Hierarchical {
             return Prepared::Frames;
         }
         self.make_predictors(count);
