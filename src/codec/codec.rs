@@ -1,5 +1,6 @@
 //! The codec as callers hold it: compress, decompress, inspect.
 
+use super::effort::EffortKnobs;
 use super::output::Output;
 use super::report::{Report, StreamInfo};
 use super::request::Request;
@@ -11,7 +12,7 @@ use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::field::{DType, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
-use crate::options::{Effort, FmMode, Options};
+use crate::options::{FmMode, Options};
 use crate::stream::{Content, Stream};
 use crate::window::Cut;
 use std::sync::{Arc, OnceLock};
@@ -63,7 +64,7 @@ impl Codec {
         let wanted = match self.options.fm {
             FmMode::Off => false,
             FmMode::On => true,
-            FmMode::Auto => self.options.effort > Effort::Fast,
+            FmMode::Auto => EffortKnobs::of(self.options.effort).auto_opens_model,
         };
         if !wanted {
             return Ok(None);

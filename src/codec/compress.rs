@@ -1,5 +1,6 @@
 //! Compressing a field: what kind of content it gets, and the stream of that.
 
+use super::effort::{EffortKnobs, MadeWithoutModel};
 use super::lossless::field::{lossless_sections, raw_section};
 use super::passes::Passes;
 use super::progress::Progress;
@@ -13,7 +14,7 @@ use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
-use crate::options::{Effort, FmMode, Options};
+use crate::options::{FmMode, Options};
 use crate::stream::{Content, Header, ModelName, assemble};
 use crate::window::Cut;
 use std::time::Instant;
@@ -21,7 +22,7 @@ use std::time::Instant;
 /// A compressed field and what was found on the way.
 pub(crate) struct Compressed {
     pub(crate) bytes: Vec<u8>,
-    /// What other devices' floats may add to the root mean square error, in the field's units.
+    /// RMSE margin for device drift, in the field's units.
     pub(crate) drift: f64,
     pub(crate) stages: StageSeconds,
 }
@@ -141,8 +142,8 @@ impl<T: Element> Asked<'_, T> {
         let sampled = self.stats.valid == self.field.shape().len()
             && matches!(self.header.bound, Bound::Nrmse(_) | Bound::Psnr(_));
         let sure = |(with, without): (usize, f64)| sampled && with > FEW_BYTES && with as f64 <= SURE_GAIN * without;
-        let thorough = options.effort == Effort::High;
-        options.fm == FmMode::Auto && found.model.is_some_and(|model| thorough || !sure(model))
+        let all = EffortKnobs::of(options.effort).made_without_model == MadeWithoutModel::All;
+        options.fm == FmMode::Auto && found.model.is_some_and(|model| all || !sure(model))
     }
 
     /// The stream of segments that meets the bound; `None` where there is none.
@@ -156,7 +157,7 @@ impl<T: Element> Asked<'_, T> {
         // Corrections of blocks leave no room for other devices' floats.
         let reference =
             self.reference.filter(|reference| reference.drift == 0.0 || !matches!(bound, Bound::BlockL2(_)));
-        let shared = FieldContext {
+        let context = FieldContext {
             normalisation: &normalisation,
             specials,
             bound,
@@ -166,7 +167,7 @@ impl<T: Element> Asked<'_, T> {
             progress: Some(self.progress),
             memo: None,
         };
-        let passes = Passes { field, values: self.values, cut: self.cut, shared, target, valid: stats.valid, tools };
+        let passes = Passes { field, values: self.values, cut: self.cut, context, target, valid: stats.valid, tools };
         let mut done = None;
         if f32_suffices(stats.range(), target.size()) {
             done = passes.run::<f32>(stages)?;

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::report::StageSeconds;
 use super::request::Request;
 use super::segment::context::FieldContext;
-use super::segment::decode::{DecodedWindow, decode};
+use super::segment::decode::{DecodedWindow, Part, Work, decode};
 use super::segment::reference::Reference;
 use super::segment::state::Buffers;
 use super::tools::Tools;
@@ -45,58 +45,72 @@ pub(crate) fn decompress<T: Element>(
             field::decompress(stream, &region, factor, cut_axes, tools.options.fill_value, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
-        Content::Segments { normalisation, specials, double, follows, segment, model } => {
-            match (follows, reference) {
-                (Some(_), None) => {
-                    return Err(Error::invalid(
-                        "the stream follows another in time: it needs the last frame decoded from that one",
-                    ));
-                }
-                (Some(name), Some(reference)) => reference.check(*name)?,
-                _ => {}
-            }
-            if model.is_some() && tools.package.is_none() {
-                return Err(Error::internal("a stream's model was not opened"));
-            }
-            let progress = Progress::new(region.count.iter().product());
-            let shared = FieldContext {
-                normalisation,
-                specials,
-                bound: header.bound,
-                range: header.range,
-                package: tools.package,
-                reference: reference.filter(|_| follows.is_some()),
-                progress: Some(&progress),
-                memo: None,
-            };
-            let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
-            let place = Place { cut: &cut, region: &region, factor, strides: out.strides };
-            let target = Mutex::new(out.values);
-            let stages = tools.map(0..cut.segments.len(), |k| {
-                let segment = &cut.segments[k];
-                let mut stages = StageSeconds::default();
-                let Some((from, until)) = cut.touched(segment, &region) else {
-                    return Ok(stages);
-                };
-                let bytes = stream.section(k)?;
-                let low = factor.trailing_zeros() as usize;
-                let put = |window: DecodedWindow<'_, T>| {
-                    let _span = tracing::debug_span!("put in place").entered();
-                    place.put(segment, &window, &target);
-                    Ok(())
-                };
-                if *double {
-                    let buffers = &mut Buffers::default();
-                    decode::<T, f64>(bytes, segment, shared, from, until, low, &mut stages, buffers, put)?;
-                } else {
-                    let buffers = &mut Buffers::default();
-                    decode::<T, f32>(bytes, segment, shared, from, until, low, &mut stages, buffers, put)?;
-                }
-                Ok(stages)
-            })?;
-            let mut sum = StageSeconds::default();
-            stages.iter().for_each(|s| sum.add(s));
-            Ok(sum)
-        }
+        Content::Segments { .. } => decompress_segments(stream, &region, request.scale.factor(), reference, out, tools),
     }
+}
+
+/// Decompresses a region from a stream's segments, at 1/`factor` of its rows and columns.
+fn decompress_segments<T: Element>(
+    stream: &Stream<'_>,
+    region: &Region,
+    factor: usize,
+    reference: Option<&Reference>,
+    out: Output<'_, T>,
+    tools: &Tools<'_>,
+) -> Result<StageSeconds> {
+    let header = &stream.header;
+    let Content::Segments { normalisation, specials, double, follows, segment, model } = &header.content else {
+        return Err(Error::internal("a stream without segments has none to decode"));
+    };
+    match (follows, reference) {
+        (Some(_), None) => {
+            return Err(Error::invalid(
+                "the stream follows another in time: it needs the last frame decoded from that one",
+            ));
+        }
+        (Some(name), Some(reference)) => reference.check(*name)?,
+        _ => {}
+    }
+    if model.is_some() && tools.package.is_none() {
+        return Err(Error::internal("a stream's model was not opened"));
+    }
+    let progress = Progress::new(region.count.iter().product());
+    let context = FieldContext {
+        normalisation,
+        specials,
+        bound: header.bound,
+        range: header.range,
+        package: tools.package,
+        reference: reference.filter(|_| follows.is_some()),
+        progress: Some(&progress),
+        memo: None,
+    };
+    let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
+    let place = Place { cut: &cut, region, factor, strides: out.strides };
+    let target = Mutex::new(out.values);
+    let stages = tools.map(0..cut.segments.len(), |k| {
+        let segment = &cut.segments[k];
+        let mut stages = StageSeconds::default();
+        let Some((from, until)) = cut.touched(segment, region) else {
+            return Ok(stages);
+        };
+        let bytes = stream.section(k)?;
+        let part = Part { from, until, halvings: factor.trailing_zeros() as usize };
+        let put = |window: DecodedWindow<'_, T>| {
+            let _span = tracing::debug_span!("put in place").entered();
+            place.put(segment, &window, &target);
+            Ok(())
+        };
+        if *double {
+            let work = Work { stages: &mut stages, buffers: &mut Buffers::default() };
+            decode::<T, f64>(bytes, segment, context, part, work, put)?;
+        } else {
+            let work = Work { stages: &mut stages, buffers: &mut Buffers::default() };
+            decode::<T, f32>(bytes, segment, context, part, work, put)?;
+        }
+        Ok(stages)
+    })?;
+    let mut sum = StageSeconds::default();
+    stages.iter().for_each(|s| sum.add(s));
+    Ok(sum)
 }

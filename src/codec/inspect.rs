@@ -30,15 +30,15 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
             let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
             for (k, segment) in cut.segments.iter().enumerate().filter(|(_, s)| cut.touched(s, region).is_some()) {
                 let bytes = stream.untested(k);
-                let (mut segment_header, parts) = SegmentBytes::read(bytes)?;
-                segment_header.follows = follows && cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
+                let (segment_header, parts) = SegmentBytes::read(bytes)?;
                 let named = [parts.mask, parts.latents, parts.coefficients, parts.corrections].map(|p| p.len() as u64);
                 sections.mask += named[0];
                 sections.latents += named[1];
                 sections.coefficients += named[2];
                 sections.corrections += named[3];
                 sections.side += bytes.len() as u64 - named.iter().sum::<u64>();
-                let count = segment_header.windows(segment.count).len() as u64;
+                let first = cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
+                let count = segment_header.windows(segment.count, follows && first).len() as u64;
                 windows += count;
                 with_model += if segment_header.needs_model() { count } else { 0 };
                 let name = format!("{}:{}", segment_header.mode.name(), segment_header.window);

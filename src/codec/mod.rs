@@ -7,6 +7,7 @@
 mod codec;
 mod compress;
 mod decompress;
+mod effort;
 mod inspect;
 mod lossless;
 mod output;

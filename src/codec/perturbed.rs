@@ -39,7 +39,7 @@ fn steady(dims: &[usize; 3]) -> Vec<f32> {
 fn the_bound_holds_where_every_output_of_the_model_is_moved() {
     runtime();
     let options = Options { threads: Some(THREADS), device: Device::Cpu, fm: FmMode::On, ..Options::default() };
-    // The highest effort enhances, too; a package of latents alone has no other way.
+    // The highest effort enhances, too; a package of latents alone has no other mode.
     let latents = Some(concat!(env!("CARGO_MANIFEST_DIR"), "/models/reference").into());
     let latents = Options { model: latents, ..options.clone() };
     let high = Options { effort: Effort::High, ..options.clone() };

@@ -47,7 +47,7 @@ impl SectionBytes {
 pub struct StageSeconds {
     /// Statistics, masks, gathering and normalising.
     pub field: f64,
-    /// Trials of ways and window lengths.
+    /// Mode decision: trials of prediction modes and window lengths.
     pub choose: f64,
     /// Temporal bases, wavelets, quantisation and their inverses.
     pub transform: f64,
@@ -86,8 +86,8 @@ pub struct Report {
     pub nrmse: f64,
     /// Largest absolute error, in the field's units.
     pub max_abs_error: f64,
-    /// What other devices' floats may add to the root mean square error, in the field's units, counted in when the bound was
-    /// checked; for [`crate::ReferenceFrame`]. 0 when decompressing.
+    /// RMSE margin for floating-point differences between devices, in the field's units, counted in when the bound was checked;
+    /// for [`crate::ReferenceFrame`]. 0 when decompressing.
     pub drift: f64,
     /// Wall-clock seconds of the call.
     pub seconds: f64,
@@ -122,6 +122,6 @@ pub struct StreamInfo {
     pub sections: SectionBytes,
     /// Share of chunks that use the model.
     pub fm_share: f64,
-    /// How windows are predicted, as text: one entry for each way in use with the number of its chunks.
+    /// How windows are predicted, as text: one entry for each mode and window length in use with the number of its chunks.
     pub ways: Vec<(String, u64)>,
 }

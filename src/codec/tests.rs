@@ -1,19 +1,13 @@
 //! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX Runtime
 //! (`tools/test` provides it) and say so where it is missing.
 
-use super::plan::candidate::{Candidate, plain};
-use super::rate::budget::Target;
-use super::segment::context::FieldContext;
-use super::tools::Tools;
-use super::workers::Workers;
-use super::{Codec, Request, inspect, passes};
+use super::{Codec, Request, inspect};
 use crate::bound::Bound;
-use crate::field::{FieldStats, FieldView, FieldViewMut, Normalisation, Shape};
+use crate::field::{FieldView, FieldViewMut, Shape};
 use crate::model::Model;
 use crate::options::{Effort, FmMode, Options};
 use crate::predict::fm;
 use crate::stream::{Content, Stream};
-use crate::window::Cut;
 
 /// A flow of drifting, turning waves, `[t][h][w]`: what interpolation in time is for.
 fn flow(t: usize, h: usize, w: usize) -> Vec<f32> {
@@ -199,7 +193,7 @@ fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// The sample on which the way is chosen with `fm=on` has 64 × 128 points, which the graphs take, and the frames have not: it is the
+/// The sample on which the mode is decided with `fm=on` has 64 × 128 points, which the graphs take, and the frames have not: it is the
 /// check that sees the enhancer fail first, and where there is one segment what settles the step.
 #[test]
 fn a_graph_that_fails_late_costs_no_more() {
@@ -239,44 +233,6 @@ fn frames_too_small_for_the_model_are_not_given_to_it() {
     let values = flow(small[0], small[1], small[2]);
     let (bytes, _) = codec.compress(&FieldView::new(&values, &small).unwrap(), Bound::Nrmse(4e-3)).unwrap();
     assert!(inspect(&bytes).unwrap().model.is_none());
-}
-
-#[test]
-fn corrected_forecasts_foresee_the_budget_at_their_step() {
-    let dims = [24, 48, 64];
-    let values = flow(dims[0], dims[1], dims[2]);
-    let field = FieldView::new(&values, &dims).unwrap();
-    let stats = FieldStats::of(&field, None);
-    let normalisation = Normalisation::of(&stats).unwrap();
-    let bound = Bound::Nrmse(4e-3);
-    let target = Target::new(bound, &stats, stats.range()).unwrap();
-    let options = Options { fm: FmMode::Off, ..Default::default() };
-    let workers = Workers::of(1).unwrap();
-    let tools = Tools { options: &options, package: None, workers: &workers };
-    let cut = Cut::new(field.shape(), None, None).unwrap();
-    let shared = FieldContext {
-        normalisation: &normalisation,
-        specials: stats.specials.as_ref().unwrap(),
-        bound,
-        range: stats.range(),
-        package: None,
-        reference: None,
-        progress: None,
-        memo: None,
-    };
-    let passes =
-        passes::Passes { field: &field, values: &values, cut: &cut, shared, target, valid: stats.valid, tools: &tools };
-    let header = plain(dims[0], Effort::Normal, false);
-    let candidates = [(0, Candidate::plain(header))].into();
-    let budget = (target.size() / normalisation.scale()).powi(2) * stats.valid as f64;
-    let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over| {
-        let feedback = passes::RateFeedback { caution: 1.0, over };
-        let (step, forecasts) = passes.refine::<f32>(&[0], &candidates, 0.05, Some(budget), feedback).unwrap().unwrap();
-        let predicted_error: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
-        assert!((predicted_error / budget - 1.0).abs() < 0.01, "{over}: {predicted_error} of {budget}");
-        step
-    });
-    assert!(finer < exact * 0.95 && coarser > exact * 1.05, "{finer} {exact} {coarser}");
 }
 
 #[test]

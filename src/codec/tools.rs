@@ -1,5 +1,6 @@
 //! What every call of a codec works with.
 
+use super::effort::EffortKnobs;
 use super::workers::Workers;
 use crate::error::Result;
 use crate::model::Model;
@@ -15,6 +16,11 @@ pub(crate) struct Tools<'a> {
 }
 
 impl Tools<'_> {
+    /// The knobs of its effort.
+    pub(super) fn knobs(&self) -> &'static EffortKnobs {
+        EffortKnobs::of(self.options.effort)
+    }
+
     /// `f` of every index, on the codec's threads, in order; the first error in order wins.
     pub(super) fn map<O: Send>(
         &self,

@@ -25,7 +25,7 @@ fn read(path: &str) -> (Vec<f32>, [usize; 3]) {
     (values, dims)
 }
 
-/// Codes a field at a step with a method, and gives its error and size.
+/// Codes a field at a step with a header, and gives its error and size.
 fn code(
     frames: &[f32],
     dims: [usize; 3],
@@ -39,7 +39,7 @@ fn code(
     let (mut side, mut coefficients) = (Encoder::new(Vec::new()), Encoder::new(Vec::new()));
     let (mut error, mut first) = (0.0, 0);
     let mut coded = CodedWindow::default();
-    for count in header.windows(dims[0]) {
+    for count in state.windows(dims[0]) {
         let window = &frames[first * n..][..count * n];
         let prepared = state.prepare(window, count, Default::default());
         let step = Step::at_most(step);
@@ -66,7 +66,6 @@ fn headers(frames: usize) -> Vec<SegmentHeader> {
         enhance: None,
         layer_factor: 5,
         step: Step::at_most(1.0),
-        follows: false,
     };
     vec![
         header(PredictionMode::Previous, 8),

@@ -11,7 +11,6 @@ pub(crate) use queue::{Enhanced, Queue};
 
 use crate::error::Result;
 use crate::model::{Feed, GraphKind, Model};
-use crate::options::Effort;
 use crate::predict::Step;
 use crate::predict::fm::Memo;
 use crate::predict::tiles::{Cover, Span, gather};
@@ -39,9 +38,8 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    /// The one that `effort` uses: the larger one where the highest effort finds it.
-    pub(crate) fn of(model: &Model, effort: Effort) -> Option<Self> {
-        let asked: &[Self] = if effort == Effort::High { &[Self::Fine, Self::Small] } else { &[Self::Small] };
+    /// The first of those asked for that a package has.
+    pub(crate) fn of(model: &Model, asked: &[Self]) -> Option<Self> {
         asked.iter().copied().find(|network| model.has_enhancer(network.graph()))
     }
 

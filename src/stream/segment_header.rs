@@ -1,14 +1,15 @@
 //! What is stored of how a segment is coded, in both directions.
 
-use crate::enhance::Enhancement;
-use crate::error::Result;
-use crate::model::Model;
-use crate::options::FmMode;
-use crate::predict::hierarchical::ModelUse;
-use crate::predict::{Step, fm};
-use crate::residual::basis::Basis;
+use crate::bytes::{Reader, Writer};
+use crate::enhance::{Enhancement, Network, Views};
+use crate::error::{Error, Result};
+use crate::predict::Step;
+use crate::residual::basis::{Basis, MAX_WINDOW};
 
-/// The way windows of a segment are predicted.
+/// Marks the larger enhancer beside a number of views.
+const FINE: u8 = 8;
+
+/// How the windows of a segment are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PredictionMode {
     /// Eigenframes of each window by itself.
@@ -45,14 +46,12 @@ pub(crate) struct SegmentHeader {
     pub(crate) mixing: bool,
     /// Whether any window needs the foundation model.
     pub(crate) uses_model: bool,
-    /// The hierarchical way's factor from layer to layer, in 1/32 above 1.
+    /// The hierarchical mode's factor from layer to layer, in 1/32 above 1.
     pub(crate) layer_factor: u8,
     /// The step that the first window's is coded against.
     pub(crate) step: Step,
     /// Where decoded frames are enhanced: how.
     pub(crate) enhance: Option<Enhancement>,
-    /// Whether the segment starts from a frame before it: no part of the segment's bytes, but of what is known before them.
-    pub(crate) follows: bool,
 }
 
 impl SegmentHeader {
@@ -61,32 +60,12 @@ impl SegmentHeader {
         self.uses_model || self.enhance.is_some() || self.mode == PredictionMode::Latents
     }
 
-    /// Calls `f` with what coding frames of `[h][w]` makes of a package in a mode; the interpolator's corrections that are in `memo` are
-    /// not computed again.
-    ///
-    /// # Errors
-    /// What `f` says.
-    pub(crate) fn with_model<O>(
-        &self,
-        package: Option<&Model>,
-        [h, w]: [usize; 2],
-        mode: FmMode,
-        memo: Option<&fm::Memo>,
-        f: impl FnOnce(ModelUse<'_>) -> Result<O>,
-    ) -> Result<O> {
-        let Some(package) = package.filter(|_| self.uses_model && self.mode == PredictionMode::Hierarchical) else {
-            return f(ModelUse::Off);
-        };
-        let interpolator = fm::interpolator(package, h, w, fm::grid(self.step), memo);
-        f(ModelUse::of(mode, &*interpolator))
-    }
-
-    /// The counts of frames of the windows that `frames` frames are cut into.
-    pub(crate) fn windows(&self, frames: usize) -> Vec<usize> {
+    /// The counts of frames of the windows that `frames` frames are cut into, where they follow a reference frame or do not.
+    pub(crate) fn windows(&self, frames: usize, follows: bool) -> Vec<usize> {
         let mut out = Vec::new();
         let mut left = frames;
-        // The hierarchical way's first window has its key frame besides.
-        if self.mode == PredictionMode::Hierarchical && !self.follows && left > 0 {
+        // The hierarchical mode's first window has its key frame besides, where there is no frame before it.
+        if self.mode == PredictionMode::Hierarchical && !follows && left > 0 {
             let first = (self.window + 1).min(left);
             out.push(first);
             left -= first;
@@ -109,8 +88,121 @@ impl SegmentHeader {
         }
     }
 
-    /// The hierarchical way's factor from layer to layer.
+    /// The hierarchical mode's factor from layer to layer.
     pub(crate) fn layer_factor(&self) -> f64 {
         1.0 + f64::from(self.layer_factor) / 32.0
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self, out: &mut Writer) {
+        let flags = [self.mixing, self.basis.is_some(), self.uses_model, self.enhance.is_some()];
+        let flags = flags.iter().rev().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
+        out.u8(self.mode as u8 | flags << 4);
+        out.u8(self.window as u8);
+        out.u8(self.layer_factor);
+        out.i16(self.step.0);
+        if let Some(Enhancement { noise, network, views }) = self.enhance {
+            out.i16(noise.0);
+            out.u8(views as u8 | if network == Network::Fine { FINE } else { 0 });
+        }
+        for &entry in self.basis.iter().flatten() {
+            out.i16(entry);
+        }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let first = reader.u8()?;
+        let mode = match first & 15 {
+            0 => PredictionMode::Transform,
+            1 => PredictionMode::Previous,
+            2 => PredictionMode::Hierarchical,
+            3 => PredictionMode::Latents,
+            other => return Err(Error::corrupt(format!("prediction mode {other} is not known; expected 0 to 3"))),
+        };
+        let window = usize::from(reader.u8()?);
+        if window == 0 || window > MAX_WINDOW {
+            return Err(Error::corrupt(format!("a window of {window} frames; expected 1 to {MAX_WINDOW}")));
+        }
+        let layer_factor = reader.u8()?;
+        let step = Step(reader.i16()?);
+        let enhance = if first >> 7 == 1 { Some(read_enhancement(reader)?) } else { None };
+        let basis = if first >> 5 & 1 == 1 {
+            Some((0..window * window).map(|_| reader.i16()).collect::<Result<Vec<_>>>()?)
+        } else {
+            None
+        };
+        let (mixing, uses_model) = (first >> 4 & 1 == 1, first >> 6 & 1 == 1);
+        Ok(Self { mode, window, basis, mixing, uses_model, layer_factor, step, enhance })
+    }
+}
+
+fn read_enhancement(reader: &mut Reader<'_>) -> Result<Enhancement> {
+    let noise = Step(reader.i16()?);
+    let seen = reader.u8()?;
+    let network = if seen & FINE == 0 { Network::Small } else { Network::Fine };
+    let views = match seen & !FINE {
+        1 => Views::One,
+        4 => Views::Four,
+        other => return Err(Error::corrupt(format!("enhancement from {other} views; expected 1 or 4"))),
+    };
+    Ok(Enhancement { noise, network, views })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn headers_survive(
+            (mode, window, with_basis) in (0usize..4, 1usize..9, any::<bool>()),
+            (mixing, uses_model, layer_factor, step) in (any::<bool>(), any::<bool>(), any::<u8>(), any::<i16>()),
+            enhance in prop::option::of((any::<i16>(), any::<bool>(), any::<bool>())),
+        ) {
+            use PredictionMode::{Hierarchical, Latents, Previous, Transform};
+            let header = SegmentHeader {
+                mode: [Transform, Previous, Hierarchical, Latents][mode],
+                window,
+                basis: with_basis.then(|| (0..window * window).map(|k| k as i16 * 77 - 900).collect()),
+                mixing,
+                uses_model,
+                layer_factor,
+                step: Step(step),
+                enhance: enhance.map(|(noise, fine, four)| Enhancement {
+                    noise: Step(noise),
+                    network: if fine { Network::Fine } else { Network::Small },
+                    views: if four { Views::Four } else { Views::One },
+                }),
+            };
+            let mut out = Writer::default();
+            header.write(&mut out);
+            let mut reader = Reader::new(&out.bytes);
+            prop_assert_eq!(SegmentHeader::read(&mut reader).unwrap(), header);
+            prop_assert_eq!(reader.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn a_key_frame_lies_before_the_first_hierarchical_window() {
+        let header = SegmentHeader {
+            mode: PredictionMode::Hierarchical,
+            window: 8,
+            basis: None,
+            mixing: true,
+            uses_model: false,
+            layer_factor: 5,
+            step: Step(0),
+            enhance: None,
+        };
+        assert_eq!(header.windows(20, false), [9, 8, 3]);
+        assert_eq!(header.windows(20, true), [8, 8, 4]);
+        let header = SegmentHeader { mode: PredictionMode::Previous, ..header };
+        assert_eq!(header.windows(20, false), [8, 8, 4]);
+        assert!(header.windows(0, false).is_empty());
     }
 }

@@ -1,30 +1,33 @@
 //! Candidates: how a segment may be coded.
 
-use crate::options::Effort;
 use crate::predict::Step;
 use crate::stream::{PredictionMode, SegmentHeader};
 
-/// A way that costs this many times the best so far is not pursued with other window lengths.
+/// A candidate that takes this many times the bits of the best so far is not pursued with other window lengths.
 pub(super) const HOPELESS: f64 = 1.25;
+/// Frames of a window where nothing tells better.
+const USUAL_WINDOW: usize = 8;
+/// Contexts that are not mixed, for [`untried`].
+pub(crate) const FAST_CONTEXTS: bool = false;
 
-/// How a segment will be coded.
+/// A way to code a segment, and what trials told of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) header: SegmentHeader,
-    /// The autoencoder's gain, for the way `latents`.
+    /// The autoencoder's gain, for the mode `latents`.
     pub(crate) gain: usize,
-    /// What the squared error is over that of the coefficients that a forecast counts, without the model, at the same step.
+    /// The squared error over that of the coefficients that a forecast counts, without the model, at the same step.
     pub(crate) over_forecast: f64,
-    /// What the squared error of enhanced frames is over that before; 1 where they are not.
-    pub(crate) enhanced: f64,
-    /// What the model leaves of the bits that the best way without it takes, as a sample tells; 1 where it is not used.
-    pub(crate) model_leaves: f64,
+    /// The squared error of enhanced frames over that before; 1 where they are not enhanced.
+    pub(crate) enhancement_ratio: f64,
+    /// Bits over those of the best candidate without the model, as a sample tells; 1 where the model is not used.
+    pub(crate) model_ratio: f64,
 }
 
 impl Candidate {
-    /// The choice of a method that uses no model.
+    /// The candidate with a header that uses no model, of which no trial told.
     pub(crate) fn plain(header: SegmentHeader) -> Self {
-        Self { header, gain: 0, over_forecast: 1.0, enhanced: 1.0, model_leaves: 1.0 }
+        Self { header, gain: 0, over_forecast: 1.0, enhancement_ratio: 1.0, model_ratio: 1.0 }
     }
 
     pub(super) fn same_but_enhanced(&self, other: &Self) -> bool {
@@ -33,18 +36,17 @@ impl Candidate {
     }
 }
 
-/// A method without trials: what `effort=0` uses, and the first step is estimated with.
-pub(crate) fn plain(count: usize, effort: Effort, follows: bool) -> SegmentHeader {
+/// The header without trials: for the lowest effort, and to estimate the first step with.
+pub(crate) fn untried(count: usize, mixing: bool) -> SegmentHeader {
     SegmentHeader {
         mode: PredictionMode::Previous,
-        window: count.min(8),
+        window: count.min(USUAL_WINDOW),
         basis: None,
-        mixing: effort > Effort::Fast,
+        mixing,
         uses_model: false,
         enhance: None,
         layer_factor: 0,
         step: Step::at_most(1.0),
-        follows,
     }
 }
 

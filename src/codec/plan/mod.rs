@@ -2,5 +2,6 @@
 
 pub(super) mod candidate;
 pub(super) mod choose;
+mod compare;
 mod refine;
 mod trial;

@@ -1,16 +1,18 @@
-//! The last step of choosing: the best ways without and with each part of the model, as they are enhanced. At the highest effort these
-//! are tried again, at the step that enhancement leads to.
+//! The last step of mode decision: the best candidates without and with each part of the model, compared as they are enhanced. Where
+//! the effort says so they are tried again, at the step that their enhanced error asks for.
 
 use super::candidate::{Candidate, HOPELESS, over};
+use super::compare::Comparison;
 use super::trial::{Sample, TrialOutcome};
 use crate::bound::Bound;
 use crate::codec::rate::step::STEP_POWER;
-use crate::codec::segment::context::FieldContext;
+use crate::codec::segment::context::{FieldContext, with_interpolator};
 use crate::codec::segment::frames::PART;
+use crate::codec::tools::Tools;
 use crate::enhance::{Enhancement, Enhancer, Network, Views};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::options::{Effort, FmMode, Options};
+use crate::options::FmMode;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
@@ -26,21 +28,17 @@ const ENHANCED_POWER: f64 = 0.5;
 const FOUR_VIEWS: f64 = 0.975;
 /// A segment of fewer bytes is looked at more closely: naming the model is a large part of it.
 const FEW_BYTES: f64 = 2048.0;
-/// What naming a model costs a stream, in bytes, and some more for what samples do not tell: at the highest effort, whose sample is
-/// all of a segment, and at normal effort.
-const MODEL_BYTES: f64 = 16.0;
-const MODEL_BYTES_NORMAL: f64 = 32.0;
-/// How many times the bits of the best refined another may take, as first trials tell, to be tried again.
+/// A candidate that takes so many times the bits of the best, as first trials tell, is not tried again.
 const RIVAL: f64 = 1.06;
 
-/// Choices that may be the best once they are enhanced, and what they come to.
+/// Candidates that may be the best once they are enhanced, and their bits.
 pub(super) struct Refinement<'a, R: Kernel> {
     sample: &'a Sample<R>,
-    /// The step at which choices are tried, and the power to which bits fall with the squared error there.
+    /// The step at which candidates are tried, and the power to which bits fall with the squared error there.
     step: f64,
     power: f64,
     package: &'a Model,
-    options: &'a Options,
+    tools: &'a Tools<'a>,
     known: Vec<Refined>,
 }
 
@@ -55,22 +53,28 @@ struct Refined {
     candidate: Candidate,
 }
 
-/// What a sample comes to, enhanced.
+/// A sample's errors, enhanced.
 #[derive(Clone, Copy)]
 struct Enhanced {
     /// Root mean square error before.
     noise: Step,
-    /// Squared error, and what that is of the one before.
+    /// Squared error, and its ratio to the one before.
     error: f64,
     ratio: f64,
 }
 
 impl<'a, R: Kernel> Refinement<'a, R> {
-    pub(super) fn new(sample: &'a Sample<R>, step: f64, power: f64, package: &'a Model, options: &'a Options) -> Self {
-        Self { sample, step, power, package, options, known: Vec::new() }
+    /// None yet, of those that `comparison` compares.
+    pub(super) fn new(
+        sample: &'a Sample<R>,
+        comparison: &Comparison,
+        package: &'a Model,
+        tools: &'a Tools<'a>,
+    ) -> Self {
+        Self { sample, step: comparison.step, power: comparison.power, package, tools, known: Vec::new() }
     }
 
-    /// Adds a choice that is not known yet, and so many bits; enhanced where that is allowed and pays.
+    /// Adds a candidate that is not known yet, and its bits; enhanced where that is allowed and pays.
     ///
     /// # Errors
     /// What the model says.
@@ -92,8 +96,8 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         self.known.iter().map(|known| known.after).fold(f64::INFINITY, f64::min)
     }
 
-    /// The best. Where the squared error is given that the sample is wanted to come to, beside the one that bits are of so far: of the
-    /// enhanced ones those that come near the best are tried once more, at a step that leads there.
+    /// The best. `errors`: the squared error of the sample that bits are of so far, and the one that is wanted; where they are given,
+    /// the enhanced candidates that come near the best are tried once more, at a step that leads to the wanted one.
     ///
     /// # Errors
     /// What the model says.
@@ -119,10 +123,9 @@ impl<'a, R: Kernel> Refinement<'a, R> {
             self.known = known;
         }
         let least = self.known.into_iter().min_by(|a, b| a.after.total_cmp(&b.after));
-        let Refined { after, mut candidate, .. } =
-            least.ok_or_else(|| Error::internal("no mode of coding was chosen"))?;
+        let Refined { after, mut candidate, .. } = least.ok_or_else(|| Error::internal("no candidate was chosen"))?;
         if candidate.header.needs_model() && without.is_finite() {
-            candidate.model_leaves = after / without;
+            candidate.model_ratio = after / without;
         }
         Ok(candidate)
     }
@@ -132,7 +135,7 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         let Refined { before: bits, candidate, .. } = refined;
         let header = &mut candidate.header;
         let Some(network) =
-            Network::of(self.package, self.options.effort).filter(|_| header.mode != PredictionMode::Latents)
+            Network::of(self.package, self.tools.knobs().networks).filter(|_| header.mode != PredictionMode::Latents)
         else {
             return Ok(());
         };
@@ -144,21 +147,20 @@ impl<'a, R: Kernel> Refinement<'a, R> {
             return Ok(());
         };
         let saved = bytes * (1.0 - found.ratio.powf(ENHANCED_POWER));
-        let thorough = self.options.effort == Effort::High;
-        let naming = if thorough { MODEL_BYTES } else { MODEL_BYTES_NORMAL };
-        let pays = found.ratio < ENHANCED_MOST && saved > if header.uses_model { 0.0 } else { naming };
+        let knobs = self.tools.knobs();
+        let pays = found.ratio < ENHANCED_MOST && saved > if header.uses_model { 0.0 } else { knobs.naming_bytes };
         tracing::debug!(ratio = found.ratio, saved, pays, "enhancement");
-        if pays || self.options.fm == FmMode::On && found.ratio < 1.0 {
-            let views = if thorough { Views::Four } else { Views::One };
+        if pays || self.tools.options.fm == FmMode::On && found.ratio < 1.0 {
+            let views = knobs.views;
             header.enhance = Some(Enhancement { noise: found.noise, network, views });
-            candidate.enhanced = if views == Views::Four { found.ratio * FOUR_VIEWS } else { found.ratio };
-            refined.after = *bits * candidate.enhanced.powf(self.power);
+            candidate.enhancement_ratio = if views == Views::Four { found.ratio * FOUR_VIEWS } else { found.ratio };
+            refined.after = *bits * candidate.enhancement_ratio.powf(self.power);
             refined.enhanced = Some(found);
         }
         Ok(())
     }
 
-    /// Tells what an enhanced refined comes to where its squared error is `wanted`; false where it cannot be coded so.
+    /// Tries an enhanced candidate at the step where its squared error is `wanted`; false where it cannot be coded so.
     fn try_again(&self, refined: &mut Refined, wanted: f64) -> Result<bool> {
         let (Some(first), Some(how)) = (refined.enhanced, refined.candidate.header.enhance) else {
             return Ok(false);
@@ -168,7 +170,7 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         let step = self.step * factor.clamp(0.5, 4.0);
         let mut frames = Vec::with_capacity(self.sample.frames.len());
         let see = |decoded: &[R]| frames.extend_from_slice(decoded);
-        let found = self.with_model(header, |model| self.sample.try_with(header, step, model, see))?;
+        let found = self.with_model(header, |model| self.sample.try_and_see(header, step, model, see))?;
         let Some(TrialOutcome { bits, error, coefficients }) = found else {
             return Ok(false);
         };
@@ -177,7 +179,7 @@ impl<'a, R: Kernel> Refinement<'a, R> {
             return Ok(false);
         };
         refined.after = bits * (found.error / wanted).powf(self.power);
-        let predicted_error = if header.uses_model {
+        let counted = if header.uses_model {
             let without = SegmentHeader { mixing: false, uses_model: false, enhance: None, ..header.clone() };
             self.sample.try_out(&without, step, ModelUse::Off)?.map_or(error, |without| without.coefficients)
         } else {
@@ -192,18 +194,18 @@ impl<'a, R: Kernel> Refinement<'a, R> {
             ratio = found.ratio,
             "tried again"
         );
-        refined.candidate.over_forecast = over(error, predicted_error);
-        refined.candidate.enhanced = found.ratio;
+        refined.candidate.over_forecast = over(error, counted);
+        refined.candidate.enhancement_ratio = found.ratio;
         Ok(true)
     }
 
-    /// Calls `f` with what a method makes of the model.
+    /// Calls `f` with the use that a header makes of the model.
     fn with_model<O>(&self, header: &SegmentHeader, f: impl FnOnce(ModelUse<'_>) -> Result<O>) -> Result<O> {
         let layout = &self.sample.layout;
-        header.with_model(Some(self.package), [layout.h, layout.w], self.options.fm, None, f)
+        with_interpolator(header, Some(self.package), [layout.h, layout.w], self.tools.options.fm, None, f)
     }
 
-    /// What the sample comes to, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to
+    /// The errors of the sample, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to
     /// enhance.
     fn enhanced(
         &self,
@@ -248,8 +250,8 @@ fn every(bytes: f64) -> usize {
 
 /// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
 /// the enhancer knows.
-pub(super) fn may_enhance<R>(shared: &FieldContext<'_>) -> bool {
-    let nrmse = match shared.bound {
+pub(super) fn may_enhance<R>(context: &FieldContext<'_>) -> bool {
+    let nrmse = match context.bound {
         Bound::Nrmse(nrmse) => nrmse,
         Bound::Psnr(decibels) => crate::bound::check::psnr_to_nrmse(decibels),
         _ => return false,

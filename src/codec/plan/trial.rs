@@ -1,12 +1,12 @@
-//! Samples of a segment, on which ways of coding are tried.
+//! Samples of a segment, on which candidates are tried.
 
+use crate::codec::effort::SampleSize;
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, Source, unlimited};
 use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::entropy::Cost;
 use crate::error::Result;
 use crate::field::Element;
-use crate::options::Effort;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
@@ -33,32 +33,32 @@ pub(crate) struct Sample<R> {
     pub(crate) count: usize,
     pub(crate) layout: Layout,
     /// What of a frame before the segment lies before the sample.
-    pub(crate) before: Option<Vec<R>>,
+    pub(crate) reference: Option<Vec<R>>,
     /// What it is of its segment.
     pub(crate) share: f64,
 }
 
 impl<R: Kernel> Sample<R> {
     /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
-    pub(crate) fn take<T: Element>(source: &Source<'_, T>, shared: &FieldContext<'_>, effort: Effort) -> Self {
+    pub(crate) fn take<T: Element>(source: &Source<'_, T>, context: &FieldContext<'_>, size: SampleSize) -> Self {
         let segment = source.segment;
         let total = segment.count * segment.h * segment.w;
-        if effort == Effort::High {
-            return Self::piece(source, shared, segment.count, segment.h * segment.w);
+        if size == SampleSize::Whole {
+            return Self::piece(source, context, segment.count, segment.h * segment.w);
         }
         let count = if segment.count < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES };
         let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
-        Self::piece(source, shared, count, (limit / count).max(1024))
+        Self::piece(source, context, count, (limit / count).max(1024))
     }
 
     /// A larger one, where [`Sample::take`]'s is too small for the model.
-    pub(crate) fn wider<T: Element>(&self, source: &Source<'_, T>, shared: &FieldContext<'_>) -> Option<Self> {
+    pub(crate) fn wider<T: Element>(&self, source: &Source<'_, T>, context: &FieldContext<'_>) -> Option<Self> {
         let enough = self.layout.len() >= MODEL_AREA.min(source.segment.h * source.segment.w);
-        (!enough).then(|| Self::piece(source, shared, self.count, MODEL_AREA))
+        (!enough).then(|| Self::piece(source, context, self.count, MODEL_AREA))
     }
 
     /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
-    fn piece<T: Element>(source: &Source<'_, T>, shared: &FieldContext<'_>, count: usize, area: usize) -> Self {
+    fn piece<T: Element>(source: &Source<'_, T>, context: &FieldContext<'_>, count: usize, area: usize) -> Self {
         let segment = source.segment;
         let area = area.min(segment.h * segment.w);
         // The same shape as the tile, smaller.
@@ -73,15 +73,15 @@ impl<R: Kernel> Sample<R> {
         placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
         let piece = Source { values: source.values, segment: &piece, placement };
         let mut frames = Frames::default();
-        frames.load(&piece, shared, 0, count);
-        let before = shared.before(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
+        frames.load(&piece, context, 0, count);
+        let reference = context.reference_frame(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
             frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
         });
         let share = (count * h * w) as f64 / (segment.count * segment.h * segment.w) as f64;
-        Self { frames: frames.frames, count, layout: Layout::new(h, w), before, share }
+        Self { frames: frames.frames, count, layout: Layout::new(h, w), reference, share }
     }
 
-    /// What it comes to with a method at a step; `None` where an index would be too large.
+    /// What it comes to with a header at a step; `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
@@ -91,14 +91,14 @@ impl<R: Kernel> Sample<R> {
         step: f64,
         model: ModelUse<'_>,
     ) -> Result<Option<TrialOutcome>> {
-        self.try_with(header, step, model, |_| ())
+        self.try_and_see(header, step, model, |_| ())
     }
 
     /// As [`Sample::try_out`], and shows each window that a decoder gets to `see`.
     ///
     /// # Errors
     /// What the model says.
-    pub(crate) fn try_with(
+    pub(crate) fn try_and_see(
         &self,
         header: &SegmentHeader,
         step: f64,
@@ -119,7 +119,7 @@ impl<R: Kernel> Sample<R> {
         Ok(done.map(|()| TrialOutcome { bits: side.bits() + indices.bits() + basis, error, coefficients }))
     }
 
-    /// What a decoder gets of it, coded with a method at a step; `None` where an index would be too large.
+    /// What a decoder gets of it, coded with a header at a step; `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
@@ -132,7 +132,7 @@ impl<R: Kernel> Sample<R> {
         Ok(done.map(|()| out))
     }
 
-    /// Codes it with a method at a step, and shows each window to `see`: the state before the next one, the window, what is written
+    /// Codes it with a header at a step, and shows each window to `see`: the state before the next one, the window, what is written
     /// of it, its squared error before synthesis, and what its decoder gets. `None` where an index would be too large.
     ///
     /// # Errors
@@ -145,10 +145,10 @@ impl<R: Kernel> Sample<R> {
         mut see: impl FnMut(&mut SegmentState<'_, R>, &[R], &mut CodedWindow<R>, f64, &[R]) -> Result<()>,
     ) -> Result<Option<()>> {
         let n = self.layout.len();
-        let mut state = SegmentState::<R>::new(&self.layout, header, model)?.after(self.before.as_deref());
+        let mut state = SegmentState::<R>::new(&self.layout, header, model)?.after(self.reference.as_deref());
         let (mut prepared, mut coded) = (Prepared::default(), CodedWindow::default());
         let mut first = 0;
-        for count in header.windows(self.count) {
+        for count in state.windows(self.count) {
             let window = &self.frames[first * n..][..count * n];
             prepared = state.prepare(window, count, prepared);
             let Some((near, decoded)) = state.encode(window, &prepared, count, Step::at_most(step), &mut coded)? else {

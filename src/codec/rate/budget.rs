@@ -2,6 +2,7 @@
 
 use super::forecast::Forecast;
 use crate::bound::{Bound, check::psnr_to_nrmse};
+use crate::codec::effort::EffortKnobs;
 use crate::field::FieldStats;
 
 /// What a bound asks of errors, in the field's units.
@@ -48,21 +49,43 @@ impl Target {
 pub(crate) struct Goal<'a> {
     /// The step, in working units.
     pub(crate) step: f64,
-    /// What the segment must stay under and use up; `None`: keep to the step. In errors before frames are enhanced.
+    /// What the segment must stay under and use up; `None`: keep to the step.
     pub(crate) budget: Option<Budget<'a>>,
-    /// What enhancement is expected to leave of the squared error; 1 where frames are not enhanced.
-    pub(crate) enhanced: f64,
-    /// Whether the budget is used up as far as can be, whatever the time.
-    pub(crate) thorough: bool,
+    pub(crate) knobs: &'static EffortKnobs,
 }
 
 /// An error budget for a segment.
 #[derive(Debug)]
 pub(crate) struct Budget<'a> {
-    /// The sum of squared errors over valid points, in working units.
+    /// The sum of squared errors over valid points that a reader may get, in working units: after enhancement, where there is one.
     pub(crate) squared_error: f64,
     /// What its windows are expected to spend of it.
     pub(crate) forecast: &'a Forecast,
-    /// Whether it must not be exceeded, and the last window is coded so; else it is what the step is steered by.
-    pub(crate) settle: bool,
+    pub(crate) role: Role,
+}
+
+impl Budget<'_> {
+    /// The sum of squared errors that coding may make, before enhancement.
+    pub(crate) fn before_enhancement(&self) -> f64 {
+        self.squared_error / self.forecast.enhancement_ratio()
+    }
+}
+
+/// What a budget means to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The step is steered by it.
+    Steers,
+    /// It must not be exceeded, and the last window is coded so.
+    Settles,
+}
+
+/// What became of an attempt to stay within an error budget.
+#[derive(Debug)]
+pub(crate) enum Attempt<T> {
+    Done(T),
+    /// What was coded first left too little of the budget for the rest: it took so many times what was predicted.
+    Overspent(f64),
+    /// No step reaches the bound in this working precision.
+    Unreachable,
 }

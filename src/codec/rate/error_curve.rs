@@ -1,21 +1,20 @@
 //! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget among fields that
 //! are coded apart.
 
-use super::forecast::Forecast;
+use super::forecast::{Forecast, Looked, Subject};
 use crate::bound::Bound;
 use crate::codec::codec::Codec;
-use crate::codec::plan::candidate::plain;
+use crate::codec::plan::candidate::{FAST_CONTEXTS, untried};
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::{Frames, Source};
 use crate::codec::tools::Tools;
 use crate::error::Result;
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
-use crate::options::Effort;
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::window::Cut;
 
-/// Segments that stand for the field, and the share of their windows that is looked at.
+/// Segments that stand for the field, and one in so many of their windows.
 const PROBES: usize = 8;
 const WINDOW_STRIDE: usize = 4;
 /// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
@@ -30,10 +29,18 @@ pub(crate) fn error_curve(
     unit: f64,
     steps: &[f64],
 ) -> Result<Vec<f64>> {
+    let steps = Steps { unit, all: steps };
     match field.values {
-        Values::F32(values) => curve(field, values, codec, axes, unit, steps),
-        Values::F64(values) => curve(field, values, codec, axes, unit, steps),
+        Values::F32(values) => curve(field, values, codec, axes, steps),
+        Values::F64(values) => curve(field, values, codec, axes, steps),
     }
+}
+
+/// Steps that rise, in units; one is `unit` in the field's.
+#[derive(Clone, Copy)]
+struct Steps<'a> {
+    unit: f64,
+    all: &'a [f64],
 }
 
 fn curve<T: Element>(
@@ -41,15 +48,14 @@ fn curve<T: Element>(
     values: &[T],
     codec: &Codec,
     axes: Option<[usize; 3]>,
-    unit: f64,
-    steps: &[f64],
+    steps: Steps<'_>,
 ) -> Result<Vec<f64>> {
     let stats = FieldStats::of(field, codec.options.fill_value);
     let (Some(normalisation), Some(specials), None) = (Normalisation::of(&stats), &stats.specials, stats.uniform)
     else {
-        return Ok(vec![0.0; steps.len()]);
+        return Ok(vec![0.0; steps.all.len()]);
     };
-    let shared = FieldContext {
+    let context = FieldContext {
         normalisation: &normalisation,
         specials,
         bound: Bound::Abs(1.0),
@@ -61,11 +67,11 @@ fn curve<T: Element>(
     };
     let cut = Cut::new(field.shape(), axes, codec.options.segment)?;
     let tools = Tools { options: &codec.options, package: None, workers: &codec.workers };
-    let finest = steps.first().copied().unwrap_or(1.0);
-    let sums = if f32_suffices(stats.range(), finest * unit) {
-        sampled::<T, f32>(field, values, &cut, &shared, unit, steps, &tools)?
+    let finest = steps.all.first().copied().unwrap_or(1.0);
+    let sums = if f32_suffices(stats.range(), finest * steps.unit) {
+        sampled::<T, f32>(field, values, &cut, &context, steps, &tools)?
     } else {
-        sampled::<T, f64>(field, values, &cut, &shared, unit, steps, &tools)?
+        sampled::<T, f64>(field, values, &cut, &context, steps, &tools)?
     };
     // No error is larger than that of the mean, and none shrinks as the step grows.
     let mut most = 0.0f64;
@@ -83,26 +89,27 @@ fn sampled<T: Element, R: Kernel>(
     field: &FieldView<'_>,
     values: &[T],
     cut: &Cut,
-    shared: &FieldContext<'_>,
-    unit: f64,
-    steps: &[f64],
+    context: &FieldContext<'_>,
+    steps: Steps<'_>,
     tools: &Tools<'_>,
 ) -> Result<Vec<f64>> {
     let count = cut.segments.len();
     let wanted = PROBES.min(count);
-    let scale = shared.normalisation.scale() / unit;
+    let scale = context.normalisation.scale() / steps.unit;
+    let steps = steps.all;
     let middle = steps[steps.len() / 2] / scale;
     let parts = tools.map(0..wanted, |k| {
         let segment = &cut.segments[(k + 1) * count / wanted - 1];
         let along = cut.strides(&field.strides);
         let source = Source { values, segment, placement: segment.place(&field.strides, along, 0) };
         let load = |first: usize, count: usize, frames: &mut Frames<R>| {
-            frames.load(&source, shared, first, count);
+            frames.load(&source, context, first, count);
             Ok(())
         };
         let points = segment.count * segment.h * segment.w;
-        let (layout, header) = (Layout::new(segment.h, segment.w), plain(segment.count, Effort::Fast, false));
-        let forecast = Forecast::of(segment.count, &layout, &header, middle, WINDOW_STRIDE, None, load)?;
+        let (layout, header) = (Layout::new(segment.h, segment.w), untried(segment.count, FAST_CONTEXTS));
+        let subject = Subject { frames: segment.count, layout: &layout, header: &header, reference: None };
+        let forecast = Forecast::of(subject, middle, Looked::OneIn(WINDOW_STRIDE), load)?;
         let error = |step: &f64| match &forecast {
             Some(forecast) => forecast.total(step / scale) * scale * scale,
             None => step * step * FINE * points as f64,

@@ -1,4 +1,4 @@
-//! What a segment's windows will cost in error at steps near a given one, told before they are coded: from the spectra of their
+//! The errors of a segment at steps near a given one, predicted before it is coded: from the spectra of its windows'
 //! coefficients, or where all frames depend on each other from a run that leaves out the synthesis and the model.
 
 use super::step::STEP_POWER;
@@ -14,8 +14,25 @@ use crate::residual::spectrum::Spectrum;
 use crate::residual::wavelet::forward;
 use crate::stream::{PredictionMode, SegmentHeader};
 
-/// How thinly windows are looked at where the first alone is.
-pub(crate) const ONE: usize = usize::MAX;
+/// Which windows of a segment are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// The first.
+    First,
+    /// One in so many of those after the first, and the first.
+    OneIn(usize),
+}
+
+impl Looked {
+    /// Whether the window `index` is looked at. The first is predicted from little or nothing and speaks for no other.
+    fn takes(self, index: usize) -> bool {
+        match self {
+            _ if index == 0 => true,
+            Self::First => false,
+            Self::OneIn(stride) => (index - 1) % stride == 0,
+        }
+    }
+}
 
 /// A window's squared error as a function of the step.
 #[derive(Clone, Debug)]
@@ -36,52 +53,61 @@ impl Curve {
     }
 }
 
-/// See the module's description.
+/// The frames of a segment, and how they are coded.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a, R> {
+    pub(crate) frames: usize,
+    pub(crate) layout: &'a Layout,
+    pub(crate) header: &'a SegmentHeader,
+    /// The reference frame, in working units, where the segment follows one.
+    pub(crate) reference: Option<&'a [R]>,
+}
+
+/// See the module's description. Errors are squared, summed over valid points, in working units.
 #[derive(Clone, Debug)]
 pub(crate) struct Forecast {
     curves: Vec<Curve>,
     /// For each window its curve, and its share of that curve's frames.
     of: Vec<(usize, f64)>,
-    /// What errors are over those of the curves.
+    /// Errors over those of the curves.
     over: f64,
+    /// The share of the error that enhancement leaves; 1 where frames are not enhanced.
+    enhancement_ratio: f64,
 }
 
 impl Forecast {
     fn new() -> Self {
-        Self { curves: Vec::new(), of: Vec::new(), over: 1.0 }
+        Self { curves: Vec::new(), of: Vec::new(), over: 1.0, enhancement_ratio: 1.0 }
     }
 
-    /// A forecast for `frames` frames coded with `method` at about `step`; `load` gives the frames asked for. One in `stride`
-    /// windows is looked at, and where frames depend on each other all. `None` where the step is too fine.
+    /// A forecast for a subject that is coded at about `step`; `load` gives the frames asked for. Where frames depend on each other,
+    /// all windows are looked at. `None` where the step is too fine.
     ///
     /// # Errors
     /// What `load` says.
     pub(crate) fn of<R: Kernel>(
-        frames: usize,
-        layout: &Layout,
-        header: &SegmentHeader,
+        subject: Subject<'_, R>,
         step: f64,
-        stride: usize,
-        before: Option<&[R]>,
+        looked: Looked,
         load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
-        match header.mode {
-            PredictionMode::Hierarchical => Self::of_run(frames, layout, header, step, before, load),
-            _ => Self::of_spectra(frames, layout, header, step, stride, before, load),
+        match subject.header.mode {
+            PredictionMode::Hierarchical => Self::of_run(subject, step, load),
+            _ => Self::of_spectra(subject, step, looked, load),
         }
     }
 
     fn of_spectra<R: Kernel>(
-        frames: usize,
-        layout: &Layout,
-        header: &SegmentHeader,
+        subject: Subject<'_, R>,
         step: f64,
-        stride: usize,
-        before: Option<&[R]>,
+        looked: Looked,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
+        let Subject { frames, layout, header, reference } = subject;
         let basis = header.full_basis()?;
-        let windows = header.windows(frames);
+        let predicts = header.mode == PredictionMode::Previous;
+        let reference = reference.filter(|_| predicts);
+        let windows = header.windows(frames, reference.is_some());
         let n = layout.len();
         let step = Step::at_most(step);
         let mut out = Self::new();
@@ -93,15 +119,14 @@ impl Forecast {
         // The window whose decoded planes are at hand.
         let mut known = None;
         for (index, &count) in windows.iter().enumerate() {
-            // The first is predicted from little or nothing and speaks for no other.
-            if index > 0 && (stride == ONE || (index - 1) % stride != 0) {
+            if !looked.takes(index) {
                 let (curve, _) = out.of[index - 1];
                 out.of.push((curve, count as f64 / header.window as f64));
                 first += count;
                 continue;
             }
-            let predicted = header.mode == PredictionMode::Previous && (index > 0 || before.is_some());
-            if let (0, Some(frame)) = (index, before) {
+            let predicted = predicts && (index > 0 || reference.is_some());
+            if let (0, Some(frame)) = (index, reference) {
                 decoded = Reconstruction { count: 1, planes: frame.to_vec(), frames: Vec::new() };
                 forward(&mut decoded.planes, layout.h, layout.w, layout.levels, &mut scratch.lines);
                 predictors.of_decoded(&decoded, &basis.of(1), count, n);
@@ -125,11 +150,11 @@ impl Forecast {
                 return Ok(None);
             };
             let spectrum = Spectrum::of(analysed.residual());
-            let told = spectrum.error(step.value());
-            let factor = if error > 0.0 && told > 0.0 { error / told } else { 1.0 };
+            let estimated = spectrum.error(step.value());
+            let factor = if error > 0.0 && estimated > 0.0 { error / estimated } else { 1.0 };
             out.of.push((out.curves.len(), 1.0));
             out.curves.push(Curve::Spectrum(spectrum, factor * window.valid_share()));
-            if header.mode == PredictionMode::Previous && index % stride == 0 && index + 1 < windows.len() {
+            if predicts && looked.takes(index + 1) && index + 1 < windows.len() {
                 reconstruct(&coded, &basis, predictors, layout, false, &mut scratch, &mut decoded);
                 known = Some(index);
             }
@@ -139,21 +164,18 @@ impl Forecast {
     }
 
     fn of_run<R: Kernel>(
-        frames: usize,
-        layout: &Layout,
-        header: &SegmentHeader,
+        subject: Subject<'_, R>,
         step: f64,
-        before: Option<&[R]>,
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
-        let header = SegmentHeader { uses_model: false, ..header.clone() };
-        let mut state = SegmentState::<R>::new(layout, &header, ModelUse::Off)?.after(before);
+        let header = SegmentHeader { uses_model: false, ..subject.header.clone() };
+        let mut state = SegmentState::<R>::new(subject.layout, &header, ModelUse::Off)?.after(subject.reference);
         let mut out = Self::new();
         let mut window = Frames::<R>::default();
         let mut coded = CodedWindow::default();
         let step = Step::at_most(step);
         let mut first = 0;
-        for count in header.windows(frames) {
+        for count in state.windows(subject.frames) {
             load(first, count, &mut window)?;
             let found = state.estimate(&window.frames, count, step, &mut coded)?;
             let Some((error, decoded)) = found else {
@@ -167,10 +189,28 @@ impl Forecast {
         Ok(Some(out))
     }
 
+    /// A forecast of windows whose errors are powers of the step: `errors` are those at a step of 1.
+    #[cfg(test)]
+    pub(crate) fn synthetic(errors: &[f64]) -> Self {
+        let curves = errors.iter().map(|&error| Curve::Point { step: 1.0, error }).collect();
+        Self { curves, of: (0..errors.len()).map(|window| (window, 1.0)).collect(), ..Self::new() }
+    }
+
     /// The same with all errors times `factor`.
     pub(crate) fn times(mut self, factor: f64) -> Self {
         self.over *= factor;
         self
+    }
+
+    /// The same for frames that are enhanced, which leaves this share of the error.
+    pub(crate) fn enhanced(mut self, ratio: f64) -> Self {
+        self.enhancement_ratio = ratio;
+        self
+    }
+
+    /// The share of the error that enhancement leaves; 1 where frames are not enhanced.
+    pub(crate) fn enhancement_ratio(&self) -> f64 {
+        self.enhancement_ratio
     }
 
     /// How far, in octaves, it reaches from the step that it was made with: far where only predictions depend on that.
@@ -183,13 +223,13 @@ impl Forecast {
         self.of.len()
     }
 
-    /// The squared error of a window at a step.
+    /// The error of a window at a step, before enhancement.
     pub(crate) fn window(&self, index: usize, step: f64) -> f64 {
         let (curve, share) = self.of[index];
         self.curves[curve].error(step) * share * self.over
     }
 
-    /// What a window's squared error is over that of its spectrum.
+    /// A window's error over that of its spectrum.
     pub(crate) fn over_spectrum(&self, index: usize) -> f64 {
         match &self.curves[self.of[index].0] {
             Curve::Spectrum(_, factor) => factor * self.over,
@@ -197,12 +237,17 @@ impl Forecast {
         }
     }
 
-    /// The squared error of all windows at a step.
+    /// The error of all windows at a step, before enhancement.
     pub(crate) fn total(&self, step: f64) -> f64 {
         let mut shares = vec![0.0; self.curves.len()];
         for &(curve, share) in &self.of {
             shares[curve] += share;
         }
         self.curves.iter().zip(shares).map(|(curve, share)| share * curve.error(step)).sum::<f64>() * self.over
+    }
+
+    /// The error of all windows at a step that a reader gets.
+    pub(crate) fn total_enhanced(&self, step: f64) -> f64 {
+        self.total(step) * self.enhancement_ratio
     }
 }

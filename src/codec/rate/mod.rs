@@ -4,5 +4,6 @@ pub(super) mod budget;
 pub(super) mod control;
 pub(super) mod enhanced;
 pub(super) mod error_curve;
+pub(super) mod feedback;
 pub(super) mod forecast;
 pub(super) mod step;

@@ -3,18 +3,20 @@
 use super::reference::{Reference, drift_of_grid};
 use crate::bound::{Bound, check::BLOCK};
 use crate::codec::progress::Progress;
+use crate::error::Result;
 use crate::field::{DType, Element, Normalisation, Specials};
 use crate::model::Model as Package;
+use crate::options::FmMode;
 use crate::predict::fm;
+use crate::predict::hierarchical::ModelUse;
 use crate::residual::real::Real;
-use crate::stream::SegmentHeader;
+use crate::stream::{PredictionMode, SegmentHeader};
 use crate::window::Segment;
 
-/// How much larger than that of its input the difference between two devices' corrections by the enhancer can be, beside what
-/// their own floats add.
+/// Device drift of enhanced frames over that of the frames before enhancement, less 1; the enhancer's own drift comes on top.
 const ENHANCER_DRIFT: f64 = 0.25;
 
-/// What all segments of a field share when they are decoded.
+/// What all segments of a field share, when they are encoded and when they are decoded.
 #[derive(Clone, Copy)]
 pub(crate) struct FieldContext<'a> {
     pub(crate) normalisation: &'a Normalisation,
@@ -24,9 +26,9 @@ pub(crate) struct FieldContext<'a> {
     pub(crate) package: Option<&'a Package>,
     /// The frame before the field, where the stream follows another.
     pub(crate) reference: Option<&'a Reference>,
-    /// Where how far the call is gets told.
+    /// Where the call's progress is counted.
     pub(crate) progress: Option<&'a Progress>,
-    /// What the model made of the segment when it was encoded, if this is its check.
+    /// The model's corrections of the segment when it was encoded, if this is its check.
     pub(crate) memo: Option<&'a fm::Memo>,
 }
 
@@ -50,17 +52,17 @@ impl FieldContext<'_> {
         tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
     }
 
-    /// The frame before a segment, in working units, where the stream follows another and the segment is at its start.
-    pub(crate) fn before<R: Real>(&self, segment: &Segment) -> Option<Vec<R>> {
+    /// The reference frame before a segment, in working units, where the stream follows another and the segment is at its start.
+    pub(crate) fn reference_frame<R: Real>(&self, segment: &Segment) -> Option<Vec<R>> {
         self.reference.and_then(|reference| reference.frame(segment, self.normalisation))
     }
 
-    /// What other devices' floats may add to the root mean square error through the frame before, in the field's units.
+    /// Root mean square error that device drift of the reference frame may add, in the field's units.
     pub(crate) fn inherited_drift(&self) -> f64 {
         self.reference.map_or(0.0, |reference| reference.drift)
     }
 
-    /// What other devices' floats may add to the root mean square error of a segment, in the field's units.
+    /// Root mean square error that device drift may add to a segment coded so, in the field's units.
     pub(crate) fn drift(&self, header: &SegmentHeader) -> f64 {
         let grid = fm::grid(header.step);
         let own = if header.uses_model { drift_of_grid(grid) } else { 0.0 };
@@ -75,4 +77,24 @@ impl FieldContext<'_> {
     pub(crate) fn block_bound(&self) -> bool {
         matches!(self.bound, Bound::BlockL2(_))
     }
+}
+
+/// Calls `f` with the use that coding frames of `[h][w]` makes of a package; the interpolator's corrections that are in `memo` are not
+/// computed again.
+///
+/// # Errors
+/// Those of `f`.
+pub(crate) fn with_interpolator<O>(
+    header: &SegmentHeader,
+    package: Option<&Package>,
+    [h, w]: [usize; 2],
+    fm_mode: FmMode,
+    memo: Option<&fm::Memo>,
+    f: impl FnOnce(ModelUse<'_>) -> Result<O>,
+) -> Result<O> {
+    let Some(package) = package.filter(|_| header.uses_model && header.mode == PredictionMode::Hierarchical) else {
+        return f(ModelUse::Off);
+    };
+    let interpolator = fm::interpolator(package, h, w, fm::grid(header.step), memo);
+    f(ModelUse::of(fm_mode, &*interpolator))
 }

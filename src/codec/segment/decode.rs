@@ -9,13 +9,23 @@ use crate::enhance::{Enhanced, Enhancer, Queue};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{Element, MaskModel, Specials};
-use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
+use crate::predict::{CodedWindow, Reconstruction, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::stream::{PredictionMode, SegmentBytes};
+use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::Segment;
 use std::time::Instant;
+
+/// The part of a segment that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// The first frame, and the one after the last.
+    pub(crate) from: usize,
+    pub(crate) until: usize,
+    /// How often rows and columns are halved.
+    pub(crate) halvings: usize,
+}
 
 /// A decoded window: `values [count][h][w]` at the scale that was asked for.
 pub(crate) struct DecodedWindow<'a, T> {
@@ -26,26 +36,75 @@ pub(crate) struct DecodedWindow<'a, T> {
     pub(crate) values: &'a [T],
 }
 
-/// Decodes the windows of a segment up to the one that holds frame `until − 1`, and hands those that hold frames from
-/// `from` on to `sink`. `low` halvings of rows and columns.
+/// What a segment is decoded with: memory that was touched before, and where times are added.
+pub(crate) struct Work<'a, R: Kernel> {
+    pub(crate) stages: &'a mut StageSeconds,
+    pub(crate) buffers: &'a mut Buffers<R>,
+}
+
+/// Decodes the windows of a segment up to the one that holds the part's last frame, and hands those that hold frames of the part to
+/// `sink`.
 ///
 /// # Errors
 /// `Corrupt`, what the model says, or what `sink` says.
 pub(crate) fn decode<T: Element, R: Kernel>(
     bytes: &[u8],
     segment: &Segment,
-    shared: FieldContext<'_>,
-    from: usize,
-    until: usize,
-    low: usize,
-    stages: &mut StageSeconds,
-    buffers: &mut Buffers<R>,
+    context: FieldContext<'_>,
+    part: Part,
+    work: Work<'_, R>,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
-    let (mut header, parts) = SegmentBytes::read(bytes)?;
-    let before = shared.before(segment);
-    header.follows = before.is_some();
-    if header.needs_model() && shared.package.is_none() {
+    let Work { stages, buffers } = work;
+    let (header, parts) = SegmentBytes::read(bytes)?;
+    check(&header, &parts, segment, &context)?;
+    let layout = Layout::new(segment.h, segment.w);
+    let grid = fm::grid(header.step);
+    let package = context.package.filter(|_| header.uses_model);
+    let interpolator = package.map(|package| fm::interpolator(package, segment.h, segment.w, grid, context.memo));
+    let model = match &interpolator {
+        Some(interpolator) => ModelUse::Always(interpolator),
+        None => ModelUse::Off,
+    };
+    let reference = context.reference_frame(segment);
+    let mut coded = std::mem::take(&mut buffers.coded);
+    let mut state =
+        SegmentState::<R>::new(&layout, &header, model)?.within(std::mem::take(buffers)).after(reference.as_deref());
+    let mut run = Run::<T, R>::new(segment, &header, &layout, context, parts, part)?;
+    // Enhanced frames depend on some before and after them.
+    let ahead = run.queue.as_ref().map_or(0, Queue::context);
+    let mut first = 0;
+    for count in state.windows(segment.count) {
+        if first >= part.until + ahead {
+            break;
+        }
+        let begin = Instant::now();
+        run.read(&mut state, &mut coded, count)?;
+        stages.entropy += begin.elapsed().as_secs_f64();
+        let window = Window { first, count, wanted: first + count + ahead > part.from };
+        let decoded = run.reconstruct(&mut state, &coded, window, stages)?;
+        run.hand_on(&decoded, window, stages, &mut sink)?;
+        state.advance(decoded);
+        first += count;
+        if let Some(progress) = context.progress {
+            progress.add(count * layout.len());
+        }
+    }
+    if part.until >= segment.count {
+        run.finish()?;
+    }
+    *buffers = state.into_buffers(coded);
+    Ok(())
+}
+
+/// Whether a header can be decoded here.
+fn check(
+    header: &SegmentHeader,
+    parts: &SegmentBytes<&[u8]>,
+    segment: &Segment,
+    context: &FieldContext<'_>,
+) -> Result<()> {
+    if header.needs_model() && context.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
     let (h, w) = (segment.h, segment.w);
@@ -54,164 +113,255 @@ pub(crate) fn decode<T: Element, R: Kernel>(
             "a segment uses a model on frames of {h} × {w}, which are too small for one"
         )));
     }
-    let layout = Layout::new(h, w);
-    let n = layout.len();
-    let grid = fm::grid(header.step);
-    let package = shared.package.filter(|_| header.uses_model);
-    let interpolator = package.map(|package| fm::interpolator(package, h, w, grid, shared.memo));
-    let model = match &interpolator {
-        Some(interpolator) => ModelUse::Always(interpolator),
-        None => ModelUse::Off,
-    };
-    let mut coded = std::mem::take(&mut buffers.coded);
-    let mut state =
-        SegmentState::<R>::new(&layout, &header, model)?.within(std::mem::take(buffers)).after(before.as_deref());
-    let mut side = Decoder::new(parts.side);
-    let mut coefficients = Decoder::new(parts.coefficients);
-    let mut mask = Decoder::new(parts.mask);
-    let mut corrections = Decoder::new(parts.corrections);
-    let mut latents = fm::LatentReader::new(parts.latents);
-    let kinds = shared.specials.patterns().len() as u8;
-    // Made where they are needed: segments can be many and small.
-    let mut masks: Option<MaskModel> = None;
-    let mut pointwise: Option<PointwiseModel> = None;
-    let mut values: Vec<T> = Vec::new();
-    let mut classes = Vec::new();
-    let mut sum: Vec<R> = Vec::new();
-    // Corrections run through all windows, and reduced scales have no use for them.
-    let corrected = low == 0 && !parts.corrections.is_empty();
     if header.enhance.is_some() && !parts.corrections.is_empty() {
         return Err(Error::corrupt("a segment is both enhanced and corrected"));
     }
-    let mut queue = match (header.enhance, shared.package) {
-        (Some(how), Some(package)) if low == 0 => {
-            let enhancer = Enhancer::new(package, h, w, how, grid)?.with(shared.memo);
-            Some(Queue::new(enhancer, segment.count, n, from))
-        }
-        _ => None,
-    };
-    // Enhanced frames depend on some before and after them.
-    let context = queue.as_ref().map_or(0, Queue::context);
-    let mut first = 0;
-    for count in header.windows(segment.count) {
-        if first >= until + context {
-            break;
-        }
-        let begin = Instant::now();
-        if kinds > 0 {
-            classes.resize(count * n, 0);
-            masks.get_or_insert_with(MaskModel::new).code(&mut mask, &mut classes, count, h, w, kinds)?;
-        }
-        coded.count = count;
-        coded.indices.clear();
-        coded.indices.resize(count * n, R::Index::default());
-        state.code(&mut side, &mut coefficients, &mut coded, 1)?;
-        if coefficients.exhausted() {
-            return Err(Error::corrupt("a segment's coefficients end early"));
-        }
-        stages.entropy += begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        let wanted = first + count + context > from;
-        let reduced = LowResolution::new(&layout, low);
-        let decoded = state.reconstruct(&coded, wanted && reduced.needs_frames() || corrected)?;
-        let used = wanted || corrected;
-        let copied = used && (low > 0 || header.mode == PredictionMode::Latents);
-        match low {
-            _ if !copied => {}
-            0 => sum.clone_from(&decoded.frames),
-            _ => reduced.frames(&state, &decoded, &mut sum),
-        }
-        stages.transform += begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        if header.mode == PredictionMode::Latents {
-            let package = shared.package.ok_or_else(|| Error::internal("latents without a model"))?;
-            if used {
-                latents.add(package, &mut sum, count, h, w, low, shared.normalisation, grid)?;
-            } else {
-                latents.skip(package, h, w)?;
-            }
-        }
-        let output = if copied { &sum } else { &decoded.frames };
-        stages.model += begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        if wanted && low > 0 {
-            let classes = reduced.classes(&classes, count);
-            finish(output, &classes, shared, &mut values);
-            sink(DecodedWindow { first, count, h: reduced.h, w: reduced.w, values: &values })?;
-        } else if let Some(queue) = &mut queue {
-            if wanted {
-                queue.push(output, &classes);
-            } else {
-                queue.skip(count);
-            }
-            let start = Instant::now();
-            let enhanced = queue.pop(until)?;
-            let model = start.elapsed().as_secs_f64();
-            stages.model += model;
-            stages.field -= model;
-            if let Some(Enhanced { first, count, frames, classes }) = enhanced {
-                finish::<T, R>(&frames, classes, shared, &mut values);
-                sink(DecodedWindow { first, count, h, w, values: &values })?;
-            }
-        } else if wanted || corrected {
-            if let Bound::BlockL2(tau) = shared.bound {
-                let scale = shared.normalisation.scale();
-                let mut exact: Vec<f64> =
-                    output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
-                if corrected {
-                    let target = shared.block_target::<T>(tau);
-                    if target.is_nan() || target <= 0.0 {
-                        return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
-                    }
-                    block::decode(&mut corrections, &mut exact, [count, h, w], target)?;
-                }
-                finish_exact(&exact, &classes, shared, &mut values);
-            } else {
-                finish(output, &classes, shared, &mut values);
-                if let (Some(epsilon), true) = (shared.pointwise(), corrected) {
-                    let pointwise = pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
-                    pointwise.decode(&mut corrections, &mut values, count, epsilon)?;
-                }
-            }
-            if wanted {
-                sink(DecodedWindow { first, count, h, w, values: &values })?;
-            }
-        }
-        stages.field += begin.elapsed().as_secs_f64();
-        state.advance(decoded);
-        first += count;
-        if let Some(progress) = shared.progress {
-            progress.add(count * n);
-        }
-    }
-    if until >= segment.count {
-        for decoder in [side, coefficients, mask] {
-            decoder.finish()?;
-        }
-        // LowResolution scales have no use for corrections.
-        if low == 0 {
-            corrections.finish()?;
-        }
-        latents.finish()?;
-    }
-    *buffers = state.into_buffers(coded);
     Ok(())
 }
 
+/// A window on its way.
+#[derive(Clone, Copy)]
+struct Window {
+    first: usize,
+    count: usize,
+    /// Whether it, or a frame that is enhanced with it, is asked for.
+    wanted: bool,
+}
+
+/// A segment on its way from bytes to values.
+struct Run<'a, T, R> {
+    segment: &'a Segment,
+    header: &'a SegmentHeader,
+    layout: &'a Layout,
+    context: FieldContext<'a>,
+    part: Part,
+    side_info: Decoder<'a>,
+    coefficients: Decoder<'a>,
+    mask: Decoder<'a>,
+    corrections: Decoder<'a>,
+    latents: fm::LatentReader<'a>,
+    // Made where they are needed: segments can be many and small.
+    masks: Option<MaskModel>,
+    pointwise: Option<PointwiseModel>,
+    /// Whether corrections are applied. They run through all windows, and reduced scales have no use for them.
+    corrected: bool,
+    queue: Option<Queue<'a>>,
+    classes: Vec<u8>,
+    values: Vec<T>,
+    /// The window's frames, where they are not those of its reconstruction.
+    copy: Vec<R>,
+    copied: bool,
+}
+
+impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
+    fn new(
+        segment: &'a Segment,
+        header: &'a SegmentHeader,
+        layout: &'a Layout,
+        context: FieldContext<'a>,
+        parts: SegmentBytes<&'a [u8]>,
+        part: Part,
+    ) -> Result<Self> {
+        let queue = match (header.enhance, context.package) {
+            (Some(how), Some(package)) if part.halvings == 0 => {
+                let enhancer = Enhancer::new(package, segment.h, segment.w, how, fm::grid(header.step))?;
+                Some(Queue::new(enhancer.with(context.memo), segment.count, layout.len(), part.from))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            segment,
+            header,
+            layout,
+            context,
+            part,
+            side_info: Decoder::new(parts.side),
+            coefficients: Decoder::new(parts.coefficients),
+            mask: Decoder::new(parts.mask),
+            corrections: Decoder::new(parts.corrections),
+            latents: fm::LatentReader::new(parts.latents),
+            masks: None,
+            pointwise: None,
+            corrected: part.halvings == 0 && !parts.corrections.is_empty(),
+            queue,
+            classes: Vec::new(),
+            values: Vec::new(),
+            copy: Vec::new(),
+            copied: false,
+        })
+    }
+
+    /// Reads a window's mask, side information and indices.
+    fn read(&mut self, state: &mut SegmentState<'_, R>, coded: &mut CodedWindow<R>, count: usize) -> Result<()> {
+        let points = count * self.layout.len();
+        let kinds = self.context.specials.patterns().len() as u8;
+        if kinds > 0 {
+            self.classes.resize(points, 0);
+            let masks = self.masks.get_or_insert_with(MaskModel::new);
+            masks.code(&mut self.mask, &mut self.classes, count, self.segment.h, self.segment.w, kinds)?;
+        }
+        coded.count = count;
+        coded.indices.clear();
+        coded.indices.resize(points, R::Index::default());
+        state.code(&mut self.side_info, &mut self.coefficients, coded, 1)?;
+        if self.coefficients.exhausted() {
+            return Err(Error::corrupt("a segment's coefficients end early"));
+        }
+        Ok(())
+    }
+
+    /// Turns a window's indices into planes, and into frames where they are needed.
+    fn reconstruct(
+        &mut self,
+        state: &mut SegmentState<'_, R>,
+        coded: &CodedWindow<R>,
+        window: Window,
+        stages: &mut StageSeconds,
+    ) -> Result<Reconstruction<R>> {
+        let begin = Instant::now();
+        let halvings = self.part.halvings;
+        let low = LowResolution::new(self.layout, halvings);
+        let decoded = state.reconstruct(coded, window.wanted && low.needs_frames() || self.corrected)?;
+        let used = window.wanted || self.corrected;
+        let latents = self.header.mode == PredictionMode::Latents;
+        self.copied = used && (halvings > 0 || latents);
+        match halvings {
+            _ if !self.copied => {}
+            0 => self.copy.clone_from(&decoded.frames),
+            _ => low.frames(state, &decoded, &mut self.copy),
+        }
+        stages.transform += begin.elapsed().as_secs_f64();
+        if latents {
+            let begin = Instant::now();
+            let package = self.context.package.ok_or_else(|| Error::internal("latents without a model"))?;
+            let (h, w) = (self.segment.h, self.segment.w);
+            if used {
+                let (grid, normalisation) = (fm::grid(self.header.step), self.context.normalisation);
+                self.latents.add(package, &mut self.copy, window.count, h, w, halvings, normalisation, grid)?;
+            } else {
+                self.latents.skip(package, h, w)?;
+            }
+            stages.model += begin.elapsed().as_secs_f64();
+        }
+        Ok(decoded)
+    }
+
+    /// Makes values of a window's frames, and hands to `sink` those that are wanted.
+    fn hand_on(
+        &mut self,
+        decoded: &Reconstruction<R>,
+        window: Window,
+        stages: &mut StageSeconds,
+        sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+    ) -> Result<()> {
+        let begin = Instant::now();
+        let copy = std::mem::take(&mut self.copy);
+        let frames = if self.copied { &copy } else { &decoded.frames };
+        if self.part.halvings > 0 {
+            if window.wanted {
+                self.scaled(frames, window, sink)?;
+            }
+        } else if self.queue.is_some() {
+            self.enhanced(frames, window, stages, sink)?;
+        } else if window.wanted || self.corrected {
+            self.corrected(frames, window, sink)?;
+        }
+        self.copy = copy;
+        stages.field += begin.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn scaled(
+        &mut self,
+        frames: &[R],
+        window: Window,
+        sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+    ) -> Result<()> {
+        let low = LowResolution::new(self.layout, self.part.halvings);
+        let classes = low.classes(&self.classes, window.count);
+        finish(frames, &classes, self.context, &mut self.values);
+        sink(DecodedWindow { first: window.first, count: window.count, h: low.h, w: low.w, values: &self.values })
+    }
+
+    fn enhanced(
+        &mut self,
+        frames: &[R],
+        window: Window,
+        stages: &mut StageSeconds,
+        sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(queue) = &mut self.queue else { return Ok(()) };
+        if window.wanted {
+            queue.push(frames, &self.classes);
+        } else {
+            queue.skip(window.count);
+        }
+        let begin = Instant::now();
+        let enhanced = queue.pop(self.part.until)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        stages.model += seconds;
+        stages.field -= seconds;
+        let Some(Enhanced { first, count, frames, classes }) = enhanced else { return Ok(()) };
+        finish::<T, R>(&frames, classes, self.context, &mut self.values);
+        sink(DecodedWindow { first, count, h: self.segment.h, w: self.segment.w, values: &self.values })
+    }
+
+    fn corrected(
+        &mut self,
+        frames: &[R],
+        Window { first, count, wanted }: Window,
+        sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+    ) -> Result<()> {
+        let (h, w) = (self.segment.h, self.segment.w);
+        let context = self.context;
+        if let Bound::BlockL2(tau) = context.bound {
+            let scale = context.normalisation.scale();
+            let mut exact: Vec<f64> = frames.iter().map(|v| context.normalisation.restore(v.to_f64(), scale)).collect();
+            if self.corrected {
+                let target = context.block_target::<T>(tau);
+                if target.is_nan() || target <= 0.0 {
+                    return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
+                }
+                block::decode(&mut self.corrections, &mut exact, [count, h, w], target)?;
+            }
+            finish_exact(&exact, &self.classes, context, &mut self.values);
+        } else {
+            finish(frames, &self.classes, context, &mut self.values);
+            if let (Some(epsilon), true) = (context.pointwise(), self.corrected) {
+                let pointwise = self.pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
+                pointwise.decode(&mut self.corrections, &mut self.values, count, epsilon)?;
+            }
+        }
+        if wanted { sink(DecodedWindow { first, count, h, w, values: &self.values }) } else { Ok(()) }
+    }
+
+    /// Checks that nothing is left after the last window.
+    fn finish(self) -> Result<()> {
+        for decoder in [self.side_info, self.coefficients, self.mask] {
+            decoder.finish()?;
+        }
+        // Reduced scales have no use for corrections.
+        if self.part.halvings == 0 {
+            self.corrections.finish()?;
+        }
+        self.latents.finish()
+    }
+}
+
 /// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
-pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], shared: FieldContext<'_>, out: &mut Vec<T>) {
+pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], context: FieldContext<'_>, out: &mut Vec<T>) {
     let _span = tracing::debug_span!("restore units").entered();
-    let scale = shared.normalisation.scale();
+    let scale = context.normalisation.scale();
     out.clear();
-    out.extend(frames.iter().map(|v| T::from_f64(shared.normalisation.restore(v.to_f64(), scale))));
-    put_back(classes, shared.specials, out);
+    out.extend(frames.iter().map(|v| T::from_f64(context.normalisation.restore(v.to_f64(), scale))));
+    put_back(classes, context.specials, out);
 }
 
 /// As [`finish`], from values already in the field's units.
-pub(crate) fn finish_exact<T: Element>(values: &[f64], classes: &[u8], shared: FieldContext<'_>, out: &mut Vec<T>) {
+fn finish_exact<T: Element>(values: &[f64], classes: &[u8], context: FieldContext<'_>, out: &mut Vec<T>) {
     out.clear();
-    out.extend(values.iter().map(|v| T::from_f64(v.clamp(shared.normalisation.min, shared.normalisation.max))));
-    put_back(classes, shared.specials, out);
+    out.extend(values.iter().map(|v| T::from_f64(v.clamp(context.normalisation.min, context.normalisation.max))));
+    put_back(classes, context.specials, out);
 }
 
 fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {

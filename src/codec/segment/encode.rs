@@ -6,7 +6,8 @@ use super::decode::finish;
 use super::frames::{Frames, Source, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
 use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
-use crate::codec::rate::budget::Goal;
+use crate::codec::plan::candidate::Candidate;
+use crate::codec::rate::budget::{Attempt, Goal};
 use crate::codec::rate::control::{Rate, Window};
 use crate::codec::rate::enhanced::EnhancedRate;
 use crate::codec::report::StageSeconds;
@@ -14,18 +15,19 @@ use crate::enhance::Enhancement;
 use crate::entropy::Encoder;
 use crate::error::Result;
 use crate::field::{Element, MaskModel};
-use crate::predict::fm::CodedLatents;
+use crate::predict::fm::{self, CodedLatents};
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::{Step, fm};
+use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::original;
+use std::ops::Range;
 use std::time::Instant;
 
 /// An encoded segment.
 #[derive(Debug, Default)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedSegment {
     pub(crate) bytes: Vec<u8>,
     /// Sum of squared errors over valid points, in working units, before rounding to the caller's type.
     pub(crate) squared_error: f64,
@@ -34,138 +36,190 @@ pub(crate) struct Encoded {
     pub(crate) stages: StageSeconds,
 }
 
-/// Encodes a segment. Where the goal cannot be met, a number stands in its place: how many times what was predicted_error had been spent
-/// of the budget by then; infinite where no step in the working precision will do.
+/// Encodes a segment as a candidate says.
 ///
 /// # Errors
 /// What the model says.
 pub(crate) fn encode<T: Element, R: Kernel>(
     source: &Source<'_, T>,
-    shared: FieldContext<'_>,
-    header: &SegmentHeader,
+    context: FieldContext<'_>,
+    candidate: &Candidate,
     goal: &Goal<'_>,
     model: ModelUse<'_>,
-    gain: usize,
     buffers: &mut Buffers<R>,
-) -> Result<std::result::Result<Encoded, f64>> {
+) -> Result<Attempt<EncodedSegment>> {
+    let header = &candidate.header;
     let segment = source.segment;
-    let (h, w) = (segment.h, segment.w);
-    let layout = Layout::new(h, w);
-    let before = shared.before(segment).filter(|_| header.follows);
+    let layout = Layout::new(segment.h, segment.w);
+    let reference = context.reference_frame(segment);
     let mut spare = std::mem::take(&mut buffers.coded);
     let mut state =
-        SegmentState::<R>::new(&layout, header, model)?.within(std::mem::take(buffers)).after(before.as_deref());
-    let mut side = Encoder::new(Vec::new());
-    let mut coefficients = Encoder::new(Vec::new());
-    let mut mask = Encoder::new(Vec::new());
-    let mut corrections = Encoder::new(Vec::new());
-    let mut latents = Vec::new();
-    let mut masks = MaskModel::new();
-    let mut pointwise = PointwiseModel::new(h, w);
-    let kinds = shared.specials.patterns().len() as u8;
-    let mut out = Encoded::default();
+        SegmentState::<R>::new(&layout, header, model)?.within(std::mem::take(buffers)).after(reference.as_deref());
+    let windows = state.windows(segment.count);
+    let mut sections = Sections::new(source, context, header);
     let mut frames = Frames::<R>::default();
-    let mut values: Vec<T> = Vec::new();
-    let mut exact: Vec<T> = Vec::new();
-    let mut rate = Rate::new(goal);
     let mut prepared = Prepared::default();
     let mut sum: Vec<R> = Vec::new();
-    let mut corrected = false;
-    let mut valid = 0.0;
-    let windows = header.windows(segment.count);
-    let mut enhanced_rate = EnhancedRate::new(source, &shared, header, goal)?;
-    let mut first = 0;
-    for (i, &count) in windows.iter().enumerate() {
+    let mut rate = Rate::new(goal);
+    let mut enhanced = EnhancedRate::new(source, &context, header, goal, windows.len())?;
+    let mut out = EncodedSegment::default();
+    let (mut first, mut valid) = (0, 0.0);
+    for (index, &count) in windows.iter().enumerate() {
         let begin = Instant::now();
-        frames.load(source, &shared, first, count);
-        if kinds > 0 {
-            masks.code(&mut mask, &mut frames.classes, count, h, w, kinds)?;
-        }
+        frames.load(source, &context, first, count);
+        sections.write_mask(&mut frames, count)?;
         out.stages.field += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let predicted = predict_latents(&mut frames, count, source, &shared, header, gain)?;
+        let predicted = predict_latents(&mut frames, count, source, &context, candidate)?;
         if let Some(coded) = &predicted {
-            latents.extend_from_slice(&coded.bytes);
+            sections.latents.extend_from_slice(&coded.bytes);
         }
         out.stages.model += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         prepared = state.prepare(&frames.frames, count, prepared);
-        let window = Window { frames: &frames, prepared: &prepared, count, index: i };
-        let found = match &mut enhanced_rate {
-            Some(enhanced_rate) => enhanced_rate.code(&mut rate, &mut state, window, spare)?,
+        let window = Window { frames: &frames, prepared: &prepared, count, index };
+        let found = match &mut enhanced {
+            Some(enhanced) => enhanced.code(&mut rate, &mut state, window, spare)?,
             None => rate.code(&mut state, window, spare)?,
         };
         let Some(mut trial) = found else {
-            return Ok(Err(rate.overspend_ratio()));
+            return Ok(rate.failure());
         };
-        rate.accept(i, &trial);
-        tracing::debug!(window = i, step = trial.coded.step.value(), spent = rate.overspend_ratio(), "coded");
+        rate.accept(index, &trial);
+        tracing::debug!(window = index, step = trial.coded.step.value(), spent = rate.overspend_ratio(), "coded");
         out.stages.transform += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        state.code(&mut side, &mut coefficients, &mut trial.coded, 1)?;
+        sections.write_window(&mut state, &mut trial.coded)?;
         out.stages.entropy += begin.elapsed().as_secs_f64();
         out.squared_error += trial.squared_error;
         valid += frames.valid_share() * (count * layout.len()) as f64;
         // The state goes on from the decoded residual; only the output has the autoencoder's prediction added.
-        let output = match &predicted {
-            Some(CodedLatents { frames: predicted, .. }) => {
-                sum.clear();
-                sum.extend(trial.decoded.frames.iter().zip(predicted).map(|(a, b)| *a + *b));
-                &sum
-            }
-            None => &trial.decoded.frames,
-        };
-        let _span = tracing::debug_span!("correct").entered();
-        match (shared.bound, shared.pointwise()) {
-            (_, Some(epsilon)) => {
-                original(source.values, segment, &source.at(first), count, &mut exact);
-                finish(output, &frames.classes, shared, &mut values);
-                // Room for what another device's floats may add (see Errors::hold).
-                let allowed = epsilon - POINT_FLIPS * shared.drift(header);
-                let classes = &frames.classes;
-                corrected |=
-                    pointwise.encode(&mut corrections, &exact, &mut values, classes, count, epsilon, allowed)?;
-            }
-            (Bound::BlockL2(tau), _) => {
-                original(source.values, segment, &source.at(first), count, &mut exact);
-                let exact: Vec<f64> = exact.iter().map(|v| v.to_f64()).collect();
-                let scale = shared.normalisation.scale();
-                let mut decoded: Vec<f64> =
-                    output.iter().map(|v| shared.normalisation.restore(v.to_f64(), scale)).collect();
-                let classes = frames.masked.then_some(frames.classes.as_slice());
-                let tau = shared.block_target::<T>(tau);
-                if tau <= 0.0 {
-                    return Ok(Err(f64::INFINITY));
-                }
-                let dims = [count, h, w];
-                let stats = block::encode(&mut corrections, &exact, &mut decoded, classes, dims, tau)?;
-                corrected |= stats.corrected > 0;
-            }
-            _ => {}
+        let decoded = &trial.decoded.frames;
+        let output = predicted.as_ref().map_or(decoded, |predicted| added(decoded, &predicted.frames, &mut sum));
+        if !sections.correct(output, &frames, first..first + count)? {
+            return Ok(Attempt::Unreachable);
         }
         state.advance(trial.decoded);
-        if let Some(progress) = shared.progress {
-            progress.add(count * h * w);
+        if let Some(progress) = context.progress {
+            progress.add(count * layout.len());
         }
         spare = trial.coded;
         first += count;
     }
-    let parts = SegmentBytes {
-        side: side.finish(),
-        mask: if kinds > 0 { mask.finish() } else { Vec::new() },
-        latents,
-        coefficients: coefficients.finish(),
-        corrections: if corrected { not_empty(corrections.finish()) } else { Vec::new() },
-    };
     out.overshoot = rate.overshoot();
     let noise = (out.squared_error / valid).sqrt();
-    let enhance = header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &enhanced_rate {
-        Some(enhanced_rate) => enhanced_rate.how(),
+    let enhance = header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &enhanced {
+        Some(enhanced) => enhanced.how(),
         None => Enhancement { noise: Step::at_most(noise), ..how },
     });
-    out.bytes = parts.write(&SegmentHeader { enhance, ..header.clone() });
+    out.bytes = sections.finish().write(&SegmentHeader { enhance, ..header.clone() });
     *buffers = state.into_buffers(spare);
-    Ok(Ok(out))
+    Ok(Attempt::Done(out))
+}
+
+/// The byte strings of a segment's section, while they are written.
+struct Sections<'a, T> {
+    source: &'a Source<'a, T>,
+    context: FieldContext<'a>,
+    header: &'a SegmentHeader,
+    side_info: Encoder,
+    coefficients: Encoder,
+    /// The mask, and whether there is one.
+    mask: Encoder,
+    masked: bool,
+    masks: MaskModel,
+    latents: Vec<u8>,
+    /// Corrections, and whether there are any.
+    corrections: Encoder,
+    corrected: bool,
+    pointwise: PointwiseModel,
+    exact: Vec<T>,
+    values: Vec<T>,
+}
+
+impl<'a, T: Element> Sections<'a, T> {
+    fn new(source: &'a Source<'a, T>, context: FieldContext<'a>, header: &'a SegmentHeader) -> Self {
+        let encoder = || Encoder::new(Vec::new());
+        Self {
+            source,
+            context,
+            header,
+            side_info: encoder(),
+            coefficients: encoder(),
+            mask: encoder(),
+            masked: false,
+            masks: MaskModel::new(),
+            latents: Vec::new(),
+            corrections: encoder(),
+            corrected: false,
+            pointwise: PointwiseModel::new(source.segment.h, source.segment.w),
+            exact: Vec::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn write_mask<R: Kernel>(&mut self, frames: &mut Frames<R>, count: usize) -> Result<()> {
+        let kinds = self.context.specials.patterns().len() as u8;
+        if kinds > 0 {
+            self.masked = true;
+            let (h, w) = (self.source.segment.h, self.source.segment.w);
+            self.masks.code(&mut self.mask, &mut frames.classes, count, h, w, kinds)?;
+        }
+        Ok(())
+    }
+
+    fn write_window<R: Kernel>(&mut self, state: &mut SegmentState<'_, R>, coded: &mut CodedWindow<R>) -> Result<()> {
+        state.code(&mut self.side_info, &mut self.coefficients, coded, 1)
+    }
+
+    /// Writes what a window's points or blocks need beyond `output` to meet the bound; false where nothing will do.
+    fn correct<R: Kernel>(&mut self, output: &[R], frames: &Frames<R>, range: Range<usize>) -> Result<bool> {
+        let _span = tracing::debug_span!("correct").entered();
+        let (first, count) = (range.start, range.len());
+        let (source, context) = (self.source, self.context);
+        let segment = source.segment;
+        if let Some(epsilon) = context.pointwise() {
+            original(source.values, segment, &source.at(first), count, &mut self.exact);
+            finish(output, &frames.classes, context, &mut self.values);
+            // Room for device drift (see Errors::hold).
+            let allowed = epsilon - POINT_FLIPS * context.drift(self.header);
+            let (exact, values, classes) = (&self.exact, &mut self.values, &frames.classes);
+            self.corrected |=
+                self.pointwise.encode(&mut self.corrections, exact, values, classes, count, epsilon, allowed)?;
+        } else if let Bound::BlockL2(tau) = context.bound {
+            original(source.values, segment, &source.at(first), count, &mut self.exact);
+            let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();
+            let scale = context.normalisation.scale();
+            let mut decoded: Vec<f64> =
+                output.iter().map(|v| context.normalisation.restore(v.to_f64(), scale)).collect();
+            let classes = frames.masked.then_some(frames.classes.as_slice());
+            let tau = context.block_target::<T>(tau);
+            if tau <= 0.0 {
+                return Ok(false);
+            }
+            let dims = [count, segment.h, segment.w];
+            let stats = block::encode(&mut self.corrections, &exact, &mut decoded, classes, dims, tau)?;
+            self.corrected |= stats.corrected > 0;
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> SegmentBytes<Vec<u8>> {
+        SegmentBytes {
+            side: self.side_info.finish(),
+            mask: if self.masked { self.mask.finish() } else { Vec::new() },
+            latents: self.latents,
+            coefficients: self.coefficients.finish(),
+            corrections: if self.corrected { not_empty(self.corrections.finish()) } else { Vec::new() },
+        }
+    }
+}
+
+/// The sums of two slices' values, in `out`.
+fn added<'o, R: Kernel>(a: &[R], b: &[R], out: &'o mut Vec<R>) -> &'o Vec<R> {
+    out.clear();
+    out.extend(a.iter().zip(b).map(|(a, b)| *a + *b));
+    out
 }
 
 /// An empty byte string would mean that there are no corrections.
@@ -176,21 +230,23 @@ fn not_empty(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Where the way is the latents', runs the autoencoder and leaves its residual in `frames`.
+/// Where the mode is the latents', runs the autoencoder and leaves its residual in `frames`.
+///
+/// # Errors
+/// What the model says.
 pub(crate) fn predict_latents<T: Element, R: Kernel>(
     frames: &mut Frames<R>,
     count: usize,
     source: &Source<'_, T>,
-    shared: &FieldContext<'_>,
-    header: &SegmentHeader,
-    gain: usize,
+    context: &FieldContext<'_>,
+    candidate: &Candidate,
 ) -> Result<Option<CodedLatents<R>>> {
-    let (PredictionMode::Latents, Some(package)) = (header.mode, shared.package) else {
+    let (PredictionMode::Latents, Some(package)) = (candidate.header.mode, context.package) else {
         return Ok(None);
     };
     let (h, w) = (source.segment.h, source.segment.w);
-    let grid = fm::grid(header.step);
-    let coded = fm::encode_latents(package, &frames.frames, count, h, w, shared.normalisation, grid, gain)?;
+    let (grid, gain) = (fm::grid(candidate.header.step), candidate.gain);
+    let coded = fm::encode_latents(package, &frames.frames, count, h, w, context.normalisation, grid, gain)?;
     for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
         *v -= *p;
     }

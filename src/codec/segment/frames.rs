@@ -39,7 +39,7 @@ impl<R: Kernel> Frames<R> {
     pub(crate) fn load<T: Element>(
         &mut self,
         source: &Source<'_, T>,
-        shared: &FieldContext<'_>,
+        context: &FieldContext<'_>,
         first: usize,
         count: usize,
     ) {
@@ -49,12 +49,12 @@ impl<R: Kernel> Frames<R> {
             source.segment,
             &source.at(first),
             count,
-            shared.normalisation,
-            shared.specials,
+            context.normalisation,
+            context.specials,
             &mut self.frames,
             &mut self.classes,
         );
-        let norm = shared.normalisation;
+        let norm = context.normalisation;
         self.limits = [norm.min, norm.max].map(|v| R::from_f64((v - norm.mean) / norm.scale()));
         if self.masked {
             fill_holes(&mut self.frames, &self.classes, count, source.segment.h, source.segment.w);

@@ -163,7 +163,7 @@ mod tests {
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
             let mut plane = frame.clone();
             forward(&mut plane, h, w, layout.levels, &mut scratch);
-            let header = crate::codec::plan::candidate::plain(1, crate::options::Effort::Fast, false);
+            let header = crate::codec::plan::candidate::untried(1, crate::codec::plan::candidate::FAST_CONTEXTS);
             let state = SegmentState::new(&layout, &header, crate::predict::hierarchical::ModelUse::Off).unwrap();
             let decoded = Reconstruction { count: 1, planes: plane, frames: Vec::new() };
             for low in [1, 2] {

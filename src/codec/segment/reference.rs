@@ -1,4 +1,5 @@
-//! The frame before a field: what its first windows are predicted from, where one stream follows another in time.
+//! The reference frame: the frame before a field, from which its first windows are predicted where one stream follows another in
+//! time.
 
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
@@ -6,13 +7,13 @@ use crate::predict::fm::FLIP_GAIN;
 use crate::residual::real::Real;
 use crate::window::{Cut, Segment};
 
-/// The last frame of what came before a field in time, as a reader has it: decoded, not the original.
+/// The last frame before a field in time, as a reader has it: decoded, not the original.
 #[derive(Clone, Copy)]
 pub struct ReferenceFrame<'a> {
     /// Its values: the field's shape but for one frame, the field's type.
     pub frame: FieldView<'a>,
-    /// What other devices' floats may add to its root mean square error, in the field's units: `Report::drift` of the stream
-    /// that it was decoded from. Not needed when decompressing.
+    /// RMSE margin for floating-point differences between devices, in the field's units: `Report::drift` of the stream that it was
+    /// decoded from. Not needed when decompressing.
     pub drift: f64,
 }
 
@@ -24,15 +25,14 @@ pub(crate) struct Reference {
     axes: [Option<usize>; 3],
     /// The checksum of its values, little-endian, in C order.
     crc: u32,
-    /// What other devices' floats may add to the error of what is predicted from it, in the field's units.
+    /// Root mean square error that its device drift may add to predictions from it, in the field's units.
     pub(crate) drift: f64,
 }
 
-/// In place of a frame's checksum: it is not checked, since a device's floats have a part in it.
+/// In place of a frame's checksum: it is not checked, since other devices may have other values.
 const ANY: u32 = 0;
 
-/// How much larger than the frame's own the error of what is predicted from it may be: weights of predictions are near 1, and 2
-/// at most.
+/// Drift of predictions from a frame over the frame's own: weights of predictions are near 1, and 2 at most.
 const WEIGHT_GAIN: f64 = 1.25;
 
 impl Reference {
@@ -71,7 +71,7 @@ impl Reference {
         Ok(Self { values, strides: wanted.contiguous_strides(), axes, crc, drift })
     }
 
-    /// What the stream that follows names it by: its checksum, or [`ANY`] where other devices may have other values.
+    /// Its name in the stream that follows: its checksum, or [`ANY`] where other devices may have other values.
     pub(crate) fn name(&self) -> u32 {
         if self.drift > 0.0 { ANY } else { self.crc }
     }
@@ -127,8 +127,7 @@ fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
     (out, hasher.finalize())
 }
 
-/// What other devices' floats may add to the root mean square error where the coarsest of the grids that the model's outputs are
-/// snapped to is `grid`, in the same unit.
+/// Root mean square error that device drift may add where the model's outputs are snapped to a grid of `grid`, in the same unit.
 pub(crate) fn drift_of_grid(grid: f32) -> f64 {
     f64::from(grid) * FLIP_GAIN
 }

@@ -1,4 +1,4 @@
-//! The state that runs through one segment's windows, the same on both sides: the method, the previous window, and the
+//! The state that runs through one segment's windows, the same on both sides: the header, the previous window, and the
 //! adaptive models.
 
 use super::side_info::SideInfoModel;
@@ -22,12 +22,14 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     model: ModelUse<'a>,
     full_basis: Basis,
     previous: Option<Reconstruction<R>>,
-    /// Whether that is a window of this segment, with magnitudes.
+    /// Whether the segment starts from a reference frame.
+    follows: bool,
+    /// Whether `previous` is a window of this segment, with magnitudes.
     begun: bool,
-    /// What the way `previous` predicts the next window from; for windows of so many frames.
+    /// The count of frames of the window that the mode `previous` has predictors for.
     predictors_for: Option<usize>,
     contexts: ContextModel,
-    side: SideInfoModel,
+    side_info: SideInfoModel,
     /// The model's corrections in the window that was encoded last.
     corrections: Vec<Option<Vec<R>>>,
     buffers: Buffers<R>,
@@ -57,7 +59,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     /// The state before the first window.
     ///
     /// # Errors
-    /// `Corrupt` where the method's basis is none.
+    /// `Corrupt` where the header's basis is none.
     pub(crate) fn new(layout: &'a Layout, header: &'a SegmentHeader, model: ModelUse<'a>) -> Result<Self> {
         Ok(Self {
             layout,
@@ -65,10 +67,11 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             model,
             full_basis: header.full_basis()?,
             previous: None,
+            follows: false,
             begun: false,
             predictors_for: None,
             contexts: ContextModel::new(header.mixing),
-            side: SideInfoModel::new(header.step),
+            side_info: SideInfoModel::new(header.step),
             corrections: Vec::new(),
             buffers: Buffers::default(),
         })
@@ -87,14 +90,20 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self.buffers
     }
 
-    /// Starts from a frame before the segment, in working units, where there is one.
-    pub(crate) fn after(mut self, before: Option<&[R]>) -> Self {
-        self.previous = before.map(|frame| {
+    /// Starts from a reference frame, in working units, where there is one.
+    pub(crate) fn after(mut self, reference: Option<&[R]>) -> Self {
+        self.follows = reference.is_some();
+        self.previous = reference.map(|frame| {
             let mut planes = frame.to_vec();
             forward(&mut planes, self.layout.h, self.layout.w, self.layout.levels, &mut self.buffers.scratch.lines);
             Reconstruction { count: 1, planes, frames: frame.to_vec() }
         });
         self
+    }
+
+    /// The counts of frames of the windows that a segment of `frames` frames is cut into.
+    pub(crate) fn windows(&self, frames: usize) -> Vec<usize> {
+        self.header.windows(frames, self.follows)
     }
 
     #[cfg(test)]
@@ -141,7 +150,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     }
 
     /// Planes with weights, and planes that may carry a model flag.
-    fn side_sizes(&self, count: usize) -> (usize, usize) {
+    fn side_info_sizes(&self, count: usize) -> (usize, usize) {
         match self.header.mode {
             PredictionMode::Hierarchical => (
                 hierarchical::predicted_planes(count, self.previous.is_some()),
@@ -164,8 +173,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         finest: usize,
     ) -> Result<()> {
         let _span = tracing::debug_span!("entropy coding").entered();
-        let (predicted, flags) = self.side_sizes(coded.count);
-        self.side.code(side, self.layout, predicted, flags, coded)?;
+        let (predicted, flags) = self.side_info_sizes(coded.count);
+        self.side_info.code(side, self.layout, predicted, flags, coded)?;
         let contexts = self.plane_contexts(coded.count);
         let [last, next] = &mut self.buffers.magnitudes;
         let last = self.begun.then_some(&*last);
