@@ -1,6 +1,10 @@
 //! Options of a [`crate::Codec`], and the option string that the C ABI, ADIOS2 and the command line share.
+//!
+//! In: fields, `with_…` calls, or text. Out: values that need no further check. Each type reads and writes its own text
+//! ([`FromStr`] and [`Display`](fmt::Display) agree), and says in a sentence what it does not take.
 
 use crate::error::{Error, ErrorKind, Result};
+use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,21 +12,45 @@ use std::str::FromStr;
 /// How much is tried to make the stream smaller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effort {
-    /// As fast as the classical compressors: no trials, no model.
+    /// `0`: as fast as the classical compressors: no trials, no model.
     Fast,
-    /// Ways of prediction and window lengths tried on a sample.
+    /// `1`: ways of prediction and window lengths tried on a sample.
     #[default]
     Normal,
-    /// Every way, window length and gain, and the model's larger enhancer: for archives. Where the model pays, a core
-    /// takes about a hundred times as long as SPERR both ways, or longer (docs/benchmarks/model.md, Time).
+    /// `2`: every way, window length and gain, and the model's larger enhancer: for archives. Where the model pays, a
+    /// core takes about a hundred times as long as SPERR both ways, or longer (docs/benchmarks/model.md, Time).
     High,
+}
+
+impl FromStr for Effort {
+    type Err = Error;
+
+    /// `0`, `1` or `2`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "0" => Ok(Self::Fast),
+            "1" => Ok(Self::Normal),
+            "2" => Ok(Self::High),
+            _ => Err(not_valid("effort", text)),
+        }
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "0",
+            Self::Normal => "1",
+            Self::High => "2",
+        })
+    }
 }
 
 /// Whether the foundation model may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FmMode {
-    /// Where it makes the stream smaller; a field on which a graph fails (a GPU without memory, say) is coded without it, and
-    /// `tracing` warns.
+    /// Where it makes the stream smaller; a field on which a graph fails (a GPU without memory, say) is coded without
+    /// it, and `tracing` warns.
     #[default]
     Auto,
     /// Always (for measuring); an error where no model can run.
@@ -38,6 +66,30 @@ impl FmMode {
     }
 }
 
+impl FromStr for FmMode {
+    type Err = Error;
+
+    /// `auto`, `on` or `off`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(not_valid("fm", text)),
+        }
+    }
+}
+
+impl fmt::Display for FmMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
 /// Where graphs run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
@@ -50,8 +102,46 @@ pub enum Device {
     Cuda(Option<u32>),
 }
 
-/// Options of a [`crate::Codec`].
+impl FromStr for Device {
+    type Err = Error;
+
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(None)),
+            _ => {
+                let index = text.strip_prefix("cuda:").and_then(|index| index.parse().ok());
+                index.map(|index| Self::Cuda(Some(index))).ok_or_else(|| not_valid("device", text))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(index)) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// Options of a [`crate::Codec`]. Start from the defaults and change what differs; further options may come, and code
+/// that uses these keeps compiling:
+///
+/// ```
+/// use fieldpress::{Effort, Options};
+///
+/// let options = Options::default().with_effort(Effort::High).with_threads(4);
+/// assert_eq!(options, "effort=2;threads=4".parse()?); // the option string of C, ADIOS2 and the command line
+/// # Ok::<(), fieldpress::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
     /// A model package's folder, in place of the one compiled in.
     pub model: Option<PathBuf>,
@@ -67,8 +157,8 @@ pub struct Options {
     pub fill_value: Option<f64>,
     /// Which axes of the field are (frames, rows, columns), slowest first; `None`: the last three.
     pub axes: Option<[usize; 3]>,
-    /// Frames that are coded together, and from whose first on a part of them is decoded; `None`: 128. Fewer make parts cheaper to
-    /// reach and streams longer.
+    /// Frames that are coded together, and from whose first on a part of them is decoded; `None`: 128. Fewer make parts
+    /// cheaper to reach and streams longer.
     pub segment: Option<NonZeroU16>,
     /// The range that `rel`, `nrmse` and `psnr` refer to, where it is not the field's own (the global field's, in MPI).
     pub range: Option<f64>,
@@ -87,84 +177,114 @@ pub const OPTION_KEYS: [(&str, &str); 9] = [
     ("range", "a number greater than 0"),
 ];
 
-fn bad(key: &str, value: &str) -> Error {
+/// The error for a value that the option `key` does not take.
+fn not_valid(key: &str, value: &str) -> Error {
     let allowed = OPTION_KEYS.iter().find(|(k, _)| *k == key).map_or("", |(_, allowed)| allowed);
-    Error::invalid(format!("option {key}='{value}' is not valid; expected {allowed}"))
+    Error::invalid(format!("{key}='{value}' is not valid; expected {allowed}"))
 }
 
 impl Options {
+    /// With a model package's folder, in place of the one compiled in.
+    #[must_use]
+    pub fn with_model(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.model = Some(folder.into());
+        self
+    }
+
+    /// With the device where graphs run.
+    #[must_use]
+    pub fn with_device(mut self, device: Device) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// With so many threads.
+    #[must_use]
+    pub fn with_threads(mut self, threads: impl Into<Option<usize>>) -> Self {
+        self.threads = threads.into();
+        self
+    }
+
+    /// With this effort.
+    #[must_use]
+    pub fn with_effort(mut self, effort: Effort) -> Self {
+        self.effort = effort;
+        self
+    }
+
+    /// With or without the model.
+    #[must_use]
+    pub fn with_fm(mut self, fm: FmMode) -> Self {
+        self.fm = fm;
+        self
+    }
+
+    /// With a value that marks points without data.
+    #[must_use]
+    pub fn with_fill_value(mut self, value: impl Into<Option<f64>>) -> Self {
+        self.fill_value = value.into();
+        self
+    }
+
+    /// With these axes as frames, rows and columns.
+    #[must_use]
+    pub fn with_axes(mut self, axes: impl Into<Option<[usize; 3]>>) -> Self {
+        self.axes = axes.into();
+        self
+    }
+
+    /// With so many frames coded together.
+    #[must_use]
+    pub fn with_segment(mut self, frames: impl Into<Option<NonZeroU16>>) -> Self {
+        self.segment = frames.into();
+        self
+    }
+
+    /// With the range that `rel`, `nrmse` and `psnr` refer to.
+    #[must_use]
+    pub fn with_range(mut self, range: impl Into<Option<f64>>) -> Self {
+        self.range = range.into();
+        self
+    }
+
     /// Sets the option `key` from text.
     ///
     /// # Errors
     /// `InvalidArgument` that lists the known keys, or what the key takes.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let option = |error: Error| Error::invalid(format!("option {}", error.message()));
+        let bad = || option(not_valid(key, value));
         match key {
             "model" if !value.is_empty() => self.model = Some(PathBuf::from(value)),
-            "device" => self.device = value.parse().map_err(|()| bad(key, value))?,
+            "model" => return Err(bad()),
+            "device" => self.device = value.parse().map_err(option)?,
             "threads" => {
-                let n = value.parse().ok().filter(|n| (1..=1024).contains(n));
-                self.threads = Some(n.ok_or_else(|| bad(key, value))?);
+                let threads = value.parse().ok().filter(|n| (1..=1024).contains(n));
+                self.threads = Some(threads.ok_or_else(bad)?);
             }
-            "effort" => {
-                self.effort = match value {
-                    "0" => Effort::Fast,
-                    "1" => Effort::Normal,
-                    "2" => Effort::High,
-                    _ => return Err(bad(key, value)),
-                }
-            }
-            "fm" => {
-                self.fm = match value {
-                    "auto" => FmMode::Auto,
-                    "on" => FmMode::On,
-                    "off" => FmMode::Off,
-                    _ => return Err(bad(key, value)),
-                }
-            }
-            "fill_value" => self.fill_value = Some(value.parse().map_err(|_| bad(key, value))?),
-            "axes" => {
-                let axes: Vec<usize> = value
-                    .split(',')
-                    .map(|part| part.trim().parse().map_err(|_| bad(key, value)))
-                    .collect::<Result<_>>()?;
-                let axes: [usize; 3] = axes.try_into().map_err(|_| bad(key, value))?;
-                if axes[0] == axes[1] || axes[0] == axes[2] || axes[1] == axes[2] {
-                    return Err(bad(key, value));
-                }
-                self.axes = Some(axes);
-            }
-            "segment" => self.segment = Some(value.parse().map_err(|_| bad(key, value))?),
+            "effort" => self.effort = value.parse().map_err(option)?,
+            "fm" => self.fm = value.parse().map_err(option)?,
+            "fill_value" => self.fill_value = Some(value.parse().map_err(|_| bad())?),
+            "axes" => self.axes = Some(axes(value).ok_or_else(bad)?),
+            "segment" => self.segment = Some(value.parse().map_err(|_| bad())?),
             "range" => {
                 let range = value.parse::<f64>().ok().filter(|range| range.is_finite() && *range > 0.0);
-                self.range = Some(range.ok_or_else(|| bad(key, value))?);
+                self.range = Some(range.ok_or_else(bad)?);
             }
-            "model" => return Err(bad(key, value)),
             _ => {
-                let known: Vec<&str> = OPTION_KEYS.iter().map(|(key, _)| *key).collect();
-                return Err(Error::invalid(format!(
-                    "option '{key}' is not known; expected one of {}",
-                    known.join(", ")
-                )));
+                let known = OPTION_KEYS.map(|(key, _)| key).join(", ");
+                return Err(Error::invalid(format!("option '{key}' is not known; expected one of {known}")));
             }
         }
         Ok(())
     }
 }
 
-impl FromStr for Device {
-    type Err = ();
-
-    fn from_str(text: &str) -> std::result::Result<Self, ()> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(None)),
-            _ => {
-                let index = text.strip_prefix("cuda:").ok_or(())?;
-                index.parse().map(|index| Self::Cuda(Some(index))).map_err(|_| ())
-            }
-        }
-    }
+/// Three different axes, separated by commas.
+fn axes(text: &str) -> Option<[usize; 3]> {
+    let axes: Vec<usize> = text.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
+    let [a, b, c] = axes.try_into().ok()?;
+    (a != b && a != c && b != c).then_some([a, b, c])
 }
 
 /// Calls `set` with every key and value of an option string, `"key=value;key=value"`.

@@ -4,7 +4,7 @@ mod common;
 
 use common::archive::{codec_options, cut, errors, folder, global, options, put_step, range, read, variable, write};
 use fieldpress::archive::{Attribute, Mode, Reader, Selection, Serial, Writer, WriterOptions, repair};
-use fieldpress::{Bound, Codec, DType, Element, ErrorKind, FieldView, FieldViewMut, Options, Region};
+use fieldpress::{Bound, Codec, DType, Element, ErrorKind, FieldView, FieldViewMut, Region};
 
 #[test]
 fn bounds_hold_on_the_global_field() {
@@ -40,6 +40,7 @@ fn bounds_hold_on_the_global_field() {
             }
             Bound::BlockL2(_) => {}
             Bound::Lossless => assert_eq!(largest, 0.0),
+            _ => unreachable!("no other bound is tried"),
         }
     }
 }
@@ -84,7 +85,7 @@ fn chunks_are_the_codecs_own_streams() {
     let reader = Reader::open(&path).unwrap();
     for step in 0..2 {
         let values = global(&dims, step as usize);
-        let codec = Codec::new(Options { range: Some(range(&values)), ..codec_options() }).unwrap();
+        let codec = Codec::new(codec_options().with_range(range(&values))).unwrap();
         for chunk in reader.chunks(0, step).unwrap() {
             let part = cut(&values, &dims, &chunk.region);
             let view = FieldView::new(&part, &chunk.region.count).unwrap();
@@ -414,7 +415,7 @@ fn quiet_and_busy_boxes_share_one_budget() {
         halves.iter().zip([&decoded[..n / 2], &decoded[n / 2..]]).map(|(a, b)| errors(a, b).0).collect();
     assert!(shares[1] > 1.3 * shares[0], "the busy half spends more: {shares:?}");
     // What each half using the same error costs.
-    let codec = Codec::new(Options { range: Some(range), ..codec_options() }).unwrap();
+    let codec = Codec::new(codec_options().with_range(range)).unwrap();
     let apart: usize = halves
         .iter()
         .map(|half| {

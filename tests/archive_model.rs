@@ -40,7 +40,7 @@ fn step(k: usize) -> Vec<f64> {
 
 /// Writes steps as one window, in whose streams the model is used. What is embedded is what was there when the archive was opened.
 fn write(path: &Path, model: &Path, embed_model: bool) -> fieldpress::Result<()> {
-    let codec = Options { fm: FmMode::On, model: Some(model.to_owned()), ..options().codec };
+    let codec = options().codec.with_fm(FmMode::On).with_model(model.to_owned());
     let writer_options = WriterOptions { codec, embed_model, window: STEPS, ..Default::default() };
     let mut writer = Writer::open(Box::new(Serial), path, writer_options)?;
     let aside = model.with_extension("aside");
@@ -104,13 +104,13 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
     write(&without, &model, false).unwrap();
 
     // Steps of another model find no place for theirs in it.
-    let codec = Options { fm: FmMode::On, ..options().codec };
+    let codec = options().codec.with_fm(FmMode::On);
     let append = WriterOptions { codec, embed_model: true, mode: Mode::Append, ..Default::default() };
     let before = std::fs::read(&with).unwrap();
     let error = Writer::open(Box::new(Serial), &with, append.clone()).map(drop).unwrap_err();
     assert!(error.kind() == ErrorKind::Model && error.message().contains("embed_model=off"), "{error}");
     assert!(std::fs::read(&with).unwrap() == before, "an archive that cannot be appended to stays as it is");
-    let same = Options { model: Some(model.clone()), ..append.codec.clone() };
+    let same = append.codec.clone().with_model(model.clone());
     Writer::open(Box::new(Serial), &with, WriterOptions { codec: same, ..append }).unwrap().close().unwrap();
 
     let reader = Reader::open(&with).unwrap();
@@ -119,7 +119,7 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(hex.starts_with(&named), "{named} {hex}");
     assert!(std::fs::metadata(&with).unwrap().len() > std::fs::metadata(&without).unwrap().len() + 100_000);
-    let wanted = digest(&without, Options { model: Some(model.clone()), ..options().codec }).unwrap();
+    let wanted = digest(&without, options().codec.with_model(model.clone())).unwrap();
     std::fs::remove_dir_all(&model).unwrap();
 
     let found = String::from_utf8(read_elsewhere(&with).stdout).unwrap();
@@ -148,7 +148,7 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
 fn a_model_that_is_open_outlives_its_package() {
     let folder = folder("replaced");
     let model = tuned(&folder);
-    let codec = Codec::new(Options { fm: FmMode::On, model: Some(model.clone()), ..options().codec }).unwrap();
+    let codec = Codec::new(options().codec.with_fm(FmMode::On).with_model(model.clone())).unwrap();
     let values: Vec<f64> = (0..STEPS).flat_map(step).collect();
     let dims = [STEPS, DIMS[0], DIMS[1]];
     let stream = match codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(1e-3)) {

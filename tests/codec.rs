@@ -4,7 +4,7 @@ use fieldpress::{Bound, Codec, Effort, Element, FieldView, FieldViewMut, FmMode,
 use proptest::prelude::*;
 
 fn codec(effort: Effort) -> Codec {
-    Codec::new(Options { effort, fm: FmMode::Off, threads: Some(1), ..Default::default() }).unwrap()
+    Codec::new(Options::default().with_effort(effort).with_fm(FmMode::Off).with_threads(1)).unwrap()
 }
 
 fn round_trip<T: Element>(codec: &Codec, values: &[T], dims: &[usize], bound: Bound) -> (Vec<u8>, Vec<T>) {
@@ -69,6 +69,7 @@ fn assert_bound<T: Element>(original: &[T], decoded: &[T], dims: &[usize], bound
             }
         }
         Bound::Lossless => assert!(original.iter().zip(decoded).all(|(a, b)| a.to_bits_u64() == b.to_bits_u64())),
+        _ => unreachable!("no other bound is tried"),
     }
 }
 
@@ -223,7 +224,7 @@ fn segments_keep_the_blocks_of_block_l2_whole() {
     let values = field(Kind::Noise, dims.iter().product(), dims[2], 3, false);
     let with = |frames| {
         let segment = std::num::NonZeroU16::new(frames);
-        Codec::new(Options { segment, threads: Some(1), fm: FmMode::Off, ..Default::default() }).unwrap()
+        Codec::new(Options::default().with_segment(segment).with_threads(1).with_fm(FmMode::Off)).unwrap()
     };
     for frames in [1, 4, 12] {
         let field = FieldView::new(&values, &dims).unwrap();
@@ -239,7 +240,7 @@ fn segments_keep_the_blocks_of_block_l2_whole() {
 /// Graphs see multiples of 32 rows and columns: of series of points they would see padding alone.
 #[test]
 fn the_model_stays_out_of_frames_of_few_points() {
-    let codec = Codec::new(Options { fm: FmMode::On, threads: Some(1), ..Default::default() }).unwrap();
+    let codec = Codec::new(Options::default().with_fm(FmMode::On).with_threads(1)).unwrap();
     for dims in [[500, 1, 1], [40, 1, 60], [40, 5, 5]] {
         let values = field(Kind::Smooth, dims.iter().product(), 20, 9, false);
         let (bytes, decoded) = round_trip(&codec, &values, &dims, Bound::Rel(1e-2));
@@ -263,8 +264,8 @@ fn the_model_makes_no_stream_larger() {
             .collect()
     };
     for effort in [Effort::Normal, Effort::High] {
-        let options = Options { effort, threads: Some(1), ..Default::default() };
-        let [auto, off] = [FmMode::Auto, FmMode::Off].map(|fm| Codec::new(Options { fm, ..options.clone() }).unwrap());
+        let options = Options::default().with_effort(effort).with_threads(1);
+        let [auto, off] = [FmMode::Auto, FmMode::Off].map(|fm| Codec::new(options.clone().with_fm(fm)).unwrap());
         for mask in [false, true] {
             let values = field(mask);
             for bound in
@@ -286,7 +287,7 @@ fn reduced_lossless_fields_leave_out_points_without_data() {
     let mut values: Vec<f64> = (0..32).map(f64::from).collect();
     (values[0], values[5], values[2]) = (1e20, f64::NAN, f64::INFINITY);
     [8, 9, 12, 13].iter().for_each(|&k| values[k] = 1e20);
-    let codec = Codec::new(Options { fill_value: Some(1e20), ..Default::default() }).unwrap();
+    let codec = Codec::new(Options::default().with_fill_value(1e20)).unwrap();
     let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Lossless).unwrap();
     let request = Request { scale: fieldpress::Scale::Half, ..Default::default() };
     let mut out = vec![0.0; 8];
@@ -311,7 +312,7 @@ fn streams_do_not_depend_on_units() {
     let dims = [12, 24, 20];
     let values = field(Kind::Smooth, dims.iter().product(), dims[2], 5, false);
     for (effort, fm) in [(Effort::Fast, FmMode::Off), (Effort::Normal, FmMode::Off), (Effort::High, FmMode::On)] {
-        let codec = Codec::new(Options { effort, fm, threads: Some(1), ..Default::default() }).unwrap();
+        let codec = Codec::new(Options::default().with_effort(effort).with_fm(fm).with_threads(1)).unwrap();
         for bound in [Bound::Nrmse(3e-3), Bound::Psnr(60.0), Bound::Rel(1e-3), Bound::BlockL2(0.1)] {
             let told = |exponent: i32| {
                 let unit = 2f64.powi(exponent);
@@ -380,7 +381,7 @@ fn the_fill_value_is_masked_and_costs_little() {
             if (x * x + y * y) % 700 < 200 { 1e34 } else { (x as f32 * 0.1).sin() + i as f32 * 1e-5 }
         })
         .collect();
-    let options = Options { fill_value: Some(1e34), fm: FmMode::Off, ..Default::default() };
+    let options = Options::default().with_fill_value(1e34).with_fm(FmMode::Off);
     let codec = Codec::new(options).unwrap();
     let (bytes, out) = round_trip(&codec, &values, &[t, h, w], Bound::Nrmse(1e-3));
     assert!(values.iter().zip(&out).all(|(a, b)| (*a == 1e34) == (*b == 1e34)));
@@ -396,7 +397,7 @@ fn several_tiles_and_segments_share_one_error_budget() {
         .map(|(i, v)| (*v as f32) * (1.0 + (i / (h * w)) as f32 * 0.01))
         .collect();
     for threads in [1, 2] {
-        let options = Options { effort: Effort::Fast, threads: Some(threads), ..Default::default() };
+        let options = Options::default().with_effort(Effort::Fast).with_threads(threads);
         let (_, out) = round_trip(&Codec::new(options).unwrap(), &values, &[t, h, w], Bound::Nrmse(1e-3));
         assert_bound(&values, &out, &[t, h, w], Bound::Nrmse(1e-3));
     }

@@ -84,7 +84,7 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
 fn following_is_smaller_and_keeps_the_bound() {
     for effort in [Effort::Fast, Effort::Normal] {
         for bound in [Bound::Nrmse(4e-3), Bound::Abs(2.0), Bound::BlockL2(60.0)] {
-            let options = Options { effort, fm: FmMode::Off, threads: Some(1), ..Default::default() };
+            let options = Options::default().with_effort(effort).with_fm(FmMode::Off).with_threads(1);
             let (alone, following) = chain(options, bound);
             assert!(following < alone, "{effort:?} {bound}: {following} bytes, {alone} alone");
         }
@@ -93,7 +93,7 @@ fn following_is_smaller_and_keeps_the_bound() {
 
 #[test]
 fn the_frame_before_must_be_the_right_one() {
-    let codec = Codec::new(Options { threads: Some(1), fm: FmMode::Off, ..Default::default() }).unwrap();
+    let codec = Codec::new(Options::default().with_threads(1).with_fm(FmMode::Off)).unwrap();
     let values = window(1);
     let view = FieldView::new(&values, &DIMS).unwrap();
     let mut frame = last_frame(&window(0));

@@ -219,6 +219,7 @@ fn holds(name: &str, case: &Case, decoded: &[u8]) {
             assert!(blocks.values().all(|sum| f64::sqrt(*sum) <= tau * (1.0 + 1e-12)), "{name}");
         }
         Bound::Lossless => assert_eq!(largest, 0.0, "{name}"),
+        _ => unreachable!("no other bound is tried"),
     }
 }
 
@@ -311,7 +312,7 @@ fn boxes_read_the_segments_that_they_touch() {
     let values: Vec<f32> = (0..dims.iter().product())
         .map(|i: usize| ((i / 200_000) as f32 * 0.3 + (i % 1000) as f32 * 0.02 + (i / 1000 % 200) as f32 * 0.05).sin())
         .collect();
-    let options = Options { segment: NonZeroU16::new(8), effort: Effort::Fast, threads: Some(1), ..Default::default() };
+    let options = Options::default().with_segment(NonZeroU16::new(8)).with_effort(Effort::Fast).with_threads(1);
     let codec = Codec::new(options).unwrap();
     let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(1e-3)).unwrap();
     let structure = Structure::of(&bytes);

@@ -110,15 +110,13 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     let stream = source::read_stream(&args.input)?;
     let start = Instant::now();
     let info = inspect(&args.input, &stream)?;
-    let report = Report {
-        stream_bytes: stream.len() as u64,
-        sections: info.sections,
-        fm_share: info.fm_share,
-        nrmse: info.nrmse,
-        max_abs_error: info.max_abs_error,
-        seconds: start.elapsed().as_secs_f64(),
-        ..Report::default()
-    };
+    let mut report = Report::default();
+    report.stream_bytes = stream.len() as u64;
+    report.sections = info.sections;
+    report.fm_share = info.fm_share;
+    report.nrmse = info.nrmse;
+    report.max_abs_error = info.max_abs_error;
+    report.seconds = start.elapsed().as_secs_f64();
     let common = common(&info, &report);
     if args.json {
         let mut object = common.json();

@@ -15,7 +15,7 @@ const MOST_POINTS: usize = 1 << 16;
 const MOST: usize = 4;
 
 fn options() -> Options {
-    Options { threads: Some(1), ..Options::default() }
+    Options::default().with_threads(1)
 }
 
 fn read(reader: &Reader, variable: usize, selection: &Selection) {

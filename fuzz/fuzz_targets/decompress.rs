@@ -29,7 +29,7 @@ fn decode(codec: &Codec, stream: &[u8], info: &StreamInfo, request: &Request) {
 
 fuzz_target!(|stream: &[u8]| {
     static CODEC: OnceLock<Codec> = OnceLock::new();
-    let codec = CODEC.get_or_init(|| Codec::new(Options { threads: Some(1), ..Options::default() }).expect("defaults"));
+    let codec = CODEC.get_or_init(|| Codec::new(Options::default().with_threads(1)).expect("defaults"));
 
     let Ok(info) = inspect(stream) else { return };
     if info.shape.len() > MOST_ELEMENTS {

@@ -4,9 +4,11 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// An error bound, checked on the decoded values in the caller's type. `x` is the original, `x̂` the decoded field; masked
-/// points (NaN, ±Inf, the fill value) are bit-exact and do not count. *Range* is max − min over the valid points.
+/// An error bound, checked on the decoded values in the caller's type. `x` is the original, `x̂` the decoded field;
+/// masked points (NaN, ±Inf, the fill value) are bit-exact and do not count. *Range* is max − min over the valid
+/// points.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Bound {
     /// `|x − x̂| ≤ ε` at every point, in the field's units.
     Abs(f64),
@@ -75,7 +77,7 @@ impl Bound {
 impl FromStr for Bound {
     type Err = Error;
 
-    /// `nrmse=4e-3`, `abs=0.1`, …, `lossless`.
+    /// `nrmse=4e-3`, `abs=0.1`, …, `lossless`; what [`Display`](fmt::Display) writes, too.
     fn from_str(text: &str) -> Result<Self> {
         let Some((name, value)) = text.split_once('=') else {
             return match text {
@@ -85,7 +87,9 @@ impl FromStr for Bound {
                 ))),
             };
         };
-        let value = value.parse().map_err(|_| Error::invalid(format!("bound '{text}': '{value}' is not a number")))?;
+        let value = value.parse().map_err(|_| {
+            Error::invalid(format!("bound '{text}': '{value}' is not a number; expected one, as in nrmse=4e-3"))
+        })?;
         Self::from_parts(name, value)
     }
 }

@@ -5,6 +5,7 @@ use crate::field::{DType, Shape};
 
 /// Bytes of each part of a stream; they add up to the stream's length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SectionBytes {
     /// Header, section table and checksums.
     pub header: u64,
@@ -44,6 +45,7 @@ impl SectionBytes {
 
 /// Seconds spent in each stage, summed over threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct StageSeconds {
     /// Statistics, masks, gathering and normalising.
     pub field: f64,
@@ -73,6 +75,7 @@ impl StageSeconds {
 
 /// What one compress or decompress call did.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// Bytes of the uncompressed field.
     pub input_bytes: u64,
@@ -97,6 +100,7 @@ pub struct Report {
 
 /// What a stream's header says.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct StreamInfo {
     /// The format's version.
     pub version: u16,

@@ -5,7 +5,7 @@ use fieldpress::{Bound, DType, FieldView, FieldViewMut, Options, Region, Shape};
 use std::path::{Path, PathBuf};
 
 pub fn codec_options() -> Options {
-    Options { threads: Some(1), fm: fieldpress::FmMode::Off, ..Default::default() }
+    Options::default().with_threads(1).with_fm(fieldpress::FmMode::Off)
 }
 
 pub fn options() -> WriterOptions {

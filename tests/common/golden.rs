@@ -53,7 +53,7 @@ impl Case {
 
     /// Compresses the field anew.
     pub fn compress(&self, threads: usize) -> fieldpress::Result<Vec<u8>> {
-        let codec = Codec::new(Options { threads: Some(threads), ..self.options.clone() }).unwrap();
+        let codec = Codec::new(self.options.clone().with_threads(threads)).unwrap();
         Ok(codec.compress(&self.view(), self.bound)?.0)
     }
 
@@ -99,7 +99,7 @@ fn narrow(values: Vec<f64>) -> Data {
 }
 
 fn options(effort: Effort) -> Options {
-    Options { effort, fm: FmMode::Off, ..Default::default() }
+    Options::default().with_effort(effort).with_fm(FmMode::Off)
 }
 
 /// A steady pattern under a little noise.
@@ -177,7 +177,7 @@ pub fn cases() -> Vec<Case> {
     let mut add = |name, dims: &'static [usize], data, bound, options, way, shows| {
         out.push(Case { name, dims, data, bound, options, way, shows });
     };
-    let fill = |options: Options| Options { fill_value: Some(FILL), ..options };
+    let fill = |options: Options| options.with_fill_value(FILL);
 
     add(
         "constant-f32",
@@ -348,7 +348,7 @@ pub fn cases() -> Vec<Case> {
         dims,
         narrow(moving(dims)),
         Bound::Nrmse(1e-2),
-        Options { axes: Some([2, 0, 3]), ..options(Fast) },
+        options(Fast).with_axes([2, 0, 3]),
         "previous",
         &["axes", "segments"],
     );
@@ -360,7 +360,7 @@ pub fn cases() -> Vec<Case> {
         dims,
         narrow(moving(dims)),
         Bound::Nrmse(1e-2),
-        Options { segment: NonZeroU16::new(5), ..options(Normal) },
+        options(Normal).with_segment(NonZeroU16::new(5)),
         "",
         &["segment", "segments"],
     );
@@ -373,12 +373,12 @@ pub fn cases() -> Vec<Case> {
         dims,
         narrow(steady(dims)),
         Bound::Nrmse(1e-3),
-        Options { range: Some(2000.0), ..options(Fast) },
+        options(Fast).with_range(2000.0),
         "previous",
         &[],
     );
 
-    let with_model = |options: Options| Options { fm: FmMode::On, device: fieldpress::Device::Cpu, ..options };
+    let with_model = |options: Options| options.with_fm(FmMode::On).with_device(fieldpress::Device::Cpu);
     let dims: &[usize] = &[7, 48, 64];
     add(
         "fm-hierarchical-nrmse-f32",
@@ -411,7 +411,7 @@ pub fn cases() -> Vec<Case> {
         narrow(noisy),
         Bound::Nrmse(1e-2),
         // The package compiled in takes its other networks where it can.
-        Options { model: Some(latents_alone()), ..with_model(options(Normal)) },
+        with_model(options(Normal)).with_model(latents_alone()),
         "latents",
         &["model", "latents"],
     );

@@ -11,7 +11,7 @@ use fieldpress::{Codec, DType, Element, FieldViewMut, Options, Request, Result, 
 
 /// A codec on one thread, which finds the package compiled in and the one that a golden stream needs besides.
 pub fn reader() -> Codec {
-    Codec::new(Options { threads: Some(1), model: Some(golden::latents_alone()), ..Default::default() }).unwrap()
+    Codec::new(Options::default().with_threads(1).with_model(golden::latents_alone())).unwrap()
 }
 
 /// Decodes what `request` names of a stream into little-endian bytes.

@@ -47,15 +47,13 @@ impl Fieldpress {
     /// The codec, made at the first (untimed) call, so that a model is loaded once as in a simulation.
     fn codec<T: Sample>(&self, field: &Reference<'_, T>) -> Result<&Codec> {
         if self.codec.get().is_none() {
-            let options = Options {
-                effort: self.effort,
-                fm: self.fm,
-                model: self.package.clone(),
-                device: Device::Cpu,
-                threads: Some(1),
-                fill_value: field.fill,
-                ..Options::default()
-            };
+            let mut options = Options::default()
+                .with_effort(self.effort)
+                .with_fm(self.fm)
+                .with_device(Device::Cpu)
+                .with_threads(1)
+                .with_fill_value(field.fill);
+            options.model = self.package.clone();
             let _ = self.codec.set(Codec::new(options)?);
         }
         Ok(self.codec.get().expect("set above"))

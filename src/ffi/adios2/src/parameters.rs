@@ -105,7 +105,7 @@ pub(crate) fn codec(options: &Options) -> Result<Arc<Codec>> {
     let known = |codec: &&Arc<Codec>| {
         let (a, b) = (codec.options(), options);
         a.fill_value.map(f64::to_bits) == b.fill_value.map(f64::to_bits)
-            && Options { fill_value: None, ..a.clone() } == Options { fill_value: None, ..b.clone() }
+            && a.clone().with_fill_value(None) == b.clone().with_fill_value(None)
     };
     let mut codecs = CODECS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(codec) = codecs.iter().find(known) {
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn codecs_are_shared_and_few() {
-        let kept = |fill_value| codec(&Options { fill_value, threads: Some(1), ..Default::default() }).unwrap();
+        let kept = |fill_value| codec(&Options::default().with_fill_value(fill_value).with_threads(1)).unwrap();
         assert!(Arc::ptr_eq(&kept(Some(f64::NAN)), &kept(Some(f64::NAN))));
         assert!(!Arc::ptr_eq(&kept(Some(0.0)), &kept(Some(-0.0))));
         let first = kept(Some(0.5));

@@ -12,7 +12,7 @@ use run::{cut, folder, random};
 const RANKS: [usize; 4] = [1, 2, 4, 7];
 
 fn codec_options() -> Options {
-    Options { threads: Some(1), fm: fieldpress::FmMode::Off, ..Default::default() }
+    Options::default().with_threads(1).with_fm(fieldpress::FmMode::Off)
 }
 
 fn read(reader: &Reader, variable: usize, step: u64) -> Vec<f64> {
@@ -68,6 +68,7 @@ fn check(scenario: &Scenario, window: usize) {
                 Bound::Psnr(db) => assert!(20.0 * (range / rmse).log10() >= db),
                 Bound::BlockL2(_) => {}
                 Bound::Lossless => assert_eq!(largest, 0.0),
+                _ => unreachable!("no other bound is tried"),
             }
             // One budget for all ranks has no serial counterpart; everything else has.
             if matches!(bound, Bound::Nrmse(_) | Bound::Psnr(_)) {
@@ -75,7 +76,7 @@ fn check(scenario: &Scenario, window: usize) {
                 continue;
             }
             if window == 1 {
-                let codec = Codec::new(Options { range: Some(range), ..codec_options() }).unwrap();
+                let codec = Codec::new(codec_options().with_range(range)).unwrap();
                 for chunk in reader.chunks(number, commit.start).unwrap() {
                     let (start, count) = (&chunk.region.start, &chunk.region.count);
                     let part = values(number, commit.start as usize, start, count);
