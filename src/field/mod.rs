@@ -3,12 +3,15 @@
 //! In: the caller's slice. Out: a checked view that the codec gathers from, or scatters to, chunk by chunk. Nothing here
 //! copies a whole field.
 
+mod array;
 mod mask;
 mod region;
 mod rows;
 mod shape;
 mod stats;
 
+pub(crate) use array::zeros;
+pub use array::{ArrayField, Decoded};
 pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub(crate) use rows::{for_each_row, for_each_run, gather};
@@ -41,6 +44,12 @@ impl DType {
             Self::F32 => "f32",
             Self::F64 => "f64",
         }
+    }
+}
+
+impl std::fmt::Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 
