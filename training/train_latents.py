@@ -98,17 +98,8 @@ def evaluate(model: Autoencoder, batch: Windows, bfloat16: bool, training: bool)
         bent = model.encoder.out(model.encoder.body(x.to(memory_format=torch.channels_last)))
     y_gained = (model.encoder.linear(x) + bent.float()) * batch.gain
     z = model.hyper_encoder(y_gained)
-    z_hat = hyper.round_through(z.clamp(-hyper.Z_LIMIT, hyper.Z_LIMIT))
-    mean, index = model.hyper_decoder(z_hat)
-    mean = mean / hyper.MEAN_SCALE
-    ratio = np.log(hyper.SCALE_MAX / hyper.SCALE_MIN) / (hyper.SCALES - 1)
-    scale = hyper.SCALE_MIN * torch.exp(index * ratio)
-    rounded = hyper.round_through(y_gained - mean)
-    noisy = y_gained - mean + torch.rand_like(mean) - 0.5 if training else rounded
-    bits = hyper.gaussian_bits(noisy, scale).sum(dim=(1, 2, 3))
-    z_noisy = z + torch.rand_like(z) - 0.5 if training else z_hat
-    bits = bits + model.prior.bits(z_noisy).sum(dim=(1, 2, 3))
-    y_hat = (rounded + mean) / batch.gain
+    decoded, bits = hyper.quantised(y_gained, z, model.hyper_decoder, model.prior.bits, training)
+    y_hat = decoded / batch.gain
     decoder = model.decoder
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         middle, fine = decoder.features(y_hat.to(memory_format=torch.channels_last))

@@ -39,17 +39,9 @@ def evaluate(model: Reference, x: Tensor, bfloat16: bool, training: bool) -> tup
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         z = model.hyper_encoder(y)
     z = z.float()
-    z_hat = hyper.round_through(z.clamp(-hyper.Z_LIMIT, hyper.Z_LIMIT))
-    mean, index = model.modelled(z_hat)
-    mean = mean / hyper.MEAN_SCALE
-    ratio = np.log(hyper.SCALE_MAX / hyper.SCALE_MIN) / (hyper.SCALES - 1)
-    scale = hyper.SCALE_MIN * torch.exp(index * ratio)
-    rounded = hyper.round_through(y - mean)
-    noisy = y - mean + torch.rand_like(mean) - 0.5 if training else rounded
-    bits = hyper.gaussian_bits(noisy, scale).sum(dim=(1, 2, 3))
-    bits = bits + model.prior_bits(z + torch.rand_like(z) - 0.5 if training else z_hat).sum(dim=(1, 2, 3))
+    y_hat, bits = hyper.quantised(y, z, model.modelled, model.prior_bits, training)
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        x_hat = model.decoder(rounded + mean)
+        x_hat = model.decoder(y_hat)
     return (x - x_hat.float()).square().mean(dim=(1, 2, 3)), bits / x[0].numel()
 
 

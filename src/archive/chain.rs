@@ -81,11 +81,13 @@ pub(super) fn frame_dims(count: &[usize]) -> Vec<usize> {
     std::iter::once(1).chain(count.iter().copied()).collect()
 }
 
-/// The newest window of each box of each variable.
-pub(super) type Chains = HashMap<(usize, Vec<usize>, Vec<usize>), Link>;
+/// The key of a box in maps: its variable, start and count.
+pub(super) type BoxKey = (usize, Vec<usize>, Vec<usize>);
 
-/// What names a box.
-pub(super) fn key(variable: usize, region: &Region) -> (usize, Vec<usize>, Vec<usize>) {
+/// The newest window of each box of each variable.
+pub(super) type Chains = HashMap<BoxKey, Link>;
+
+pub(super) fn key(variable: usize, region: &Region) -> BoxKey {
     (variable, region.start.clone(), region.count.clone())
 }
 

@@ -5,7 +5,7 @@ use super::budget::Global;
 use super::coded::Coded;
 use super::communicator::Communicator;
 use super::definitions::{Definitions, EmbeddedModel};
-use super::files;
+use super::files::{self, Existing};
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
 use super::layout::{ArchiveId, RecordHeader, RecordKind, Slot, align};
 use super::opening::{DataFile, Opened, open_first};
@@ -26,7 +26,7 @@ pub(super) struct Output {
     path: PathBuf,
     /// Whether the archive still has its temporary name.
     temporary: bool,
-    replace: bool,
+    existing: Existing,
     id: ArchiveId,
     /// The archive, where this rank writes the index: on rank 0.
     file: Option<File>,
@@ -40,6 +40,18 @@ pub(super) struct Output {
     /// Where the definitions in force are, and their digest.
     definitions: Option<(u64, u64)>,
     data: DataFile,
+}
+
+/// A window to be committed.
+pub(super) struct Window<'a> {
+    /// The package to be embedded.
+    pub(super) model: Option<&'a Package>,
+    /// The time of each of its steps, as the caller gave it.
+    pub(super) times: &'a [f64],
+    /// This rank's streams.
+    pub(super) coded: Vec<Coded>,
+    /// Bound, range and points of each variable, of all ranks together.
+    pub(super) globals: &'a [Option<Global>],
 }
 
 impl Output {
@@ -75,7 +87,7 @@ impl Output {
         let output = Self {
             path: path.to_owned(),
             temporary: opened.temporary,
-            replace: options.mode == Mode::Replace,
+            existing: if options.mode == Mode::Replace { Existing::Replace } else { Existing::Keep },
             id: opened.id,
             file,
             head,
@@ -96,39 +108,70 @@ impl Output {
     ///
     /// # Errors
     /// On all ranks alike; nothing is committed then.
-    #[allow(clippy::too_many_arguments)] // what a commit is made of
     pub(super) fn commit(
         &mut self,
         comm: &dyn Communicator,
         options: &WriterOptions,
-        model: Option<&Package>,
         definitions: &mut Definitions,
-        times: Vec<f64>,
-        coded: Vec<Coded>,
-        globals: &[Option<Global>],
+        mut window: Window<'_>,
         observer: &mut Observer,
     ) -> Result<u64> {
         let _blocked = signal::Blocked::new();
-        let window = self.steps..self.steps + times.len() as u64;
-        let span = tracing::info_span!("archive.place", rank = comm.rank()).entered();
+        let steps = self.steps..self.steps + window.times.len() as u64;
+        let (place, rows) = self.place(comm, &window.coded, &steps)?;
+        let prepared = self.prepare_all(comm, definitions, &window, &place, rows)?;
+        enter(observer, Phase::Data);
+        self.write_data(comm, options, std::mem::take(&mut window.coded), &place)?;
+        let written = self.commit_index(comm, options, prepared.as_ref(), observer)?;
+        self.tail = written.tail;
+        self.definitions = Some(written.definitions);
+        self.data.tail = align(place.data_end);
+        self.sequence += 1;
+        self.steps = steps.end;
+        self.temporary = false;
+        if let Some(prepared) = prepared {
+            self.head = Some(prepared.head);
+            definitions.model = prepared.model;
+        }
+        Ok(written.bytes)
+    }
+
+    /// Turns the lengths of all ranks' chunks into places, and gathers the rows of the index on rank 0; collective.
+    fn place(
+        &self,
+        comm: &dyn Communicator,
+        coded: &[Coded],
+        window: &Range<u64>,
+    ) -> Result<(DataPlace, Option<Vec<Vec<u8>>>)> {
+        let _span = tracing::info_span!("archive.place", rank = comm.rank()).entered();
         let length: u64 = coded.iter().map(|chunk| chunk.bytes.len() as u64).sum();
         let group = self.data.comm.as_deref().unwrap_or(comm);
         let start = if self.data.number == 0 { self.tail } else { self.data.tail };
         // An offset takes ten bytes at most, and only a rank's first row has one.
-        let most_rows = self.rows(comm, &coded, &window, 0).len() as u64 + 10;
+        let most_rows = self.rows(comm, coded, window, 0).len() as u64 + 10;
         let placed = group.place([length, most_rows])?;
         let (offset, data_end) = (start + placed.before[0], start + placed.total[0]);
         let most_rows = match &self.data.comm {
             None => placed.total[1],
             Some(_) => comm.place([0, most_rows])?.total[1],
         };
-        let gathered = comm.gather(&self.rows(comm, &coded, &window, offset), most_rows)?;
-        drop(span);
+        let rows = comm.gather(&self.rows(comm, coded, window, offset), most_rows)?;
+        Ok((DataPlace { length, offset, start, data_end, total: placed.total[0] }, rows))
+    }
 
-        // Everything that can be refused is refused before a byte is written.
-        let prepared = gathered.map(|rows| {
-            let index_start = if self.data.number == 0 { data_end } else { self.tail };
-            self.prepare(model, definitions, &times, &rows, globals, index_start)
+    /// Prepares the records on rank 0 and reserves room on all: everything that can be refused is refused before a byte is
+    /// written; collective.
+    fn prepare_all(
+        &self,
+        comm: &dyn Communicator,
+        definitions: &Definitions,
+        window: &Window<'_>,
+        place: &DataPlace,
+        rows: Option<Vec<Vec<u8>>>,
+    ) -> Result<Option<Prepared>> {
+        let prepared = rows.map(|rows| {
+            let index_start = if self.data.number == 0 { place.data_end } else { self.tail };
+            self.prepare(definitions, window, &rows, index_start)
         });
         let mut failure = match &prepared {
             Some(Err(error)) => Some(error.clone()),
@@ -136,38 +179,51 @@ impl Output {
         };
         let index_end = prepared.as_ref().and_then(|prepared| prepared.as_ref().ok()).map(|prepared| prepared.end);
         if failure.is_none() {
-            failure = self.reserve(start, data_end, index_end).err();
+            failure = self.reserve(place, index_end).err();
         }
-        let agreed = agree(comm, &[], failure.as_ref());
-        if let Err(error) = agreed {
+        if let Err(error) = agree(comm, &[], failure.as_ref()) {
             self.drop_tail();
             return Err(error);
         }
-        let prepared = prepared.transpose()?;
+        prepared.transpose()
+    }
 
-        enter(observer, Phase::Data);
-        let mut data = Vec::with_capacity(length as usize);
+    /// Writes this rank's streams where they belong; collective.
+    fn write_data(
+        &mut self,
+        comm: &dyn Communicator,
+        options: &WriterOptions,
+        coded: Vec<Coded>,
+        place: &DataPlace,
+    ) -> Result<()> {
+        let mut data = Vec::with_capacity(place.length as usize);
         coded.iter().for_each(|chunk| data.extend_from_slice(&chunk.bytes));
         drop(coded);
         let written = {
-            let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = length).entered();
-            let written = self.data.shared.write_at_all(offset, &data, placed.total[0]);
+            let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = place.length).entered();
+            let written = self.data.shared.write_at_all(place.offset, &data, place.total);
             // Also where writing failed here: it is collective.
             let covered = comm.rank() == 0 && self.data.number == 0;
             let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
             written.and(synced).map_err(|error| Error::at_path(&self.name(), error))
         };
-        if let Err(error) = agree(comm, &[], written.err().as_ref()) {
-            self.drop_tail();
-            return Err(error);
-        }
+        agree(comm, &[], written.err().as_ref()).inspect_err(|_| self.drop_tail())
+    }
 
+    /// Writes the index on rank 0, and tells all ranks what it came to; collective.
+    fn commit_index(
+        &self,
+        comm: &dyn Communicator,
+        options: &WriterOptions,
+        prepared: Option<&Prepared>,
+        observer: &mut Observer,
+    ) -> Result<IndexWritten> {
         let span = tracing::info_span!("archive.index", rank = comm.rank()).entered();
         let mut failure = None;
         let mut droppable = false;
         let mut words = [0; 3];
         let mut bytes = 0;
-        if let Some(prepared) = &prepared {
+        if let Some(prepared) = prepared {
             match self.write_index(prepared, options, observer) {
                 Ok(()) => {
                     let (place, digest) = prepared.definitions;
@@ -188,17 +244,7 @@ impl Output {
             }
             return Err(error);
         }
-        self.tail = words[0];
-        self.definitions = Some((words[1], words[2]));
-        self.data.tail = align(data_end);
-        self.sequence += 1;
-        self.steps = window.end;
-        self.temporary = false;
-        if let Some(prepared) = prepared {
-            self.head = Some(prepared.head);
-            definitions.model = prepared.model;
-        }
-        Ok(bytes)
+        Ok(IndexWritten { tail: words[0], definitions: (words[1], words[2]), bytes })
     }
 
     fn name(&self) -> PathBuf {
@@ -232,14 +278,12 @@ impl Output {
     /// The records of a commit, from the rows of all ranks; on rank 0.
     fn prepare(
         &self,
-        model: Option<&Package>,
         definitions: &Definitions,
-        times: &[f64],
+        window: &Window<'_>,
         rows: &[Vec<u8>],
-        globals: &[Option<Global>],
         index_start: u64,
     ) -> Result<Prepared> {
-        let window = self.steps..self.steps + times.len() as u64;
+        let steps = self.steps..self.steps + window.times.len() as u64;
         let sequence = self.sequence + 1;
         let mut at = align(index_start);
         let mut writes = Vec::new();
@@ -252,7 +296,7 @@ impl Output {
         };
 
         let mut definitions = definitions.clone();
-        let new_model = model.filter(|_| definitions.model.is_none());
+        let new_model = window.model.filter(|_| definitions.model.is_none());
         if let Some(package) = new_model {
             let record = add(RecordKind::Model, &[], &package.to_bytes(), &mut at);
             let name = package.manifest().name.clone();
@@ -264,61 +308,33 @@ impl Output {
             _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
         };
 
-        let measured = parse_rows(rows, &window, &definitions)?;
-        let mut variables = Vec::new();
-        for (variable, (mut measured, global)) in measured.into_iter().zip(globals).enumerate() {
-            let (false, Some(global)) = (measured.is_empty(), global) else { continue };
-            // Added up in an order that does not depend on which rank had which box.
-            measured.sort_by(|(a, _), (b, _)| (a.steps.start, &a.region.start).cmp(&(b.steps.start, &b.region.start)));
-            let squared_error = measured.iter().map(|(_, error)| error).sum();
-            let mut chunks: Vec<Chunk> = measured.into_iter().map(|(chunk, _)| chunk).collect();
-            chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
-            if let Some((a, b)) = overlapping(&chunks) {
-                let describe = |chunk: &Chunk| {
-                    format!("rank {} (start {:?}, count {:?})", chunk.rank, chunk.region.start, chunk.region.count)
-                };
-                return Err(Error::invalid(format!(
-                    "variable {}: the boxes of {} and {} overlap at step {}; put each point once, without halo cells",
-                    definitions.variables[variable].name,
-                    describe(&chunks[a]),
-                    describe(&chunks[b]),
-                    chunks[a].steps.start.max(chunks[b].steps.start)
-                )));
-            }
-            variables.push(VariableIndex {
-                variable,
-                bound: global.bound,
-                range: global.range,
-                squared_error,
-                points: global.points as u64,
-                chunks,
-            });
-        }
-        let steps = times.len() as u64;
+        let variables = index_variables(rows, &steps, &definitions, window.globals)?;
+        let count = window.times.len() as u64;
         let head = match &self.head {
-            None => Head::first(sequence, at, steps),
-            Some(head) => head.next(sequence, at, steps),
+            None => Head::first(sequence, at, count),
+            Some(head) => head.next(sequence, at, count),
         };
         let files = self.data.names.clone();
-        let body = Body { times: times.to_vec(), definitions: place, files, variables };
+        let body = Body { times: window.times.to_vec(), definitions: place, files, variables };
         let record = at;
-        add(RecordKind::Steps, &head.write(), &body.write(window.start), &mut at);
+        add(RecordKind::Steps, &head.write(), &body.write(steps.start), &mut at);
         let end = writes.last().map_or(record, |(place, bytes)| place + bytes.len() as u64);
         Ok(Prepared { writes, record, end, head, definitions: (place, digest), model: definitions.model })
     }
 
     /// Makes sure that there is room for what will be written, as far as the operating system can say.
-    fn reserve(&self, start: u64, data_end: u64, index_end: Option<u64>) -> Result<()> {
+    fn reserve(&self, place: &DataPlace, index_end: Option<u64>) -> Result<()> {
+        let &DataPlace { start, data_end, .. } = place;
         let name = self.name();
         let end = index_end.unwrap_or(data_end).max(data_end);
         files::check_file_size_limit(end).map_err(|error| Error::at_path(&name, error))?;
-        let place =
+        let reserve =
             |file: &File, from, end| files::reserve(file, from, end).map_err(|error| Error::at_path(&name, error));
         if let (Some(file), Some(end)) = (&self.file, index_end) {
-            place(file, self.tail, end)?;
+            reserve(file, self.tail, end)?;
         }
         match (&self.data.file, self.data.number) {
-            (Some(file), 1..) => place(file, start, data_end),
+            (Some(file), 1..) => reserve(file, start, data_end),
             _ => Ok(()),
         }
     }
@@ -368,7 +384,7 @@ impl Output {
             file.write_all_at(&bytes, place)?;
             sync()?;
             if self.temporary {
-                files::take_name(&files::temporary(&self.path), &self.path, self.replace)?;
+                files::take_name(&files::temporary(&self.path), &self.path, self.existing)?;
             }
             Ok(())
         };
@@ -400,10 +416,32 @@ impl Output {
     }
 }
 
-/// What rank 0 is about to write.
+/// Where this rank's streams go, in the file that takes its data.
+struct DataPlace {
+    /// Bytes of this rank's streams, and where they begin.
+    length: u64,
+    offset: u64,
+    /// Where the window's data begins and ends, of all ranks that write the file.
+    start: u64,
+    data_end: u64,
+    /// Bytes of all these ranks.
+    total: u64,
+}
+
+/// The index of a commit as all ranks know it once it is written.
+struct IndexWritten {
+    /// Where the next commit's data begins.
+    tail: u64,
+    /// Where the definitions in force are, and their digest.
+    definitions: (u64, u64),
+    /// Bytes of index and definitions, on rank 0.
+    bytes: u64,
+}
+
+/// The records that rank 0 is about to write.
 struct Prepared {
     writes: Vec<(u64, Vec<u8>)>,
-    /// The newest record, and where it ends.
+    /// Where the newest record begins and ends.
     record: u64,
     end: u64,
     head: Head,
@@ -425,4 +463,46 @@ fn parse_rows(rows: &[Vec<u8>], window: &Range<u64>, definitions: &Definitions) 
         }
     }
     Ok(chunks)
+}
+
+/// The index of each variable, from the rows of all ranks.
+fn index_variables(
+    rows: &[Vec<u8>],
+    window: &Range<u64>,
+    definitions: &Definitions,
+    globals: &[Option<Global>],
+) -> Result<Vec<VariableIndex>> {
+    let measured = parse_rows(rows, window, definitions)?;
+    let mut variables = Vec::new();
+    for (variable, (mut measured, global)) in measured.into_iter().zip(globals).enumerate() {
+        let (false, Some(global)) = (measured.is_empty(), global) else { continue };
+        // Added up in an order that does not depend on which rank had which box.
+        measured.sort_by(|(a, _), (b, _)| (a.steps.start, &a.region.start).cmp(&(b.steps.start, &b.region.start)));
+        let squared_error = measured.iter().map(|(_, error)| error).sum();
+        let mut chunks: Vec<Chunk> = measured.into_iter().map(|(chunk, _)| chunk).collect();
+        chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
+        if let Some((a, b)) = overlapping(&chunks) {
+            return Err(overlap_error(&definitions.variables[variable].name, &chunks[a], &chunks[b]));
+        }
+        variables.push(VariableIndex {
+            variable,
+            bound: global.bound,
+            range: global.range,
+            squared_error,
+            points: global.points as u64,
+            chunks,
+        });
+    }
+    Ok(variables)
+}
+
+fn overlap_error(name: &str, a: &Chunk, b: &Chunk) -> Error {
+    let rank =
+        |chunk: &Chunk| format!("rank {} (start {:?}, count {:?})", chunk.rank, chunk.region.start, chunk.region.count);
+    Error::invalid(format!(
+        "variable {name}: the boxes of {} and {} overlap at step {}; put each point once, without halo cells",
+        rank(a),
+        rank(b),
+        a.steps.start.max(b.steps.start)
+    ))
 }

@@ -1,4 +1,4 @@
-//! Names of the files of an archive, and what the operating system must grant before data is written.
+//! The files of an archive: their names, and the room that the operating system must grant before data is written.
 
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{self, File};
@@ -81,9 +81,21 @@ pub(super) fn reserve(file: &File, from: u64, end: u64) -> Result<()> {
     Ok(())
 }
 
-/// Gives a file its name; where `replace` is not allowed, never one that is taken.
-pub(super) fn take_name(from: &Path, to: &Path, replace: bool) -> Result<()> {
-    if replace {
+/// A file that has the wanted name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It is replaced.
+    Replace,
+    /// It stays, and taking its name is an error.
+    Keep,
+}
+
+/// Gives a file its name.
+///
+/// # Errors
+/// `Io`, also where the name is taken by a file that must stay.
+pub(super) fn take_name(from: &Path, to: &Path, existing: Existing) -> Result<()> {
+    if existing == Existing::Replace {
         return Ok(fs::rename(from, to)?);
     }
     #[cfg(target_os = "linux")]

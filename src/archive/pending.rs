@@ -23,7 +23,18 @@ pub(super) struct Pending {
     stats: Vec<Statistics>,
 }
 
-/// What is known of a put's valid values.
+/// Which windows a window may follow in time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Following<'a> {
+    /// The newest committed window of each box.
+    pub(super) chains: &'a Chains,
+    /// The window's first step.
+    pub(super) first_step: u64,
+    /// Every so many windows of a box one follows none.
+    pub(super) keyframe: usize,
+}
+
+/// Number and range of a put's valid values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Statistics {
     pub(super) valid: usize,
@@ -92,10 +103,9 @@ impl Pending {
         codec: &Codec,
         bound: Bound,
         range: Option<f64>,
-        first_step: u64,
-        chains: &Chains,
-        keyframe: usize,
+        following: &Following<'_>,
     ) -> Result<(Coded, Option<Link>)> {
+        let &Following { chains, first_step, keyframe } = following;
         let field = self.values.view(&self.dims())?;
         let given = codec.options().axes;
         let options = Options { range, axes: self.axes(given), ..codec.options().clone() };

@@ -65,6 +65,9 @@ pub fn repair(from: &Path, to: &Path) -> Result<Repaired> {
     done.map_err(|error| error.context(to.display()))
 }
 
+/// Of each box the last window that was saved: the step after it, and its depth.
+type SavedEnds = HashMap<chain::BoxKey, (u64, u32)>;
+
 /// A damaged archive, and the records found in it.
 struct Damaged<'a> {
     path: &'a Path,
@@ -203,23 +206,19 @@ impl<'a> Damaged<'a> {
         }
         let place = target.record(RecordKind::Definitions, &[], &definitions.write())?;
         let mut repaired = Repaired::default();
-        // Of each box the last window that was saved: where it ends, and how many it follows.
-        let mut saved_ends = HashMap::new();
+        let mut saved_ends = SavedEnds::new();
         for (header, entry) in &commits {
             let next = target.steps();
             if entry.first_step > next {
-                repaired.losses.push(Loss {
-                    steps: next..entry.first_step,
-                    variable: None,
-                    error: Error::corrupt("the record of these steps is lost"),
-                });
+                repaired.losses.push(lost_steps(next..entry.first_step));
                 target.commit(Body::empty(entry.first_step - next, place))?;
             }
-            let body = match header {
-                Some(header) => self.body(header).and_then(|bytes| Body::read(&bytes, entry, &definitions)),
-                None => Err(Error::corrupt("the record of these steps is lost")),
+            let Some(header) = header else {
+                repaired.losses.push(lost_steps(entry.first_step..entry.end()));
+                target.commit(Body::empty(entry.steps, place))?;
+                continue;
             };
-            let mut body = match body {
+            let body = match self.body(header).and_then(|bytes| Body::read(&bytes, entry, &definitions)) {
                 Ok(body) => body,
                 Err(error) => {
                     repaired.losses.push(Loss { steps: entry.first_step..entry.end(), variable: None, error });
@@ -227,40 +226,7 @@ impl<'a> Damaged<'a> {
                     continue;
                 }
             };
-            let files = std::mem::take(&mut body.files);
-            for index in &mut body.variables {
-                let info = &definitions.variables[index.variable];
-                let mut saved = Vec::new();
-                for mut chunk in std::mem::take(&mut index.chunks) {
-                    let box_key = chain::key(index.variable, &chunk.region);
-                    let follows = |&(end, depth): &(u64, u32)| {
-                        end == chunk.steps.start && depth.checked_add(1) == Some(chunk.depth)
-                    };
-                    let bytes = if chunk.depth == 0 || saved_ends.get(&box_key).is_some_and(follows) {
-                        self.chunk(&chunk, &files)
-                    } else {
-                        Err(Error::corrupt(format!("{} follows a window that is lost", describe(&chunk))))
-                    };
-                    let bytes = bytes.and_then(|bytes| {
-                        check_stream(&bytes, &chunk, info.dtype).map_err(|error| error.context(describe(&chunk)))?;
-                        Ok(bytes)
-                    });
-                    match bytes {
-                        Ok(bytes) => {
-                            saved_ends.insert(box_key, (chunk.steps.end, chunk.depth));
-                            (chunk.file, chunk.offset) = (0, target.append(&bytes)?);
-                            repaired.chunks += 1;
-                            saved.push(chunk);
-                        }
-                        Err(error) => repaired.losses.push(Loss {
-                            steps: chunk.steps.clone(),
-                            variable: Some(info.name.clone()),
-                            error,
-                        }),
-                    }
-                }
-                index.chunks = saved;
-            }
+            let mut body = self.save_chunks(body, &definitions, &mut target, &mut saved_ends, &mut repaired)?;
             body.definitions = place;
             target.commit(body)?;
         }
@@ -268,6 +234,50 @@ impl<'a> Damaged<'a> {
         repaired.steps = target.steps();
         target.finish()?;
         Ok(repaired)
+    }
+
+    /// Copies the sound chunks of a commit into the new archive; its body then names them there, and no others.
+    fn save_chunks(
+        &self,
+        mut body: Body,
+        definitions: &Definitions,
+        target: &mut Target,
+        saved_ends: &mut SavedEnds,
+        repaired: &mut Repaired,
+    ) -> Result<Body> {
+        let files = std::mem::take(&mut body.files);
+        for index in &mut body.variables {
+            let info = &definitions.variables[index.variable];
+            let mut saved = Vec::new();
+            for mut chunk in std::mem::take(&mut index.chunks) {
+                let box_key = chain::key(index.variable, &chunk.region);
+                let follows =
+                    |&(end, depth): &(u64, u32)| end == chunk.steps.start && depth.checked_add(1) == Some(chunk.depth);
+                let bytes = if chunk.depth == 0 || saved_ends.get(&box_key).is_some_and(follows) {
+                    self.chunk(&chunk, &files)
+                } else {
+                    Err(Error::corrupt(format!("{} follows a window that is lost", describe(&chunk))))
+                };
+                let bytes = bytes.and_then(|bytes| {
+                    check_stream(&bytes, &chunk, info.dtype).map_err(|error| error.context(describe(&chunk)))?;
+                    Ok(bytes)
+                });
+                match bytes {
+                    Ok(bytes) => {
+                        saved_ends.insert(box_key, (chunk.steps.end, chunk.depth));
+                        (chunk.file, chunk.offset) = (0, target.append(&bytes)?);
+                        repaired.chunks += 1;
+                        saved.push(chunk);
+                    }
+                    Err(error) => {
+                        let (steps, variable) = (chunk.steps.clone(), Some(info.name.clone()));
+                        repaired.losses.push(Loss { steps, variable, error });
+                    }
+                }
+            }
+            index.chunks = saved;
+        }
+        Ok(body)
     }
 
     fn chunk(&self, chunk: &Chunk, files: &[String]) -> Result<Vec<u8>> {
@@ -286,6 +296,10 @@ impl<'a> Damaged<'a> {
         };
         read().map_err(|error| error.context(describe(chunk)))
     }
+}
+
+fn lost_steps(steps: Range<u64>) -> Loss {
+    Loss { steps, variable: None, error: Error::corrupt("the record of these steps is lost") }
 }
 
 impl Body {

@@ -4,11 +4,11 @@ use super::agreement::{Met, agree, agree_and_reduce, agree_on};
 use super::budget::{Global, allocate_bits, reduce_stats};
 use super::chain::{self, Chains, Link};
 use super::coded::Coded;
-use super::commit::Output;
+use super::commit::{Output, Window};
 use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
 use super::options::WriterOptions;
-use super::pending::{Pending, Statistics};
+use super::pending::{Following, Pending, Statistics};
 use super::progress::{Clock, Observer, Phase, StepReport, enter, unpanicked};
 use crate::bound::Bound;
 use crate::codec::Codec;
@@ -416,16 +416,8 @@ impl Writer {
         };
         let observer = &mut self.observer;
         let output = self.output.as_mut().ok_or_else(|| Error::internal("the archive is closed"))?;
-        report.index_bytes = output.commit(
-            &*self.comm,
-            &self.options,
-            self.model.as_deref(),
-            &mut self.definitions,
-            times,
-            coded,
-            &globals,
-            observer,
-        )?;
+        let window = Window { model: self.model.as_deref(), times: &times, coded, globals: &globals };
+        report.index_bytes = output.commit(&*self.comm, &self.options, &mut self.definitions, window, observer)?;
         self.committed = output.steps();
         // Only what is committed is followed: after an error all boxes begin anew.
         self.chains = chains;
@@ -452,6 +444,7 @@ impl Writer {
         clock: &mut Clock,
     ) -> Result<(Vec<Coded>, Chains)> {
         let comm = &*self.comm;
+        let following = Following { chains, first_step: self.committed, keyframe: self.options.keyframe };
         let mut bounds = allocate_bits(comm, &self.codec, globals, pending, &mut failure, clock)?;
         for attempt in 0..2 {
             let coded = clock.work(|| {
@@ -459,7 +452,7 @@ impl Writer {
                 let one = |(put, &bound): (&Pending, &Bound)| {
                     let range = globals[put.variable].map(|global| global.range).filter(|&range| range > 0.0);
                     let name = &self.definitions.variables[put.variable].name;
-                    put.compress(&self.codec, bound, range, self.committed, chains, self.options.keyframe)
+                    put.compress(&self.codec, bound, range, &following)
                         .map_err(|error| error.context(format!("variable {name}")))
                 };
                 match failure.take() {

@@ -4,7 +4,7 @@
 use crate::entropy::{BitCoder, Decoder, Encoder};
 use crate::error::{Error, Result};
 use crate::field::Element;
-use crate::residual::contexts::{ContextModel, PlaneContext, Resembles};
+use crate::residual::contexts::{ContextModel, Mixing, PlaneContext, Planes, Resembles};
 use crate::residual::layout::{Layout, Magnitudes};
 
 /// The unit of corrections over the bound: just under 2, so that rounding to a multiple leaves less than the bound.
@@ -24,7 +24,7 @@ impl PointwiseModel {
     pub(crate) fn new(h: usize, w: usize) -> Self {
         Self {
             layout: Layout::flat(h, w),
-            contexts: ContextModel::new(false),
+            contexts: ContextModel::new(Mixing::Off),
             magnitudes: Default::default(),
             windows: 0,
         }
@@ -39,7 +39,8 @@ impl PointwiseModel {
             .collect();
         let [last, next] = &mut self.magnitudes;
         let last = (self.windows > 0).then_some(&*last);
-        self.contexts.code(coder, &self.layout, multiples, &contexts, last, next, 1)?;
+        let planes = Planes { layout: &self.layout, contexts: &contexts, previous: last, finest: 1 };
+        self.contexts.code(coder, multiples, &planes, next)?;
         self.magnitudes.swap(0, 1);
         self.windows += 1;
         Ok(())

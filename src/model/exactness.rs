@@ -1,6 +1,6 @@
 //! The hyper-decoder in every form that must give the same integers, for the test that compares them.
 
-use super::session::Setup;
+use super::setup::Setup;
 use super::{FileBytes, Graph, GraphKind, Model, Provider};
 use std::path::Path;
 

@@ -10,7 +10,7 @@
 //! | `package`, `places` | packages in folders and inside the library; the search path |
 //! | `ranks` | this process among the node's others: its GPU, its threads |
 //! | `runtime` | ONNX Runtime, loaded while the program runs |
-//! | `graph`, `session` | what a graph takes and gives; a graph made ready on a device |
+//! | `graph`, `session`, `setup` | inputs and outputs of graphs; a graph made ready on a device; how it is made ready |
 
 #[cfg(all(test, feature = "onnx"))]
 pub(crate) mod exactness;
@@ -19,6 +19,7 @@ mod manifest;
 mod package;
 mod places;
 mod ranks;
+mod setup;
 mod tables;
 #[cfg(all(test, feature = "onnx"))]
 pub(crate) mod testing;
@@ -37,18 +38,20 @@ use absent as session;
 
 pub use manifest::{Enhancer, Interpolator, Latents, Manifest};
 pub use package::{FileBytes, MODEL_PATH, Package, STREAM_HASH_BYTES, Source, find};
-pub use runtime::{RuntimeStatus, status};
+pub use runtime::status;
+pub use setup::RuntimeStatus;
 pub use tables::{PRECISION, Row, Tables, Y_ROWS};
 
 pub(crate) use graph::{Feed, GraphKind};
 pub(crate) use ranks::default_threads;
-pub(crate) use session::{Graph, Provider};
+pub(crate) use session::Graph;
+pub(crate) use setup::Provider;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Device, Options};
 pub(crate) use package::{hex, register};
 use ranks::affinity;
-use session::Setup;
+use setup::Setup;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

@@ -4,6 +4,7 @@
 //! [`environment`] gives an error with every place looked at.
 
 use super::places::own_folders;
+use super::setup::RuntimeStatus;
 use crate::error::{Error, ErrorKind, Result};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
@@ -14,22 +15,6 @@ use std::sync::{Arc, OnceLock};
 pub const OWN_PATH: &str = "FIELDPRESS_ONNXRUNTIME";
 /// The same, as other programs read it too.
 pub const DYLIB_PATH: &str = "ORT_DYLIB_PATH";
-
-/// Whether ONNX Runtime is there.
-#[derive(Clone, Debug)]
-pub enum RuntimeStatus {
-    /// Loaded from this path (a bare file name: by the system's loader); `build` is what it says of itself.
-    Loaded {
-        /// Where it was found.
-        path: PathBuf,
-        /// Its own description: branch, commit, flags.
-        build: String,
-    },
-    /// Not loaded; the message says where it was looked for, and why what was found did not load.
-    Missing(String),
-    /// This library was built without it.
-    NotBuilt,
-}
 
 struct Loaded {
     environment: Environment,

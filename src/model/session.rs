@@ -7,6 +7,7 @@ use super::FileBytes;
 use super::graph::{Axis, Feed, Port};
 use super::ranks::default_gpu;
 use super::runtime;
+use super::setup::{Provider, Setup};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Device;
 use ort::ep::cuda::ConvAlgorithmSearch;
@@ -15,26 +16,6 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Where sessions run, once it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Provider {
-    /// The CPU.
-    Cpu,
-    /// CUDA, on the device of this number.
-    Cuda(u32),
-}
-
-/// How a session is made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setup {
-    /// The device.
-    pub provider: Provider,
-    /// Threads of one run.
-    pub threads: usize,
-    /// Graph optimisations, 0 (none) to 3 (all).
-    pub optimization: u8,
-}
 
 /// A graph made ready: one session, and more of them where several threads run it at once.
 pub(crate) struct Graph {

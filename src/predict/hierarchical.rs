@@ -7,7 +7,7 @@
 
 use super::interpolator::References;
 use super::weights::{apply, fit};
-use super::{CodedWindow, Contexts, Reconstruction, Scratch, Step};
+use super::{CodedWindow, Contexts, Output, Reconstruction, Scratch, Step, Synthesis};
 use crate::error::{Error, Result};
 use crate::options::FmMode;
 use crate::residual::contexts::{PlaneContext, Resembles};
@@ -163,6 +163,13 @@ struct Prediction<R> {
     second: Option<Vec<R>>,
 }
 
+impl<R: Kernel> Prediction<R> {
+    /// `plane += sign · prediction`, with weights for each band.
+    fn apply(&self, plane: &mut [R], sign: f64, weights: &[[i8; 2]], layout: &Layout) {
+        apply(plane, sign, weights, &self.base, self.second.as_deref(), layout);
+    }
+}
+
 impl<R: Kernel> Hierarchy<'_, R> {
     fn plane<'b>(&'b self, t: isize, out: &'b Reconstruction<R>) -> &'b [R] {
         let n = self.layout.len();
@@ -255,23 +262,23 @@ impl<R: Kernel> Hierarchy<'_, R> {
         }
     }
 
-    /// Encodes the window of `frames [count][h][w]` at `step` into `coded`, leaving what a decoder gets in `out`. Gives the
-    /// squared error of the coefficients, which is near that of the frames; `None` where an index would be too large.
+    /// Encodes the window of `frames [count][h][w]` at `step` into `coded`, and decodes it to `output`. Gives the squared error of
+    /// the coefficients, which is near that of the frames; `None` where an index would be too large.
     ///
     /// # Errors
-    /// What the model says.
+    /// Those of the model.
     pub(crate) fn encode(
         &self,
         frames: &[R],
-        count: usize,
         step: Step,
         run: Run<'_, R>,
-        scratch: &mut Scratch<R>,
         coded: &mut CodedWindow<R>,
-        out: &mut Reconstruction<R>,
+        output: Output<'_, R>,
     ) -> Result<Option<f64>> {
         let _span = tracing::debug_span!("closed loop").entered();
+        let Output { scratch, decoded: out } = output;
         let n = self.layout.len();
+        let count = frames.len() / n;
         let bands = self.layout.bands.len();
         let nodes = schedule(count, self.previous.map_or(0, |p| p.count));
         (coded.count, coded.step) = (count, step);
@@ -279,15 +286,16 @@ impl<R: Kernel> Hierarchy<'_, R> {
         coded.fm.clear();
         coded.fm.resize(count, false);
         coded.weights.clear();
-        let (corrections, synthesise) = match run {
+        let (corrections, synthesis) = match run {
             Run::Final(corrections) => {
                 corrections.clear();
                 corrections.resize(count, None);
-                (corrections, true)
+                (corrections, Synthesis::Frames)
             }
-            Run::Estimate(corrections) => (corrections, false),
+            Run::Estimate(corrections) => (corrections, Synthesis::Planes),
         };
-        prepare(out, count, n, synthesise);
+        let runs_model = synthesis == Synthesis::Frames && !matches!(self.model, ModelUse::Off);
+        make_room(out, count, n, synthesis);
         let mut residual = vec![R::default(); n];
         let mut values = vec![R::default(); n];
         let mut error = 0.0;
@@ -297,33 +305,14 @@ impl<R: Kernel> Hierarchy<'_, R> {
             forward(&mut residual, self.layout.h, self.layout.w, self.layout.levels, &mut scratch.lines);
             let mut prediction = self.base(node.kind, out);
             if let Some(found) = &mut prediction {
-                if synthesise && !matches!(self.model, ModelUse::Off) && self.model_fits(node.kind, node.t) {
+                if runs_model && self.model_fits(node.kind, node.t) {
                     corrections[i] = self.correction(node.kind, value, out, scratch)?;
                 }
-                let mut weights = None;
-                if let Some(correction) = corrections.get(i).and_then(Option::as_ref) {
-                    let with = fit(&residual, &found.base, Some(correction), self.layout);
-                    let helps = matches!(self.model, ModelUse::Always(_)) || {
-                        let plain = fit(&residual, &found.base, None, self.layout);
-                        let mut cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
-                            values.copy_from_slice(&residual);
-                            apply(&mut values, -1.0, weights, &found.base, second, self.layout);
-                            R::bits(&values, R::from_f64(1.0 / value))
-                        };
-                        let helps = cost(&with, Some(correction)) * 1.005 < cost(&plain, None);
-                        weights = Some(plain);
-                        helps
-                    };
-                    if helps {
-                        coded.fm[i] = true;
-                        found.second = Some(correction.clone());
-                        weights = Some(with);
-                    }
-                }
-                let weights =
-                    weights.unwrap_or_else(|| fit(&residual, &found.base, found.second.as_deref(), self.layout));
-                apply(&mut residual, -1.0, &weights, &found.base, found.second.as_deref(), self.layout);
-                coded.weights.extend(weights);
+                let correction = corrections.get(i).and_then(Option::as_deref);
+                let weights = self.fit_weights(&residual, found, correction, value, &mut values);
+                coded.fm[i] = weights.takes_correction;
+                found.apply(&mut residual, -1.0, &weights.weights, self.layout);
+                coded.weights.extend(weights.weights);
             }
             let indices = &mut coded.indices[i * n..][..n];
             let Some(mut tally) = R::quantise(&residual, R::from_f64(value), R::from_f64(ROUNDING), indices) else {
@@ -336,29 +325,61 @@ impl<R: Kernel> Hierarchy<'_, R> {
             }
             error += tally.error(coded.centroids) * value * value;
             R::dequantise(indices, R::from_f64(value), coded.centroids, &mut values);
-            let weights = &coded.weights[coded.weights.len().saturating_sub(bands)..];
-            self.finish(node.t, prediction.as_ref(), weights, &mut values, synthesise, scratch, out);
+            if let Some(found) = &prediction {
+                let weights = &coded.weights[coded.weights.len() - bands..];
+                found.apply(&mut values, 1.0, weights, self.layout);
+            }
+            self.keep(node.t, &values, synthesis, scratch, out);
         }
         Ok(Some(error))
     }
 
-    /// Decodes a window's planes; and its frames where `synthesise` says so or the model needs them, else there are none in
-    /// `out`.
+    /// Fits a prediction's weights to a plane. A correction by the model becomes its second predictor where it makes the plane
+    /// cheaper at the step `value`, or always where the model is always used. `values` is overwritten.
+    fn fit_weights(
+        &self,
+        target: &[R],
+        prediction: &mut Prediction<R>,
+        correction: Option<&[R]>,
+        value: f64,
+        values: &mut [R],
+    ) -> Weights {
+        let Some(correction) = correction else {
+            let weights = fit(target, &prediction.base, prediction.second.as_deref(), self.layout);
+            return Weights { weights, takes_correction: false };
+        };
+        let with = fit(target, &prediction.base, Some(correction), self.layout);
+        if !matches!(self.model, ModelUse::Always(_)) {
+            let without = fit(target, &prediction.base, None, self.layout);
+            let mut cost = |weights: &[[i8; 2]], second: Option<&[R]>| {
+                values.copy_from_slice(target);
+                apply(values, -1.0, weights, &prediction.base, second, self.layout);
+                R::bits(values, R::from_f64(1.0 / value))
+            };
+            if cost(&with, Some(correction)) * 1.005 >= cost(&without, None) {
+                return Weights { weights: without, takes_correction: false };
+            }
+        }
+        prediction.second = Some(correction.to_vec());
+        Weights { weights: with, takes_correction: true }
+    }
+
+    /// Decodes a window's planes, and its frames where `synthesis` or the model asks for them.
     ///
     /// # Errors
-    /// `Corrupt`, or what the model says.
+    /// `Corrupt`, or those of the model.
     pub(crate) fn reconstruct(
         &self,
         coded: &CodedWindow<R>,
-        synthesise: bool,
-        scratch: &mut Scratch<R>,
-        out: &mut Reconstruction<R>,
+        synthesis: Synthesis,
+        output: Output<'_, R>,
     ) -> Result<()> {
         let _span = tracing::debug_span!("synthesise").entered();
+        let Output { scratch, decoded: out } = output;
         let n = self.layout.len();
         let bands = self.layout.bands.len();
-        let synthesise = synthesise || !matches!(self.model, ModelUse::Off);
-        prepare(out, coded.count, n, synthesise);
+        let synthesis = if matches!(self.model, ModelUse::Off) { synthesis } else { Synthesis::Frames };
+        make_room(out, coded.count, n, synthesis);
         let mut values = vec![R::default(); n];
         let mut weights = coded.weights.chunks_exact(bands);
         for (i, node) in schedule(coded.count, self.previous.map_or(0, |p| p.count)).iter().enumerate() {
@@ -371,34 +392,30 @@ impl<R: Kernel> Hierarchy<'_, R> {
             if let (Some(found), true) = (&mut prediction, use_model) {
                 found.second = self.correction(node.kind, value, out, scratch)?;
             }
-            let weights = match prediction {
-                Some(_) => weights.next().ok_or_else(|| Error::corrupt("a window has too few prediction weights"))?,
-                None => &[],
-            };
             let indices = &coded.indices[i * n..][..n];
             R::dequantise(indices, R::from_f64(value), coded.centroids, &mut values);
-            self.finish(node.t, prediction.as_ref(), weights, &mut values, synthesise, scratch, out);
+            if let Some(found) = &prediction {
+                let weights =
+                    weights.next().ok_or_else(|| Error::corrupt("a window has too few prediction weights"))?;
+                found.apply(&mut values, 1.0, weights, self.layout);
+            }
+            self.keep(node.t, &values, synthesis, scratch, out);
         }
         Ok(())
     }
 
-    /// Adds the prediction to a plane's decoded residual, and synthesises its frame where that is wanted.
-    fn finish(
+    /// Keeps a decoded plane, and synthesises its frame where that is wanted.
+    fn keep(
         &self,
         t: usize,
-        prediction: Option<&Prediction<R>>,
-        weights: &[[i8; 2]],
-        values: &mut [R],
-        synthesise: bool,
+        values: &[R],
+        synthesis: Synthesis,
         scratch: &mut Scratch<R>,
         out: &mut Reconstruction<R>,
     ) {
         let n = self.layout.len();
-        if let Some(found) = prediction {
-            apply(values, 1.0, weights, &found.base, found.second.as_deref(), self.layout);
-        }
         out.planes[t * n..][..n].copy_from_slice(values);
-        if synthesise {
+        if synthesis == Synthesis::Frames {
             let frame = &mut out.frames[t * n..][..n];
             frame.copy_from_slice(values);
             inverse(frame, self.layout.h, self.layout.w, self.layout.levels, &mut scratch.lines);
@@ -406,16 +423,23 @@ impl<R: Kernel> Hierarchy<'_, R> {
     }
 }
 
+/// Weights of a plane's prediction in each band.
+struct Weights {
+    weights: Vec<[i8; 2]>,
+    /// Whether the second predictor is the model's correction.
+    takes_correction: bool,
+}
+
 /// How many planes of a window carry prediction weights.
 pub(crate) fn predicted_planes(count: usize, has_previous: bool) -> usize {
     if has_previous { count } else { count - 1 }
 }
 
-/// Room for a window; what it held before does not matter, since every frame is written.
-fn prepare<R: Real>(out: &mut Reconstruction<R>, count: usize, n: usize, synthesise: bool) {
+/// Makes room for a window; every frame of it is written later.
+fn make_room<R: Real>(out: &mut Reconstruction<R>, count: usize, n: usize, synthesis: Synthesis) {
     out.count = count;
     out.planes.resize(count * n, R::default());
-    out.frames.resize(if synthesise { count * n } else { 0 }, R::default());
+    out.frames.resize(if synthesis == Synthesis::Frames { count * n } else { 0 }, R::default());
 }
 
 #[cfg(test)]

@@ -66,6 +66,21 @@ pub(crate) struct Reconstruction<R> {
     pub(crate) frames: Vec<R>,
 }
 
+/// How far a window is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Synthesis {
+    /// To the wavelet coefficients of its planes.
+    Planes,
+    /// To its frames.
+    Frames,
+}
+
+/// Where a window is decoded to, and the buffers that this takes.
+pub(crate) struct Output<'a, R> {
+    pub(crate) scratch: &'a mut Scratch<R>,
+    pub(crate) decoded: &'a mut Reconstruction<R>,
+}
+
 /// Buffers of a window's synthesis.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch<R> {

@@ -2,7 +2,7 @@
 //! previous window, the first eigenframes are predicted from its mean and its last frame, band by band.
 
 use super::weights::{apply, fit};
-use super::{CodedWindow, Contexts, Reconstruction, Scratch, Step};
+use super::{CodedWindow, Contexts, Output, Reconstruction, Step, Synthesis};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::{PlaneContext, Resembles};
 use crate::residual::kernels::{Kernel, change_basis};
@@ -73,10 +73,9 @@ impl<R: Kernel> Predictors<R> {
     }
 }
 
-/// Eigenframes of `frames [count][h][w]`, wavelet-analysed, less what `predictors` tell of the first ones.
+/// Eigenframes of `frames [count][h][w]`, wavelet-analysed, less the predictions of the first ones.
 pub(crate) fn analyse<R: Kernel>(
     frames: &[R],
-    count: usize,
     basis: &Basis,
     predictors: Option<&Predictors<R>>,
     layout: &Layout,
@@ -85,6 +84,7 @@ pub(crate) fn analyse<R: Kernel>(
 ) {
     let _span = tracing::debug_span!("analyse").entered();
     let n = layout.len();
+    let count = frames.len() / n;
     out.count = count;
     out.residual.resize(count * n, R::default());
     change_basis(|k, t| basis.row(k)[t], frames, count, n, &mut out.residual);
@@ -125,17 +125,17 @@ pub(crate) fn quantise<R: Kernel>(
     Some(tally.error(coded.centroids) * value * value)
 }
 
-/// Decodes a window's planes; and its frames where `synthesise` says so, else there are none in `out`.
+/// Decodes a window's planes, and its frames where `synthesis` asks for them.
 pub(crate) fn reconstruct<R: Kernel>(
     coded: &CodedWindow<R>,
     basis: &Basis,
     predictors: Option<&Predictors<R>>,
     layout: &Layout,
-    synthesise: bool,
-    scratch: &mut Scratch<R>,
-    out: &mut Reconstruction<R>,
+    synthesis: Synthesis,
+    output: Output<'_, R>,
 ) {
     let _span = tracing::debug_span!("synthesise").entered();
+    let Output { scratch, decoded: out } = output;
     let n = layout.len();
     let count = coded.count;
     out.count = count;
@@ -148,7 +148,7 @@ pub(crate) fn reconstruct<R: Kernel>(
         }
     }
     out.frames.clear();
-    if !synthesise {
+    if synthesis == Synthesis::Planes {
         return;
     }
     scratch.planes.clone_from(&out.planes);

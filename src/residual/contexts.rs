@@ -10,11 +10,14 @@
 //! ([`Mixing::On`]).
 
 use super::layout::{BLOCK, Band, Layout, Magnitudes, Orient};
+use super::mixed_bit::{INPUTS, MixedBit};
 use super::neighbours::{Neighbours, SUMS, Strip, Views};
+use super::priors::{self, Trained};
 use super::real::Index;
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 use crate::error::{Error, Result};
 use multiversion::multiversion;
+use std::sync::LazyLock;
 
 /// Which earlier planes resemble a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,19 +45,22 @@ const LEVELS: usize = 8;
 /// Unary bits of a magnitude before its Exp-Golomb escape.
 const UNARY: u32 = 14;
 
-pub(super) const INPUTS: usize = 7;
-/// The input of the bias: the logistic of a probability of about 0.73.
-const BIAS: i32 = 256;
+/// Whether the contexts of a bit are mixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mixing {
+    /// One counter a bit: fast.
+    Off,
+    /// Several counters a bit under different contexts, mixed.
+    On,
+}
 
 /// All adaptive state of the coder. It lives through the windows of a group, so that a window profits from those before.
 #[derive(Clone, Debug)]
 pub(crate) struct ContextModel {
-    mixing: bool,
+    mixing: Mixing,
     block: Vec<Counter>,
-    zero: [Vec<Counter>; 6],
-    zero_mixers: [Mixer<INPUTS>; 2],
-    more: [Vec<Counter>; 4],
-    more_mixers: [Mixer<INPUTS>; 2],
+    zero: MixedBit<6, ZERO_LIMIT>,
+    more: MixedBit<4, MORE_LIMIT>,
     exponent: [Vec<Counter>; 2],
     mantissa: Vec<Counter>,
     escape: Vec<Counter>,
@@ -71,16 +77,79 @@ const BLOCK_SIZE: usize = 5 * 3 * 3 * LEVELS * 2;
 /// Limits of the counters: how far back they remember.
 const ZERO_LIMIT: u32 = 250;
 const MORE_LIMIT: u32 = 120;
-/// Learning rates of the mixers.
-const ZERO_RATE: i32 = 3;
-const MORE_RATE: i32 = 3;
-
 /// The planes of a window, but for their indices.
-struct Planes<'a> {
-    layout: &'a Layout,
-    contexts: &'a [PlaneContext],
-    previous: Option<&'a Magnitudes>,
-    finest: usize,
+pub(crate) struct Planes<'a> {
+    pub(crate) layout: &'a Layout,
+    /// One for each plane.
+    pub(crate) contexts: &'a [PlaneContext],
+    /// Magnitudes of the previous window.
+    pub(crate) previous: Option<&'a Magnitudes>,
+    /// Bands finer than this are left out; 1: none are.
+    pub(crate) finest: usize,
+}
+
+/// One band of one plane, and what its contexts are read from.
+struct BandContext<'a> {
+    band: &'a Band,
+    /// Columns of the plane.
+    width: usize,
+    views: Views<'a>,
+    /// Block flags of the plane that resembles this one most.
+    near_flags: Option<&'a [u8]>,
+    /// Classes of the band's level and of the plane.
+    level: usize,
+    plane_class: usize,
+}
+
+impl<'a> BandContext<'a> {
+    /// The band `index` of a plane, after the planes with `earlier` magnitudes and block flags.
+    #[inline(always)]
+    fn new(planes: &Planes<'a>, index: usize, context: &PlaneContext, earlier: &'a [u8], flags: &'a [u8]) -> Self {
+        let layout = planes.layout;
+        let band = &layout.bands[index];
+        let of = |mags: &'a [u8], flags: &'a [u8], k: usize| {
+            (&mags[k * layout.mag_len..][..layout.mag_len], &flags[k * layout.flag_len..][..layout.flag_len])
+        };
+        let pick = |resembles: Resembles| match resembles {
+            Resembles::None => None,
+            Resembles::Current(k) => Some(of(earlier, flags, k)),
+            Resembles::Previous(k) => planes.previous.map(|m| of(&m.mags, &m.flags, k)),
+        };
+        let (near, far) = (pick(context.near), pick(context.far));
+        let siblings: &[Band] = match band.orient {
+            Orient::LowLow | Orient::HighLow => &[],
+            Orient::LowHigh => &layout.bands[index - 1..index],
+            Orient::HighHigh => &layout.bands[index.saturating_sub(2)..index],
+        };
+        let siblings =
+            if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
+        let parent = band.parent.map(|p| &layout.bands[p]);
+        Self {
+            band,
+            width: layout.w,
+            views: Views { near: near.map(|n| n.0), far: far.map(|f| f.0), parent, siblings },
+            near_flags: near.map(|n| n.1),
+            level: band.level.min(LEVELS - 1),
+            plane_class: context.class.min(CLASSES - 1),
+        }
+    }
+
+    /// The context of the flag of block `bx` in row `by` of blocks; `own`: the plane's flags.
+    #[inline(always)]
+    fn block(&self, own: &[u8], by: usize, bx: usize) -> usize {
+        let s = self.band.flag_stride;
+        let at = self.band.flags + by * s + bx;
+        let around = own[at - 1] + own[at - s] + own[at - s - 1] + own[at - s + 1];
+        let resembling = self
+            .near_flags
+            .map_or(0, |f| if f[at] != 0 { 2 } else { usize::from(f[at - 1] | f[at + 1] | f[at - s] | f[at + s]) });
+        let above = self.views.parent.map_or(0, |p| {
+            let at = p.flags + (by / 2) * p.flag_stride + bx / 2;
+            1 + usize::from(own[at] != 0)
+        });
+        let first = usize::from(self.plane_class == 0);
+        (((usize::from(around) * 3 + resembling) * 3 + above) * LEVELS + self.level) * 2 + first
+    }
 }
 
 /// [`ContextModel::code`] with one counter a bit.
@@ -116,65 +185,40 @@ fn code_mixed<C: BitCoder, I: Index>(
 
 impl ContextModel {
     /// Fresh state, from the trained priors.
-    pub(crate) fn new(mixing: bool) -> Self {
-        Self { mixing, ..super::priors::model().clone() }
+    pub(crate) fn new(mixing: Mixing) -> Self {
+        Self { mixing, ..<Self as Trained>::start().clone() }
     }
 
-    /// State that knows nothing: what priors are trained from.
-    pub(super) fn blank(mixing: bool) -> Self {
+    /// Untrained state.
+    fn blank(mixing: Mixing) -> Self {
         let counters = |n: usize| vec![Counter::default(); n];
-        let initial = 65536 * 3 / 10;
         Self {
             mixing,
             block: counters(BLOCK_SIZE),
-            zero: ZERO_SIZES.map(counters),
-            zero_mixers: [Mixer::new(LEVELS * 4, initial), Mixer::new(32, initial)],
-            more: MORE_SIZES.map(counters),
-            more_mixers: [Mixer::new(16, initial), Mixer::new(32, initial)],
+            zero: MixedBit::new(ZERO_SIZES, [LEVELS * 4, 32]),
+            more: MixedBit::new(MORE_SIZES, [16, 32]),
             exponent: [counters(64 * 32), counters(64 * SUMS)],
             mantissa: counters(64 * 4),
             escape: counters(64),
         }
     }
 
-    /// All counters, table by table: the order in which priors are stored.
-    pub(super) fn tables(&mut self) -> Vec<&mut Vec<Counter>> {
-        let mut tables = vec![&mut self.block];
-        tables.extend(&mut self.zero);
-        tables.extend(&mut self.more);
-        tables.extend(&mut self.exponent);
-        tables.extend([&mut self.mantissa, &mut self.escape]);
-        tables
-    }
-
-    /// All mixers, in the order in which priors are stored.
-    pub(super) fn mixers(&mut self) -> Vec<&mut Mixer<INPUTS>> {
-        let mut mixers: Vec<_> = self.zero_mixers.iter_mut().collect();
-        mixers.extend(&mut self.more_mixers);
-        mixers
-    }
-
-    /// Codes the indices of `planes` frames (`[planes][h][w]`, the wavelet's layout), or when decoding fills them in; bands
-    /// finer than `finest` (1: all) are left out. `magnitudes` is left for the next window; `previous` is the last one's.
+    /// Codes the indices of a window's planes (`[planes][h][w]`, the wavelet's layout), or when decoding fills them in.
+    /// `magnitudes` is left for the next window.
     ///
     /// # Errors
     /// `Corrupt` when decoding bytes that no encoder wrote.
     pub(crate) fn code<C: BitCoder, I: Index>(
         &mut self,
         coder: &mut C,
-        layout: &Layout,
         indices: &mut [I],
-        contexts: &[PlaneContext],
-        previous: Option<&Magnitudes>,
+        planes: &Planes<'_>,
         magnitudes: &mut Magnitudes,
-        finest: usize,
     ) -> Result<()> {
-        magnitudes.reset(layout, contexts.len());
-        let planes = Planes { layout, contexts, previous, finest };
-        if self.mixing {
-            code_mixed(self, coder, indices, &planes, magnitudes)
-        } else {
-            code_single(self, coder, indices, &planes, magnitudes)
+        magnitudes.reset(planes.layout, planes.contexts.len());
+        match self.mixing {
+            Mixing::On => code_mixed(self, coder, indices, planes, magnitudes),
+            Mixing::Off => code_single(self, coder, indices, planes, magnitudes),
         }
     }
 
@@ -186,126 +230,95 @@ impl ContextModel {
         planes: &Planes<'_>,
         magnitudes: &mut Magnitudes,
     ) -> Result<()> {
-        let &Planes { layout, contexts, previous, finest } = planes;
+        let layout = planes.layout;
         for (index, band) in layout.bands.iter().enumerate() {
-            if band.level < finest && band.orient != Orient::LowLow {
+            if band.level < planes.finest && band.orient != Orient::LowLow {
                 break;
             }
-            for (plane, context) in contexts.iter().enumerate() {
+            for (plane, context) in planes.contexts.iter().enumerate() {
                 let frame = &mut indices[plane * layout.len()..][..layout.len()];
-                self.code_band::<C, I, MIXING>(
-                    coder, layout, index, band, frame, plane, context, previous, magnitudes,
-                )?;
+                let (earlier, own) = magnitudes.mags.split_at_mut(plane * layout.mag_len);
+                let (earlier_flags, own_flags) = magnitudes.flags.split_at_mut(plane * layout.flag_len);
+                let (own, own_flags) = (&mut own[..layout.mag_len], &mut own_flags[..layout.flag_len]);
+                let context = BandContext::new(planes, index, context, earlier, earlier_flags);
+                for by in 0..band.h.div_ceil(BLOCK) {
+                    self.code_flags(coder, frame, &context, own_flags, by);
+                    for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
+                        self.code_row::<C, I, MIXING>(coder, frame, &context, own, own_flags, y)?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
+    /// Codes the flags of row `by` of a band's blocks: whether they hold anything.
     #[inline(always)]
-    fn code_band<C: BitCoder, I: Index, const MIXING: bool>(
+    fn code_flags<C: BitCoder, I: Index>(
         &mut self,
         coder: &mut C,
-        layout: &Layout,
-        band_index: usize,
-        band: &Band,
+        frame: &[I],
+        context: &BandContext<'_>,
+        flags: &mut [u8],
+        by: usize,
+    ) {
+        let &BandContext { band, width, .. } = context;
+        let y_end = band.h.min((by + 1) * BLOCK);
+        for bx in 0..band.w.div_ceil(BLOCK) {
+            let x_end = band.w.min((bx + 1) * BLOCK);
+            let any = C::ENCODES
+                && (by * BLOCK..y_end).any(|y| {
+                    let row = &frame[(band.y0 + y) * width + band.x0..][bx * BLOCK..x_end];
+                    row.iter().fold(false, |any, v| any | (*v != I::default()))
+                });
+            let counter = &mut self.block[context.block(flags, by, bx)];
+            let any = coder.bit(any, counter.p1());
+            counter.update(any, ZERO_LIMIT);
+            flags[band.flags + by * band.flag_stride + bx] = u8::from(any);
+        }
+    }
+
+    /// Codes row `y` of a band, but for blocks that hold nothing. `own` and `flags`: the plane's magnitudes and block flags.
+    #[inline(always)]
+    fn code_row<C: BitCoder, I: Index, const MIXING: bool>(
+        &mut self,
+        coder: &mut C,
         frame: &mut [I],
-        plane: usize,
-        context: &PlaneContext,
-        previous: Option<&Magnitudes>,
-        magnitudes: &mut Magnitudes,
+        context: &BandContext<'_>,
+        own: &mut [u8],
+        flags: &[u8],
+        y: usize,
     ) -> Result<()> {
-        let (earlier, own) = magnitudes.mags.split_at_mut(plane * layout.mag_len);
-        let own = &mut own[..layout.mag_len];
-        let (earlier_flags, own_flags) = magnitudes.flags.split_at_mut(plane * layout.flag_len);
-        let own_flags = &mut own_flags[..layout.flag_len];
-        let pick = |resembles: Resembles| match resembles {
-            Resembles::None => None,
-            Resembles::Current(k) => Some((
-                &earlier[k * layout.mag_len..][..layout.mag_len],
-                &earlier_flags[k * layout.flag_len..][..layout.flag_len],
-            )),
-            Resembles::Previous(k) => previous.map(|m| {
-                (&m.mags[k * layout.mag_len..][..layout.mag_len], &m.flags[k * layout.flag_len..][..layout.flag_len])
-            }),
-        };
-        let (near, far) = (pick(context.near), pick(context.far));
-        let parent = band.parent.map(|p| layout.bands[p]);
-        let siblings: &[Band] = match band.orient {
-            Orient::LowLow | Orient::HighLow => &[],
-            Orient::LowHigh => &layout.bands[band_index - 1..band_index],
-            Orient::HighHigh => &layout.bands[band_index.saturating_sub(2)..band_index],
-        };
-        let siblings =
-            if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
-        let views = Views { near: near.map(|n| n.0), far: far.map(|f| f.0), parent: parent.as_ref(), siblings };
-        let level = band.level.min(LEVELS - 1);
-        let plane_class = context.class.min(CLASSES - 1);
-        let blocks_w = band.w.div_ceil(BLOCK);
-        for by in 0..band.h.div_ceil(BLOCK) {
-            let y_end = band.h.min((by + 1) * BLOCK);
-            for bx in 0..blocks_w {
-                let x_end = band.w.min((bx + 1) * BLOCK);
-                let at = band.flags + by * band.flag_stride + bx;
-                let s = band.flag_stride;
-                let around = own_flags[at - 1] + own_flags[at - s] + own_flags[at - s - 1] + own_flags[at - s + 1];
-                let resembling = near.map_or(0, |(_, f)| {
-                    if f[at] != 0 { 2 } else { usize::from(f[at - 1] | f[at + 1] | f[at - s] | f[at + s]) }
-                });
-                let above = parent.map_or(0, |p| {
-                    let at = p.flags + (by / 2) * p.flag_stride + bx / 2;
-                    1 + usize::from(own_flags[at] != 0)
-                });
-                let first = usize::from(plane_class == 0);
-                let context = (((usize::from(around) * 3 + resembling) * 3 + above) * LEVELS + level) * 2 + first;
-                let any = C::ENCODES
-                    && (by * BLOCK..y_end).any(|y| {
-                        let row = &frame[(band.y0 + y) * layout.w + band.x0..][bx * BLOCK..x_end];
-                        row.iter().fold(false, |any, v| any | (*v != I::default()))
-                    });
-                let counter = &mut self.block[context];
-                let any = coder.bit(any, counter.p1());
-                counter.update(any, ZERO_LIMIT);
-                own_flags[at] = u8::from(any);
+        let &BandContext { band, width, .. } = context;
+        for bx in 0..band.w.div_ceil(BLOCK) {
+            if flags[band.flags + y / BLOCK * band.flag_stride + bx] == 0 {
+                continue;
             }
-            for y in by * BLOCK..y_end {
-                for bx in 0..blocks_w {
-                    if own_flags[band.flags + by * band.flag_stride + bx] == 0 {
-                        continue;
+            let x_end = band.w.min((bx + 1) * BLOCK);
+            let at = band.mags + y * band.mag_stride + bx * BLOCK;
+            let strip = Strip::new::<MIXING>(own, &context.views, band, at, y, bx * BLOCK);
+            let (mut west, mut west2) = (u32::from(own[at - 1]), u32::from(own[at - 2]));
+            let slots = &mut frame[(band.y0 + y) * width + band.x0..][bx * BLOCK..x_end];
+            for (k, slot) in slots.iter_mut().enumerate() {
+                let around = strip.neighbours::<MIXING>(k, west, west2);
+                let value = slot.to_i64();
+                let magnitude = self.magnitude::<C, MIXING>(coder, value.unsigned_abs(), &around, context)?;
+                (west, west2) = (0, west);
+                if magnitude == 0 {
+                    if !C::ENCODES {
+                        *slot = I::from_i64(0);
                     }
-                    let x_end = band.w.min((bx + 1) * BLOCK);
-                    let at = band.mags + y * band.mag_stride + bx * BLOCK;
-                    let strip = Strip::new::<MIXING>(own, &views, band, at, y, bx * BLOCK);
-                    let (mut west, mut west2) = (u32::from(own[at - 1]), u32::from(own[at - 2]));
-                    let slots = &mut frame[(band.y0 + y) * layout.w + band.x0..][bx * BLOCK..x_end];
-                    for (k, slot) in slots.iter_mut().enumerate() {
-                        let around = strip.neighbours::<MIXING>(k, west, west2);
-                        let value = slot.to_i64();
-                        let magnitude = self.magnitude::<C, MIXING>(
-                            coder,
-                            value.unsigned_abs(),
-                            &around,
-                            level,
-                            band.orient,
-                            plane_class,
-                        )?;
-                        (west, west2) = (0, west);
-                        if magnitude == 0 {
-                            if !C::ENCODES {
-                                *slot = I::from_i64(0);
-                            }
-                            continue;
-                        }
-                        let negative = coder.raw(u64::from(value < 0), 1) == 1;
-                        if !C::ENCODES {
-                            if magnitude > I::LIMIT {
-                                return Err(Error::corrupt("a coefficient is larger than any that is coded"));
-                            }
-                            *slot = I::from_i64(if negative { -(magnitude as i64) } else { magnitude as i64 });
-                        }
-                        west = magnitude.min(255) as u32;
-                        own[at + k] = west as u8;
-                    }
+                    continue;
                 }
+                let negative = coder.raw(u64::from(value < 0), 1) == 1;
+                if !C::ENCODES {
+                    if magnitude > I::LIMIT {
+                        return Err(Error::corrupt("a coefficient is larger than any that is coded"));
+                    }
+                    *slot = I::from_i64(if negative { -(magnitude as i64) } else { magnitude as i64 });
+                }
+                west = magnitude.min(255) as u32;
+                own[at + k] = west as u8;
             }
         }
         Ok(())
@@ -317,14 +330,13 @@ impl ContextModel {
         coder: &mut C,
         value: u64,
         n: &Neighbours,
-        level: usize,
-        orient: Orient,
-        plane_class: usize,
+        context: &BandContext<'_>,
     ) -> Result<u64> {
         if n.busy {
             return self.busy_magnitude::<C, MIXING>(coder, value, n);
         }
-        let band = level * 4 + orient as usize;
+        let &BandContext { level, plane_class, .. } = context;
+        let band = level * 4 + context.band.orient as usize;
         let at = [
             n.inside * SUMS + n.near,
             (n.inside * 16 + n.parent.min(15)) * 8 + n.sibling.min(7),
@@ -333,7 +345,7 @@ impl ContextModel {
             (plane_class * LEVELS + level) * 12 + n.all.min(11),
             (n.near * 12 + n.far.min(11)) * 6 + n.parent.min(5),
         ];
-        if !self.code_zero::<C, MIXING>(coder, value != 0, at, band, n.all) {
+        if !self.zero.code::<C, MIXING>(coder, value != 0, at, [band, n.all]) {
             return Ok(0);
         }
         let mut magnitude = 1;
@@ -345,74 +357,13 @@ impl ContextModel {
                 (bin * LEVELS * 4 + band) * 8 + (plane_class / 2).min(7),
                 (bin * 8 + (n.parent / 2).min(7)) * 8 + (n.far / 2).min(7),
             ];
-            if !self.code_more::<C, MIXING>(coder, value > magnitude, at, bin, n.all) {
+            if !self.more.code::<C, MIXING>(coder, value > magnitude, at, [bin, n.all]) {
                 return Ok(magnitude);
             }
             magnitude += 1;
             bin += 1;
         }
         Ok(magnitude + exp_golomb(coder, value.wrapping_sub(magnitude), &mut self.escape)?)
-    }
-
-    #[inline(always)]
-    fn code_zero<C: BitCoder, const MIXING: bool>(
-        &mut self,
-        coder: &mut C,
-        nonzero: bool,
-        at: [usize; 6],
-        band: usize,
-        all: usize,
-    ) -> bool {
-        if !MIXING {
-            let counter = &mut self.zero[0][at[0]];
-            let bit = coder.bit(nonzero, counter.p1());
-            counter.update(bit, ZERO_LIMIT);
-            return bit;
-        }
-        let mut inputs = [BIAS; INPUTS];
-        for (k, input) in inputs.iter_mut().enumerate().take(6) {
-            *input = stretch(self.zero[k][at[k]].p1());
-        }
-        let [first, second] = &mut self.zero_mixers;
-        let p = probability(first.mix(&inputs, band), second.mix(&inputs, all));
-        let bit = coder.bit(nonzero, p);
-        first.update(&inputs, bit, ZERO_RATE);
-        second.update(&inputs, bit, ZERO_RATE);
-        for (k, table) in self.zero.iter_mut().enumerate() {
-            table[at[k]].update(bit, ZERO_LIMIT);
-        }
-        bit
-    }
-
-    #[inline(always)]
-    fn code_more<C: BitCoder, const MIXING: bool>(
-        &mut self,
-        coder: &mut C,
-        more: bool,
-        at: [usize; 4],
-        bin: usize,
-        all: usize,
-    ) -> bool {
-        if !MIXING {
-            let counter = &mut self.more[0][at[0]];
-            let bit = coder.bit(more, counter.p1());
-            counter.update(bit, MORE_LIMIT);
-            return bit;
-        }
-        let mut inputs = [0; INPUTS];
-        for k in 0..4 {
-            inputs[k] = stretch(self.more[k][at[k]].p1());
-        }
-        inputs[4] = BIAS;
-        let [first, second] = &mut self.more_mixers;
-        let p = probability(first.mix(&inputs, bin), second.mix(&inputs, all));
-        let bit = coder.bit(more, p);
-        first.update(&inputs, bit, MORE_RATE);
-        second.update(&inputs, bit, MORE_RATE);
-        for (k, table) in self.more.iter_mut().enumerate() {
-            table[at[k]].update(bit, MORE_LIMIT);
-        }
-        bit
     }
 
     /// A magnitude where large ones are expected: its exponent (the bit length of magnitude + 1, less 1) in unary under the
@@ -463,6 +414,32 @@ impl ContextModel {
     }
 }
 
+impl Trained for ContextModel {
+    fn start() -> &'static Self {
+        static START: LazyLock<ContextModel> = LazyLock::new(|| {
+            let mut model = ContextModel::blank(Mixing::On);
+            priors::fill(&mut model);
+            model
+        });
+        &START
+    }
+
+    fn tables(&mut self) -> Vec<&mut Vec<Counter>> {
+        let mut tables = vec![&mut self.block];
+        tables.extend(&mut self.zero.tables);
+        tables.extend(&mut self.more.tables);
+        tables.extend(&mut self.exponent);
+        tables.extend([&mut self.mantissa, &mut self.escape]);
+        tables
+    }
+
+    fn mixers(&mut self) -> Vec<&mut Mixer<INPUTS>> {
+        let mut mixers: Vec<_> = self.zero.mixers.iter_mut().collect();
+        mixers.extend(&mut self.more.mixers);
+        mixers
+    }
+}
+
 /// An Exp-Golomb code whose exponent's bits are adaptive.
 #[inline(always)]
 fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) -> Result<u64> {
@@ -493,7 +470,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn decodes_what_was_encoded(h in 1usize..60, w in 1usize..60, planes in 1usize..5, seed: u64, spread in 0u32..40, mixing: bool) {
+        fn decodes_what_was_encoded(h in 1usize..60, w in 1usize..60, planes in 1usize..5, seed: u64, spread in 0u32..40, mixes: bool) {
+            let mixing = if mixes { Mixing::On } else { Mixing::Off };
             let layout = Layout::new(h, w);
             let mut state = seed | 1;
             let mut draw = || {
@@ -520,7 +498,8 @@ mod tests {
             let (mut last, mut mags) = (Magnitudes::default(), Magnitudes::default());
             for (i, window) in windows.iter().enumerate() {
                 let previous = (i > 0).then_some(&last);
-                model.code(&mut encoder, &layout, &mut window.clone(), &contexts, previous, &mut mags, 1).unwrap();
+                let planes = Planes { layout: &layout, contexts: &contexts, previous, finest: 1 };
+                model.code(&mut encoder, &mut window.clone(), &planes, &mut mags).unwrap();
                 std::mem::swap(&mut last, &mut mags);
             }
             let bytes = encoder.finish();
@@ -529,7 +508,8 @@ mod tests {
             for (i, window) in windows.iter().enumerate() {
                 let previous = (i > 0).then_some(&last);
                 let mut out = vec![0i64; window.len()];
-                model.code(&mut decoder, &layout, &mut out, &contexts, previous, &mut mags, 1).unwrap();
+                let planes = Planes { layout: &layout, contexts: &contexts, previous, finest: 1 };
+                model.code(&mut decoder, &mut out, &planes, &mut mags).unwrap();
                 std::mem::swap(&mut last, &mut mags);
                 prop_assert_eq!(&out, window);
             }

@@ -57,13 +57,13 @@ impl Layout {
     pub(crate) fn new(h: usize, w: usize) -> Self {
         let levels = levels(h, w);
         let mut layout = Self { h, w, levels, bands: Vec::new(), mag_len: 0, flag_len: 0 };
-        layout.push(levels, Orient::LowLow, 0, 0, low_size(h, levels), low_size(w, levels));
+        layout.push(levels, Orient::LowLow, [0, 0], [low_size(h, levels), low_size(w, levels)]);
         for level in (1..=levels).rev() {
             let (low_h, low_w) = (low_size(h, level), low_size(w, level));
             let (high_h, high_w) = (low_size(h, level - 1) - low_h, low_size(w, level - 1) - low_w);
-            layout.push(level, Orient::HighLow, 0, low_w, low_h, high_w);
-            layout.push(level, Orient::LowHigh, low_h, 0, high_h, low_w);
-            layout.push(level, Orient::HighHigh, low_h, low_w, high_h, high_w);
+            layout.push(level, Orient::HighLow, [0, low_w], [low_h, high_w]);
+            layout.push(level, Orient::LowHigh, [low_h, 0], [high_h, low_w]);
+            layout.push(level, Orient::HighHigh, [low_h, low_w], [high_h, high_w]);
         }
         layout.mag_len += BLOCK;
         layout
@@ -72,12 +72,12 @@ impl Layout {
     /// A layout of one band that is the frame itself.
     pub(crate) fn flat(h: usize, w: usize) -> Self {
         let mut layout = Self { h, w, levels: 0, bands: Vec::new(), mag_len: 0, flag_len: 0 };
-        layout.push(0, Orient::LowLow, 0, 0, h, w);
+        layout.push(0, Orient::LowLow, [0, 0], [h, w]);
         layout.mag_len += BLOCK;
         layout
     }
 
-    fn push(&mut self, level: usize, orient: Orient, y0: usize, x0: usize, h: usize, w: usize) {
+    fn push(&mut self, level: usize, orient: Orient, [y0, x0]: [usize; 2], [h, w]: [usize; 2]) {
         if h == 0 || w == 0 {
             return;
         }

@@ -4,6 +4,7 @@ pub(crate) mod basis;
 pub(crate) mod contexts;
 pub(crate) mod kernels;
 pub(crate) mod layout;
+mod mixed_bit;
 mod neighbours;
 pub(crate) mod priors;
 pub(crate) mod quantise;

@@ -1,36 +1,38 @@
 //! Trained starting states of the context coder, so that a short stream does not pay for learning what most fields have in
 //! common. `priors.bin` belongs to the format: a change of it is a change of version.
 //!
-//! Layout: for every counter, in the order of [`ContextModel::tables`], the probability of a 1 in 1/65536 (u16) and the weight
+//! Layout: for every counter, in the order of [`Trained::tables`], the probability of a 1 in 1/65536 (u16) and the weight
 //! of that prior in bits seen (u8); then for every mixer the weights of its sets in 1/65536 (i32). Little-endian. The command
 //! that trains them is in docs/design.md.
 
-use super::contexts::ContextModel;
-use crate::entropy::Counter;
-use std::sync::LazyLock;
+use super::mixed_bit::INPUTS;
+use crate::entropy::{Counter, Mixer};
 
 static BYTES: &[u8] = include_bytes!("priors.bin");
 
-/// A model in its starting state.
-pub(super) fn model() -> &'static ContextModel {
-    static MODEL: LazyLock<ContextModel> = LazyLock::new(|| {
-        let mut model = ContextModel::blank(true);
-        read(&mut model, BYTES);
-        model
-    });
-    &MODEL
+/// Adaptive state that begins with trained priors.
+pub(crate) trait Trained: Clone + 'static {
+    /// The starting state.
+    fn start() -> &'static Self;
+
+    /// All counters, table by table, in the order in which priors are stored.
+    fn tables(&mut self) -> Vec<&mut Vec<Counter>>;
+
+    /// All mixers, in the order in which priors are stored.
+    fn mixers(&mut self) -> Vec<&mut Mixer<INPUTS>>;
 }
 
-/// Fills a model from stored priors; what they do not hold (a file of zero bytes, when they are trained anew) stays blank.
-fn read(model: &mut ContextModel, bytes: &[u8]) {
-    let mut counters = bytes.chunks_exact(3);
+/// Fills a model from the stored priors; the rest stays as it is where they are too short (a file of zero bytes, when they are
+/// trained anew).
+pub(super) fn fill(model: &mut impl Trained) {
+    let mut counters = BYTES.chunks_exact(3);
     let mut used = 0;
     for slot in model.tables().into_iter().flatten() {
         let Some(entry) = counters.next() else { return };
         *slot = Counter::new(u16::from_le_bytes([entry[0], entry[1]]), entry[2]);
         used += 3;
     }
-    let mut weights = bytes[used..].chunks_exact(4);
+    let mut weights = BYTES[used..].chunks_exact(4);
     for slot in model.mixers().into_iter().flat_map(|mixer| mixer.weights_mut()) {
         let Some(entry) = weights.next() else { return };
         *slot = i32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
@@ -56,11 +58,11 @@ pub(crate) mod training {
 
     impl Average {
         /// Adds a model's end state.
-        pub(crate) fn add(&mut self, model: &mut ContextModel) {
+        pub(crate) fn add<T: Trained>(&mut self, model: &mut T) {
             let states: Vec<_> = model.tables().into_iter().flatten().map(|c| c.state()).collect();
-            let blank = super::model().clone().tables().into_iter().flatten().map(|c| c.state()).collect::<Vec<_>>();
+            let start = T::start().clone().tables().into_iter().flatten().map(|c| c.state()).collect::<Vec<_>>();
             self.counters.resize(states.len(), (0.0, 0.0, 0.0));
-            for ((slot, (p, seen)), (_, before)) in self.counters.iter_mut().zip(states).zip(blank) {
+            for ((slot, (p, seen)), (_, before)) in self.counters.iter_mut().zip(states).zip(start) {
                 let weight = f64::from(seen.saturating_sub(before).min(60));
                 slot.0 += weight * f64::from(p);
                 slot.1 += weight;

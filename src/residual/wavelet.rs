@@ -227,7 +227,7 @@ fn analyse_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, sc
             lift_row(s1_now, even, d1, d1, beta);
         }
         if i > 0 {
-            finish_low(frame, highs, stride, w, i - 1, [d1, s1, s1_now], [gamma, delta, kappa]);
+            finish_low(&mut frame[(i - 1) * stride..][..w], highs, i - 1, [d1, s1, s1_now], [gamma, delta, kappa]);
         }
         if i < n_high {
             std::mem::swap(&mut d1, &mut odd);
@@ -236,7 +236,7 @@ fn analyse_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, sc
         std::mem::swap(&mut even, &mut next);
     }
     if n_low == n_high {
-        finish_low(frame, highs, stride, w, n_low - 1, [d1, s1, s1], [gamma, delta, kappa]);
+        finish_low(&mut frame[(n_low - 1) * stride..][..w], highs, n_low - 1, [d1, s1, s1], [gamma, delta, kappa]);
     } else {
         let before = &highs[(n_high - 1) * w..][..w];
         let out = &mut frame[(n_low - 1) * stride..][..w];
@@ -251,22 +251,20 @@ fn analyse_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, sc
     }
 }
 
-/// The last two vertical steps for row pair `i`: d2[i], not yet scaled, to `highs`, and s2[i] to the frame.
+/// The last two vertical steps for row pair `i`: d2[i], not yet scaled, to `highs`, and s2[i] to `out`.
 #[inline(always)]
 fn finish_low<T: Real>(
-    frame: &mut [T],
+    out: &mut [T],
     highs: &mut [T],
-    stride: usize,
-    w: usize,
     i: usize,
     [d1, s1, s1_next]: [&[T]; 3],
     [gamma, delta, kappa]: [T; 3],
 ) {
+    let w = out.len();
     let (done, rest) = highs.split_at_mut(i * w);
     let d2 = &mut rest[..w];
     lift_row(d2, d1, s1, s1_next, gamma);
     let before: &[T] = if i == 0 { d2 } else { &done[(i - 1) * w..][..w] };
-    let out = &mut frame[i * stride..][..w];
     for x in 0..w {
         out[x] = (s1[x] + delta * (before[x] + d2[x])) * kappa;
     }

@@ -1,21 +1,14 @@
 /* What the test programs share. */
-#ifndef CHECK_H
-#define CHECK_H
+#ifndef FIELDPRESS_TESTS_C_ABI_CHECK_H
+#define FIELDPRESS_TESTS_C_ABI_CHECK_H
 
 #include <fieldpress.h>
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      printf("%s:%d: %s\nlast error: %s\n", __FILE__, __LINE__, #condition, fieldpress_last_error()); \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
+#define CHECK_NOTE fieldpress_last_error()
+#include "../check.h"
 
 #define OK(call) CHECK((call) == FIELDPRESS_OK)
 

@@ -8,6 +8,8 @@ stays below 2^24; `range_proof` gives the largest possible sum of each layer for
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -179,3 +181,26 @@ def gaussian_bits(symbol: Tensor, scale: Tensor) -> Tensor:
     mass = 0.5 * (torch.erfc(-(0.5 - distance) / scale * root) - torch.erfc((0.5 + distance) / scale * root))
     tail = 16 + 2 * torch.log2((distance / (4 * scale)).clamp_min(1))
     return torch.where(mass > 2.0**-16, -torch.log2(mass.clamp_min(2.0**-17)), tail)
+
+
+def quantised(
+    y: Tensor,
+    z: Tensor,
+    modelled: Callable[[Tensor], tuple[Tensor, Tensor]],
+    prior_bits: Callable[[Tensor], Tensor],
+    training: bool,
+) -> tuple[Tensor, Tensor]:
+    """Latents `y` as a decoder has them, and the bits of `y` and `z` in each sample.
+
+    `modelled`: means (sixteenths) and scale indices of `y` from rounded hyper-latents; `prior_bits`: bits of hyper-latents. In
+    training uniform noise stands for rounding where bits are counted.
+    """
+    z_hat = round_through(z.clamp(-Z_LIMIT, Z_LIMIT))
+    mean, index = modelled(z_hat)
+    mean = mean / MEAN_SCALE
+    scale = SCALE_MIN * torch.exp(index * (np.log(SCALE_MAX / SCALE_MIN) / (SCALES - 1)))
+    rounded = round_through(y - mean)
+    noisy = y - mean + torch.rand_like(mean) - 0.5 if training else rounded
+    bits = gaussian_bits(noisy, scale).sum(dim=(1, 2, 3))
+    z_noisy = z + torch.rand_like(z) - 0.5 if training else z_hat
+    return rounded + mean, bits + prior_bits(z_noisy).sum(dim=(1, 2, 3))

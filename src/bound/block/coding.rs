@@ -1,7 +1,7 @@
 //! The code of corrections: the stored vectors' entries and every block's plan, under adaptive integer models.
 
-use super::correct::{ENTRY_UNITS, Plan, Vectors};
-use super::{Block, EXACT, MAX_MAGNITUDE, MAX_VECTORS, POINTS, SIDE};
+use super::correct::{ENTRY_UNITS, EXACT, MAX_MAGNITUDE, MAX_VECTORS, Plan, Vectors};
+use super::grid::{Block, POINTS, SIDE};
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 use crate::error::{Error, Result};
 use std::sync::LazyLock;

@@ -3,22 +3,37 @@
 //! In: a block's error in units of τ. Out: a [`Plan`], with which [`apply`] brings the block under the bound, in both
 //! directions alike.
 
-use super::{Block, EXACT, Grid, MAX_MAGNITUDE, POINTS, SIDE};
+use super::grid::{Block, Grid, POINTS, SIDE};
 use crate::residual::basis::Basis;
 use std::sync::LazyLock;
 
+/// The most PCA vectors that are stored.
+pub(super) const MAX_VECTORS: usize = 64;
+/// Bits of a step's index.
+pub(super) const STEP_BITS: u32 = 5;
+/// Halvings of the step that a block may ask for; this many stand for a block that is stored bit for bit.
+pub(super) const EXACT: u32 = 24;
+/// The largest magnitude of a quantised coefficient.
+pub(super) const MAX_MAGNITUDE: u64 = 1 << 50;
 /// Entries of a stored vector are in units of 1 / ENTRY_UNITS.
 pub(super) const ENTRY_UNITS: f64 = 128.0;
 /// The coarsest coefficient step in units of τ; each index halves it twice as slowly: 2^(1 − i/2).
 const COARSEST: f64 = 2.0;
-/// What is left of a block's squared norm, in units of τ², that counts as met by the estimate from its coefficients.
+/// The squared norm of a block's error, in units of τ², up to which the estimate from its coefficients counts as met.
 const PLANNED: f64 = 1.0 - 1e-7;
 
 /// Orthonormal cosine bases of 1 to 8 points.
 static COSINES: LazyLock<[Basis; SIDE]> = LazyLock::new(|| std::array::from_fn(|n| Basis::cosine(n + 1)));
 
+/// The direction of a transform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Inverse,
+}
+
 /// The cosine transform of a block, in place, along each axis.
-fn cosine_transform(values: &mut [f64; POINTS], size: [usize; 3], inverse: bool) {
+fn cosine_transform(values: &mut [f64; POINTS], size: [usize; 3], direction: Direction) {
     for (axis, stride) in [SIDE * SIDE, SIDE, 1].into_iter().enumerate() {
         let n = size[axis];
         let basis = &COSINES[n - 1];
@@ -30,7 +45,7 @@ fn cosine_transform(values: &mut [f64; POINTS], size: [usize; 3], inverse: bool)
                 let line: [f64; SIDE] = std::array::from_fn(|k| if k < n { values[start + k * stride] } else { 0.0 });
                 let mut out = [0.0; SIDE];
                 for (k, &value) in line[..n].iter().enumerate() {
-                    if inverse {
+                    if direction == Direction::Inverse {
                         for (o, b) in out[..n].iter_mut().zip(basis.row(k)) {
                             *o += value * b;
                         }
@@ -134,16 +149,16 @@ fn step_size(step: u32, refinement: u32) -> f64 {
     coarse / (1u64 << halvings) as f64
 }
 
+/// The blocks of a window, their coefficients' step (its index), and the bound.
+pub(super) struct Scheme<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) step: u32,
+    pub(super) tau: f64,
+}
+
 /// Corrects a block. The one place that does, for both directions.
-pub(super) fn apply(
-    plan: &Plan,
-    grid: &Grid,
-    block: &Block,
-    step: u32,
-    tau: f64,
-    vectors: &Vectors,
-    decoded: &mut [f64],
-) {
+pub(super) fn apply(plan: &Plan, scheme: &Scheme<'_>, block: &Block, vectors: &Vectors, decoded: &mut [f64]) {
+    let &Scheme { grid, step, tau } = scheme;
     if plan.refinement == EXACT {
         let mut bits = plan.exact.iter();
         for (at, _) in grid.rows(block) {
@@ -159,7 +174,7 @@ pub(super) fn apply(
         for &(at, value) in &plan.cosines {
             correction[usize::from(at)] = value as f64 * unit;
         }
-        cosine_transform(&mut correction, block.size, true);
+        cosine_transform(&mut correction, block.size, Direction::Inverse);
     }
     for &(at, value) in &plan.vectors {
         let scale = value as f64 * unit;
@@ -183,7 +198,7 @@ pub(super) struct Prepared {
 
 fn by_magnitude(error: &[f64; POINTS], size: [usize; 3]) -> Vec<(f64, u16)> {
     let mut values = *error;
-    cosine_transform(&mut values, size, false);
+    cosine_transform(&mut values, size, Direction::Forward);
     let mut out: Vec<(f64, u16)> =
         values.iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(i, &v)| (v, i as u16)).collect();
     out.sort_unstable_by(|a, b| b.0.abs().total_cmp(&a.0.abs()).then(a.1.cmp(&b.1)));
@@ -312,10 +327,10 @@ mod tests {
                 }
             }
             let before = values;
-            cosine_transform(&mut values, size, false);
+            cosine_transform(&mut values, size, Direction::Forward);
             let energy = |v: &[f64; POINTS]| v.iter().map(|v| v * v).sum::<f64>();
             assert!((energy(&values) / energy(&before) - 1.0).abs() < 1e-12);
-            cosine_transform(&mut values, size, true);
+            cosine_transform(&mut values, size, Direction::Inverse);
             assert!(values.iter().zip(&before).all(|(a, b)| (a - b).abs() < 1e-6));
         }
     }

@@ -7,7 +7,7 @@ use crate::codec::segment::state::SegmentState;
 use crate::error::Result;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::transform::{Analysed, Predictors, analyse, quantise, reconstruct};
-use crate::predict::{CodedWindow, Reconstruction, Scratch, Step};
+use crate::predict::{CodedWindow, Output, Reconstruction, Scratch, Step, Synthesis};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::spectrum::Spectrum;
@@ -135,17 +135,24 @@ impl Forecast {
                 if known != Some(index - 1) {
                     load(first - before, before, &mut window)?;
                     let basis = basis.of(before);
-                    analyse(&window.frames, before, &basis, None, layout, &mut scratch.lines, &mut analysed);
+                    analyse(&window.frames, &basis, None, layout, &mut scratch.lines, &mut analysed);
                     if quantise(&analysed, step, layout, &mut coded).is_none() {
                         return Ok(None);
                     }
-                    reconstruct(&coded, &basis, None, layout, false, &mut scratch, &mut decoded);
+                    reconstruct(
+                        &coded,
+                        &basis,
+                        None,
+                        layout,
+                        Synthesis::Planes,
+                        Output { scratch: &mut scratch, decoded: &mut decoded },
+                    );
                 }
                 predictors.of_decoded(&decoded, &basis.of(before), count, n);
             }
             load(first, count, &mut window)?;
             let (basis, predictors) = (basis.of(count), predicted.then_some(&predictors));
-            analyse(&window.frames, count, &basis, predictors, layout, &mut scratch.lines, &mut analysed);
+            analyse(&window.frames, &basis, predictors, layout, &mut scratch.lines, &mut analysed);
             let Some(error) = quantise(&analysed, step, layout, &mut coded) else {
                 return Ok(None);
             };
@@ -155,7 +162,14 @@ impl Forecast {
             out.of.push((out.curves.len(), 1.0));
             out.curves.push(Curve::Spectrum(spectrum, factor * window.valid_share()));
             if predicts && looked.takes(index + 1) && index + 1 < windows.len() {
-                reconstruct(&coded, &basis, predictors, layout, false, &mut scratch, &mut decoded);
+                reconstruct(
+                    &coded,
+                    &basis,
+                    predictors,
+                    layout,
+                    Synthesis::Planes,
+                    Output { scratch: &mut scratch, decoded: &mut decoded },
+                );
                 known = Some(index);
             }
             first += count;

@@ -6,9 +6,9 @@ use crate::entropy::BitCoder;
 use crate::error::Result;
 use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
 use crate::predict::transform::Predictors;
-use crate::predict::{CodedWindow, Contexts, Reconstruction, Scratch, Step, transform};
+use crate::predict::{CodedWindow, Contexts, Output, Reconstruction, Scratch, Step, Synthesis, transform};
 use crate::residual::basis::Basis;
-use crate::residual::contexts::ContextModel;
+use crate::residual::contexts::{ContextModel, Mixing, Planes};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
 use crate::residual::wavelet::forward;
@@ -70,7 +70,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             follows: false,
             begun: false,
             predictors_for: None,
-            contexts: ContextModel::new(header.mixing),
+            contexts: ContextModel::new(if header.mixing { Mixing::On } else { Mixing::Off }),
             side_info: SideInfoModel::new(header.step),
             corrections: Vec::new(),
             buffers: Buffers::default(),
@@ -178,7 +178,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         let contexts = self.plane_contexts(coded.count);
         let [last, next] = &mut self.buffers.magnitudes;
         let last = self.begun.then_some(&*last);
-        self.contexts.code(coefficients, self.layout, &mut coded.indices, &contexts, last, next, finest)?;
+        let planes = Planes { layout: self.layout, contexts: &contexts, previous: last, finest };
+        self.contexts.code(coefficients, &mut coded.indices, &planes, next)?;
         self.buffers.magnitudes.swap(0, 1);
         Ok(())
     }
@@ -191,12 +192,14 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self.make_predictors(coded.count);
         let mut out = self.buffers.spare.pop().unwrap_or_default();
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
+        let output = Output { scratch: &mut scratch, decoded: &mut out };
+        let synthesis = if synthesise { Synthesis::Frames } else { Synthesis::Planes };
         match self.header.mode {
-            PredictionMode::Hierarchical => self.hierarchy().reconstruct(coded, synthesise, &mut scratch, &mut out)?,
+            PredictionMode::Hierarchical => self.hierarchy().reconstruct(coded, synthesis, output)?,
             _ => {
                 let basis = self.full_basis.of(coded.count);
                 let predictors = self.predicts().then_some(&self.buffers.predictors);
-                transform::reconstruct(coded, &basis, predictors, self.layout, synthesise, &mut scratch, &mut out);
+                transform::reconstruct(coded, &basis, predictors, self.layout, synthesis, output);
             }
         }
         self.buffers.scratch = scratch;
@@ -227,15 +230,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         };
         let predictors = self.predicts().then_some(&self.buffers.predictors);
         let basis = self.full_basis.of(count);
-        transform::analyse(
-            frames,
-            count,
-            &basis,
-            predictors,
-            self.layout,
-            &mut self.buffers.scratch.lines,
-            &mut analysed,
-        );
+        let frames = &frames[..count * self.layout.len()];
+        transform::analyse(frames, &basis, predictors, self.layout, &mut self.buffers.scratch.lines, &mut analysed);
         Prepared::Transform(analysed)
     }
 
@@ -252,13 +248,14 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         step: Step,
         coded: &mut CodedWindow<R>,
     ) -> Result<Option<(f64, Reconstruction<R>)>> {
+        let frames = &frames[..count * self.layout.len()];
         match prepared {
             Prepared::Frames => {
                 let mut scratch = std::mem::take(&mut self.buffers.scratch);
                 let mut out = self.buffers.spare.pop().unwrap_or_default();
                 let mut corrections = std::mem::take(&mut self.corrections);
-                let run = Run::Final(&mut corrections);
-                let done = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
+                let output = Output { scratch: &mut scratch, decoded: &mut out };
+                let done = self.hierarchy().encode(frames, step, Run::Final(&mut corrections), coded, output)?;
                 (self.buffers.scratch, self.corrections) = (scratch, corrections);
                 Ok(done.map(|error| (error, out)))
             }
@@ -282,11 +279,12 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         step: Step,
         coded: &mut CodedWindow<R>,
     ) -> Result<Option<(f64, Reconstruction<R>)>> {
+        let frames = &frames[..count * self.layout.len()];
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         let mut out = self.buffers.spare.pop().unwrap_or_default();
         let mut corrections = std::mem::take(&mut self.corrections);
-        let run = Run::Estimate(&mut corrections);
-        let error = self.hierarchy().encode(frames, count, step, run, &mut scratch, coded, &mut out)?;
+        let output = Output { scratch: &mut scratch, decoded: &mut out };
+        let error = self.hierarchy().encode(frames, step, Run::Estimate(&mut corrections), coded, output)?;
         (self.buffers.scratch, self.corrections) = (scratch, corrections);
         Ok(error.map(|error| (error, out)))
     }

@@ -20,15 +20,7 @@
 #include <string>
 #include <vector>
 
-#define CHECK(condition)                                                                                               \
-  do                                                                                                                   \
-  {                                                                                                                    \
-    if (!(condition))                                                                                                  \
-    {                                                                                                                  \
-      std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                      \
-      std::exit(1);                                                                                                    \
-    }                                                                                                                  \
-  } while (0)
+#include "../../check.h"
 
 #if !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
 #define COUNTS_ALLOCATIONS 1

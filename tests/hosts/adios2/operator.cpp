@@ -23,15 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                                               \
-  do                                                                                                                   \
-  {                                                                                                                    \
-    if (!(condition))                                                                                                  \
-    {                                                                                                                  \
-      std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                      \
-      std::exit(1);                                                                                                    \
-    }                                                                                                                  \
-  } while (0)
+#include "../../check.h"
 
 using adios2::Dims;
 using adios2::Params;

@@ -11,15 +11,7 @@
 
 namespace fp = fieldpress;
 
-#define CHECK(condition)                                                                                               \
-  do                                                                                                                   \
-  {                                                                                                                    \
-    if (!(condition))                                                                                                  \
-    {                                                                                                                  \
-      std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                      \
-      std::exit(1);                                                                                                    \
-    }                                                                                                                  \
-  } while (0)
+#include "../../check.h"
 
 static_assert(std::is_nothrow_move_constructible_v<fp::codec> && std::is_nothrow_move_assignable_v<fp::codec>);
 static_assert(!std::is_copy_constructible_v<fp::codec> && !std::is_copy_constructible_v<fp::step_stream>);

@@ -5,14 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(condition)                                                                                               \
-  do                                                                                                                   \
-    if (!(condition))                                                                                                  \
-    {                                                                                                                  \
-      fprintf(stderr, "%s:%d: %s fails; last error: %s\n", __FILE__, __LINE__, #condition, fieldpress_last_error());   \
-      exit(1);                                                                                                         \
-    }                                                                                                                  \
-  while (0)
+#define CHECK_NOTE fieldpress_last_error()
+#include "../../../../tests/check.h"
 
 enum { ROWS = 6, COLUMNS = 10 };
 
