@@ -117,6 +117,9 @@ mod entropy;
 mod error;
 pub mod ffi;
 mod field;
+#[cfg(feature = "kernels")]
+#[doc(hidden)]
+pub mod kernels;
 #[doc(hidden)]
 pub mod model;
 mod options;

@@ -1,5 +1,5 @@
-/* CHECK for the test programs in C and C++: where a condition does not hold, it says so and ends the program. A program may define
- * CHECK_NOTE before it includes this: a text to be printed with it. */
+/* CHECK for the test programs in C and C++: where a condition does not hold, it says so and ends the program.
+ * CHECK_NOTE, where a program defines it before it includes this, is a text to be printed with it. */
 #ifndef FIELDPRESS_TESTS_CHECK_H
 #define FIELDPRESS_TESTS_CHECK_H
 

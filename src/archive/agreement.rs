@@ -1,4 +1,4 @@
-//! What ranks agree on: whether all are well, and whether they were told the same.
+//! Agreement of ranks: whether all are well, and whether their facts are the same.
 
 use super::communicator::Communicator;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,19 +8,19 @@ const FACTS: usize = 4;
 /// Words of an agreement.
 const WORDS: usize = 1 + 2 * FACTS;
 
-/// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that has one.
-/// Collective.
+/// Whether every rank is well and has the same facts: `Ok` on all, or on all the same error, of the lowest rank that
+/// has one. Collective.
 pub(super) fn agree(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>) -> Result<()> {
     agree_on(comm, facts, error).outcome
 }
 
-/// What this rank has, where all ranks are well; else the same error on all. Collective.
+/// This rank's own result, where all ranks are well; else the same error on all. Collective.
 pub(super) fn agreed<O>(comm: &dyn Communicator, own: Result<O>) -> Result<O> {
     agree(comm, &[], own.as_ref().err())?;
     own
 }
 
-/// What [`agree_on`] found.
+/// The outcome of [`agree_on`].
 pub(super) struct Met {
     /// Whether all ranks have the same facts, be they well or not.
     pub(super) same: bool,
@@ -39,8 +39,9 @@ pub(super) fn agree_on(comm: &dyn Communicator, facts: &[(&str, u64)], error: Op
     }
 }
 
-/// Whether every rank is well, as [`agree`], and in the same reduction the largest of all ranks' `most` and the sums of their
-/// `sums`. Each reduction is a chance to wait for a rank that the system has put aside, so there are as few as can be.
+/// Whether every rank is well, as [`agree`], and in the same reduction the largest of all ranks' `most` and the sums of
+/// their `sums`. Each reduction is a chance to wait for a rank that the system has put aside, so there are as few as
+/// can be.
 pub(super) fn agree_and_reduce(
     comm: &dyn Communicator,
     error: Option<&Error>,
@@ -55,7 +56,7 @@ pub(super) fn agree_and_reduce(
     Ok(())
 }
 
-/// Reduces the words of an agreement, and what goes with them.
+/// Reduces the words of an agreement, and the sums that go with them.
 fn meet(
     comm: &dyn Communicator,
     facts: &[(&str, u64)],
@@ -70,7 +71,7 @@ fn meet(
     comm.reduce(words, sums)
 }
 
-/// What the reduced words of an agreement say.
+/// The verdict of an agreement's reduced words.
 fn judge(comm: &dyn Communicator, facts: &[(&str, u64)], error: Option<&Error>, words: &[u64]) -> Result<()> {
     let (rank, size) = (comm.rank(), comm.size());
     if words[0] > 0 {

@@ -1,8 +1,8 @@
 //! Bounds that refer to the global field: its range by one reduction, and one error budget for all ranks.
 //!
-//! For `nrmse` and `psnr` all ranks aim at **one quantiser step**, at which bits are cheapest where all coefficients share it:
-//! quiet ranks then spend less of the budget than busy ones. Each rank says how its error grows with the step, the sums are
-//! reduced, once, and the rank's own bound is its error at the step where the sum meets the budget.
+//! For `nrmse` and `psnr` all ranks aim at **one quantiser step**, at which bits are cheapest where all coefficients
+//! share it: quiet ranks then spend less of the budget than busy ones. Each rank says how its error grows with the
+//! step, the sums are reduced, once, and the rank's own bound is its error at the step where the sum meets the budget.
 
 use super::agreement::agree_and_reduce;
 use super::communicator::Communicator;
@@ -13,8 +13,8 @@ use crate::bound::check::psnr_to_nrmse;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 
-/// Steps at which every rank says its error, over the allowed one. The common step mostly lies within the first, closer ones;
-/// the others are for jobs where few ranks have something to spend on.
+/// Steps at which every rank says its error, over the allowed one. The common step mostly lies within the first, closer
+/// ones; the others are for jobs where few ranks have something to spend on.
 const STEPS: [f64; 13] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 16.0, 32.0, 128.0, 512.0];
 /// Parts into which the way from one of those steps to the next is cut, for the sums over ranks.
 const PARTS: usize = 8;
@@ -24,22 +24,22 @@ const POINTS: usize = (STEPS.len() - 1) * PARTS + 1;
 const LEAST_SHARE: f64 = 1e-6;
 /// Below this, budgets are too near the end of f64 to be shared, and each rank keeps to the bound by itself.
 const LEAST_BUDGET: f64 = 1e-250;
-/// What the sum stays below the budget, for rounding in the sums.
+/// Part of the budget that is left for rounding in the sums.
 const SLACK: f64 = 1e-9;
 
-/// What all ranks together put of one variable in one window.
+/// The puts of all ranks together, of one variable in one window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Global {
     pub(super) bound: Bound,
-    /// What relative bounds refer to: largest minus smallest valid value, or what the options give.
+    /// The range for relative bounds: largest minus smallest valid value, or that of the options.
     pub(super) range: f64,
     /// Valid points.
     pub(super) points: f64,
 }
 
 impl Global {
-    /// The sum of squared errors that the bound allows, where it allows one. All sums are over the squared range: in the field's
-    /// own units squares may not be f64 numbers.
+    /// The sum of squared errors that the bound allows, where it allows one. All sums are over the squared range: in
+    /// the field's own units squares may not be f64 numbers.
     pub(super) fn budget(&self) -> Option<f64> {
         let nrmse = match self.bound {
             Bound::Nrmse(epsilon) => epsilon,
@@ -73,7 +73,8 @@ fn code(bound: &Bound) -> [u64; 2] {
     [kind as u64 + 1, bound.value().to_bits()]
 }
 
-/// For every variable what all ranks together put; `None` where none did. A `range` that is given takes the place of theirs.
+/// Reduces bound, range and points of every variable over all ranks; `None` where none put it. A `range` that is given
+/// takes the place of theirs.
 ///
 /// # Errors
 /// `Runtime`. On this rank alone, as the second value: `InvalidArgument` where its bound is not the others'.
@@ -122,11 +123,11 @@ pub(super) fn reduce_stats(
     Ok((globals, agreed))
 }
 
-/// The bound of each of this rank's puts. Collective where a variable has a budget; `failure`, an error of this rank that the
-/// others do not know of yet, is then told to them.
+/// The bound of each of this rank's puts. Collective where a variable has a budget; `failure`, an error of this rank
+/// that the others do not know of yet, is then told to them.
 ///
 /// # Errors
-/// On all ranks alike: what the codec or `failure` says, or `Runtime`.
+/// On all ranks alike: those of the codec, `failure`, or `Runtime`.
 pub(super) fn allocate_bits(
     comm: &dyn Communicator,
     codec: &Codec,
@@ -193,8 +194,8 @@ impl Budget {
         STEPS.iter().map(|factor| factor * mean).collect()
     }
 
-    /// What a put of `valid` points with this curve may spend. The shares of all puts add up to the budget, since what is
-    /// common is found on the sum of their curves, and a share is a linear function of a put's curve.
+    /// The share of the budget of a put of `valid` points with this curve. The shares of all puts add up to the budget,
+    /// since the common step is found on the sum of their curves, and a share is a linear function of a put's curve.
     fn share(&self, common: &Common, curve: &[f64], valid: f64) -> f64 {
         let least = LEAST_SHARE * self.whole;
         let factor = short(self.whole * (1.0 - SLACK) / (common.sum + least));

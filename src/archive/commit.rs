@@ -159,8 +159,8 @@ impl Output {
         Ok((DataPlace { length, offset, start, data_end, total: placed.total[0] }, rows))
     }
 
-    /// Prepares the records on rank 0 and reserves room on all: everything that can be refused is refused before a byte is
-    /// written; collective.
+    /// Prepares the records on rank 0 and reserves room on all: everything that can be refused is refused before a byte
+    /// is written; collective.
     fn prepare_all(
         &self,
         comm: &dyn Communicator,
@@ -210,7 +210,7 @@ impl Output {
         agree(comm, &[], written.err().as_ref()).inspect_err(|_| self.drop_tail())
     }
 
-    /// Writes the index on rank 0, and tells all ranks what it came to; collective.
+    /// Writes the index on rank 0, and tells all ranks its place and size; collective.
     fn commit_index(
         &self,
         comm: &dyn Communicator,
@@ -251,7 +251,7 @@ impl Output {
         if self.temporary { files::temporary(&self.path) } else { self.path.clone() }
     }
 
-    /// This rank's rows of the index, and what rank 0 adds up: for each chunk its variable, its squared error, its entry.
+    /// This rank's rows of the index: for each chunk its variable, its squared error (which rank 0 adds up), its entry.
     fn rows(&self, comm: &dyn Communicator, coded: &[Coded], window: &Range<u64>, offset: u64) -> Vec<u8> {
         let mut rows = bytes::Writer::default();
         let mut at = offset;
@@ -322,7 +322,7 @@ impl Output {
         Ok(Prepared { writes, record, end, head, definitions: (place, digest), model: definitions.model })
     }
 
-    /// Makes sure that there is room for what will be written, as far as the operating system can say.
+    /// Makes sure that there is room for data and index, as far as the operating system can tell.
     fn reserve(&self, place: &DataPlace, index_end: Option<u64>) -> Result<()> {
         let &DataPlace { start, data_end, .. } = place;
         let name = self.name();
@@ -339,7 +339,7 @@ impl Output {
         }
     }
 
-    /// Gives back what an attempt took on disk.
+    /// Gives back the room that an attempt took on disk.
     fn drop_tail(&self) {
         // What remains is dropped when the archive is opened again; that it cannot be now changes nothing.
         if let Some(file) = &self.file {
@@ -350,8 +350,8 @@ impl Output {
         }
     }
 
-    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name. With
-    /// an error comes whether their bytes may be dropped: they may where nothing names them.
+    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name.
+    /// With an error comes whether their bytes may be dropped: they may where nothing names them.
     fn write_index(
         &self,
         prepared: &Prepared,

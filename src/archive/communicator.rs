@@ -1,4 +1,4 @@
-//! What writing needs of the ranks of a job: a few collectives, and a file that all of them write.
+//! The ranks of a job as writing needs them: a few collectives, and a file that all of them write.
 
 use super::options::WriterOptions;
 use crate::error::{Error, Result};
@@ -6,8 +6,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The ranks of a job that write one archive. Every method but `rank` and `size` is collective: all ranks call it, in the
-/// same order.
+/// The ranks of a job that write one archive. Every method but `rank` and `size` is collective: all ranks call it, in
+/// the same order.
 pub trait Communicator {
     /// This process among [`Communicator::size`], from 0.
     fn rank(&self) -> usize;
@@ -15,8 +15,8 @@ pub trait Communicator {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// Replaces each of `most` by the largest of all ranks' values in its place, and each of `sums` by their sum. All give as
-    /// many of both, and all get the same bits, as MPI has it.
+    /// Replaces each of `most` by the largest of all ranks' values in its place, and each of `sums` by their sum. All
+    /// give as many of both, and all get the same bits, as MPI has it.
     ///
     /// # Errors
     /// `Runtime` where communication fails.
@@ -28,8 +28,8 @@ pub trait Communicator {
     /// `Runtime`.
     fn place(&self, values: [u64; 2]) -> Result<Placed>;
 
-    /// Every rank's bytes, in the order of ranks, at rank 0; nothing elsewhere. `most`: what they are together, or more; the
-    /// same on all ranks.
+    /// Every rank's bytes, in the order of ranks, at rank 0; nothing elsewhere. `most`: what they are together, or
+    /// more; the same on all ranks.
     ///
     /// # Errors
     /// `Runtime`; `Unsupported`, on all ranks, where `most` is more than can be gathered.
@@ -60,7 +60,7 @@ pub trait Communicator {
     fn free(self: Box<Self>) -> Result<()>;
 }
 
-/// What [`Communicator::place`] gives.
+/// The sums of [`Communicator::place`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Placed {
     /// Sums over the ranks before this one.
@@ -71,15 +71,16 @@ pub struct Placed {
 
 /// A file that all ranks of a [`Communicator`] write.
 pub trait SharedFile {
-    /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it; `total`: of all
-    /// ranks together.
+    /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it; `total`:
+    /// of all ranks together.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.
     fn write_at_all(&mut self, offset: u64, bytes: &[u8], total: u64) -> Result<()>;
 
-    /// Returns when everything written so far is on stable storage; collective. `covered` on a rank that will sync the same file
-    /// by itself before anything refers to the data: what this machine wrote to it is on stable storage then, too.
+    /// Returns when everything written so far is on stable storage; collective. `covered` on a rank that will sync the
+    /// same file by itself before anything refers to the data: what this machine wrote to it is on stable storage then,
+    /// too.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.

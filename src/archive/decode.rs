@@ -90,7 +90,10 @@ impl Reader {
     }
 }
 
-/// Whether a stream holds what its chunk says.
+/// Checks that a stream has the type and shape of its chunk.
+///
+/// # Errors
+/// `Corrupt`.
 pub(super) fn check_stream(bytes: &[u8], chunk: &Chunk, dtype: DType) -> Result<()> {
     let info = inspect(bytes)?;
     let steps = (chunk.steps.end - chunk.steps.start) as usize;

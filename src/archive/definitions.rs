@@ -1,4 +1,4 @@
-//! Variables and attributes: what the fields of an archive are.
+//! Variables and attributes: the description of an archive's fields.
 
 use super::layout::Extent;
 use crate::bytes::{Reader, Writer};

@@ -37,8 +37,8 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
     Ok(open_folder(path)?.sync_all()?)
 }
 
-/// Whether this process may write a file up to byte `end`. Asked before writing, so that the limit shows before anything is
-/// written.
+/// Whether this process may write a file up to byte `end`. Asked before writing, so that the limit shows before
+/// anything is written.
 ///
 /// # Errors
 /// `Io` that names the limit.

@@ -8,8 +8,8 @@ use crate::field::{MAX_DIMS, Region, Shape};
 use crate::stream::{read_bound, write_bound};
 use std::ops::Range;
 
-/// Commits of a block: the head of a record names the ones before it in its block, and the last one of the block before.
-/// An archive of n commits is opened in n / 64 reads, and a damaged record hides no other.
+/// Commits of a block: the head of a record names the ones before it in its block, and the last one of the block
+/// before. An archive of n commits is opened in n / 64 reads, and a damaged record hides no other.
 pub(super) const BLOCK: usize = 64;
 
 /// Where the record of a commit lies, and which steps it holds.
@@ -111,7 +111,7 @@ impl Head {
     }
 }
 
-/// One compressed box of a variable: what one put of one rank became.
+/// One compressed box of a variable: the result of one put of one rank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// The rank that wrote it.
@@ -131,7 +131,7 @@ pub struct Chunk {
     pub(super) crc: u32,
 }
 
-/// What chunk rows are coded against: the row before.
+/// The chunk row before, against which the next is coded.
 #[derive(Default)]
 pub(super) struct Context {
     rank: u64,
@@ -253,7 +253,8 @@ pub(super) struct VariableIndex {
     pub(super) bound: Bound,
     /// Largest minus smallest value of the global field over the commit's steps.
     pub(super) range: f64,
-    /// Sum of squared errors over all valid points, over the squared range, and their number; 0 where no rank measured them.
+    /// Sum of squared errors over all valid points, over the squared range, and their number; 0 where no rank measured
+    /// them.
     pub(super) squared_error: f64,
     pub(super) points: u64,
     /// Sorted by first step, then by rank.
@@ -263,7 +264,7 @@ pub(super) struct VariableIndex {
 /// The body of a commit's record.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Body {
-    /// What the caller said that each step is, usually the simulated time.
+    /// The caller's time of each step, usually the simulated one.
     pub(super) times: Vec<f64>,
     /// Where the definitions in force are.
     pub(super) definitions: u64,

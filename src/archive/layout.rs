@@ -1,4 +1,5 @@
-//! The fixed parts of an archive: superblock, commit slots, and the headers of records. Each knows its own bytes, both ways.
+//! The fixed parts of an archive: superblock, commit slots, and the headers of records. Each knows its own bytes, both
+//! ways.
 
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,7 +20,7 @@ pub(super) const SUPERBLOCK_BYTES: usize = 4096;
 pub(super) const HEADER_BYTES: usize = 64;
 const SLOT_BYTES: usize = 40;
 
-/// What names one archive, in all of its parts.
+/// The id of one archive, in all of its parts.
 pub(super) type ArchiveId = [u8; 16];
 
 /// The next multiple of [`ALIGN`].
@@ -116,7 +117,7 @@ impl Slot {
     }
 }
 
-/// What a record holds.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordKind {
     /// The index of the steps of one commit.
@@ -127,8 +128,8 @@ pub(super) enum RecordKind {
     Model,
 }
 
-/// The header of a record. Head and body follow it, each with a checksum of its own, so that the short head of a long index
-/// is read alone.
+/// The header of a record. Head and body follow it, each with a checksum of its own, so that the short head of a long
+/// index is read alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordHeader {
     pub(super) kind: RecordKind,

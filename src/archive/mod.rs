@@ -1,7 +1,7 @@
 //! The archive: the output of all ranks of a job, many fields and many steps, in one file.
 //!
-//! In: boxes of fields, from any number of ranks through a [`Communicator`]. Out: one file whose committed steps read back
-//! whole whatever happened after, by any number of ranks, or none. `docs/archive.md` describes it to the byte.
+//! In: boxes of fields, from any number of ranks through a [`Communicator`]. Out: one file whose committed steps read
+//! back whole whatever happened after, by any number of ranks, or none. `docs/archive.md` describes it to the byte.
 //!
 //! ```text
 //! open ─ made, or its end found; all ranks told                opening
@@ -15,8 +15,8 @@
 //!                                                                  verify, repair
 //! ```
 //!
-//! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names the
-//! record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
+//! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names
+//! the record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
 
 mod agreement;
 mod budget;

@@ -24,7 +24,7 @@ fn new_id(path: &Path) -> ArchiveId {
     Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
 }
 
-/// What rank 0 found or made, told to all.
+/// The state of the archive that rank 0 found or made, for all ranks.
 #[derive(Default)]
 pub(super) struct Opened {
     pub(super) temporary: bool,

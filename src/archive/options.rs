@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::options::{Options, for_each_pair};
 use std::str::FromStr;
 
-/// What happens where the archive exists.
+/// The treatment of an archive that exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// An error; nothing is ever overwritten.
@@ -12,19 +12,20 @@ pub enum Mode {
     Create,
     /// The old archive is replaced when the first step of the new one is committed, not before.
     Replace,
-    /// Steps are added behind those committed; an uncommitted tail is dropped. Where there is no archive, one is created.
+    /// Steps are added behind those committed; an uncommitted tail is dropped. Where there is no archive, one is
+    /// created.
     Append,
 }
 
 /// How the ranks' data goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Write {
-    /// The ranks of a node send theirs to one of them, which writes it in one piece. A write that fails is an error on all
-    /// ranks, whichever MPI this is.
+    /// The ranks of a node send theirs to one of them, which writes it in one piece. A write that fails is an error on
+    /// all ranks, whichever MPI this is.
     #[default]
     Gathered,
-    /// By MPI's own collective buffering (`MPI_File_write_at_all`), which heeds the hints. **Open MPI 4.1 waits for ever where
-    /// such a write fails**, unless told `--mca fcoll two_phase` or `--mca io romio321`.
+    /// By MPI's own collective buffering (`MPI_File_write_at_all`), which heeds the hints. **Open MPI 4.1 waits for
+    /// ever where such a write fails**, unless told `--mca fcoll two_phase` or `--mca io romio321`.
     Collective,
 }
 
@@ -33,23 +34,24 @@ pub enum Write {
 pub struct WriterOptions {
     /// Options of each rank's codec. `range` and `axes` are set by the archive where they are not given.
     pub codec: Options,
-    /// What happens where the archive exists.
+    /// The treatment of an archive that exists.
     pub mode: Mode,
-    /// With [`Mode::Append`]: keep only so many steps of the archive, for a restart from an earlier one. Must lie between two
-    /// commits.
+    /// With [`Mode::Append`]: keep only so many steps of the archive, for a restart from an earlier one. Must lie
+    /// between two commits.
     pub keep: Option<u64>,
-    /// Steps that are kept in memory and coded together, at least 1. **A crash loses those that are not committed yet: up to
-    /// one less than this, and the step in progress.**
+    /// Steps that are kept in memory and coded together, at least 1. **A crash loses those that are not committed yet:
+    /// up to one less than this, and the step in progress.**
     pub window: usize,
-    /// Windows from one that needs none before it to the next, at least 1: a step is reached by reading at most so many.
+    /// Windows from one that needs none before it to the next, at least 1: a step is reached by reading at most so
+    /// many.
     pub keyframe: usize,
-    /// Ranks that share a data file; 0: all of them write the archive itself. For very large jobs: the archive then holds the
-    /// index alone, and data lies in files beside it.
+    /// Ranks that share a data file; 0: all of them write the archive itself. For very large jobs: the archive then
+    /// holds the index alone, and data lies in files beside it.
     pub ranks_per_file: usize,
     /// Whether the model package is put into the archive.
     pub embed_model: bool,
-    /// Whether a commit waits until data is on stable storage. Without, a crash of the machine may lose committed steps; a
-    /// crash of the job does not.
+    /// Whether a commit waits until data is on stable storage. Without, a crash of the machine may lose committed
+    /// steps; a crash of the job does not.
     pub sync: bool,
     /// How data goes out.
     pub write: Write,

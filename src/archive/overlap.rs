@@ -29,8 +29,8 @@ impl Cuboid {
     }
 }
 
-/// Two chunks that share a point at a step, by their places in `chunks`. Halves the boxes by planes, so that n disjoint boxes
-/// of a decomposition cost about n log n.
+/// Two chunks that share a point at a step, by their places in `chunks`. Halves the boxes by planes, so that n disjoint
+/// boxes of a decomposition cost about n log n.
 pub(super) fn overlapping(chunks: &[Chunk]) -> Option<(usize, usize)> {
     let boxes: Vec<Cuboid> = chunks.iter().map(Cuboid::of).collect();
     search(&boxes, (0..boxes.len()).collect())
@@ -52,8 +52,8 @@ fn search(boxes: &[Cuboid], among: Vec<usize>) -> Option<(usize, usize)> {
     None
 }
 
-/// The boxes that reach below a plane, and those that reach above it; boxes that it cuts are in both. `None` where no plane
-/// leaves both sides much smaller.
+/// The boxes that reach below a plane, and those that reach above it; boxes that it cuts are in both. `None` where no
+/// plane leaves both sides much smaller.
 fn halve(boxes: &[Cuboid], among: &[usize]) -> Option<(Vec<usize>, Vec<usize>)> {
     let mut best: Option<(usize, usize, u64)> = None;
     for axis in 0..AXES {

@@ -1,10 +1,10 @@
-//! What a writer says of its work: phases as they begin, and what a step cost.
+//! A writer's progress: phases as they begin, and the cost of a step.
 
 use crate::error::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// What a writer is about to do; see [`Writer::on_phase`](super::Writer::on_phase).
+/// The phase of its work that a writer begins; see [`Writer::on_phase`](super::Writer::on_phase).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Take a box.
@@ -21,7 +21,7 @@ pub enum Phase {
     Close,
 }
 
-/// What ending a step did.
+/// The work of ending a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepReport {
     /// Steps that were committed: none while a window fills.
@@ -64,12 +64,12 @@ pub(super) fn enter(observer: &mut Observer, phase: Phase) {
     }
 }
 
-/// What `work` says, or that it panicked: a panic on one rank must not leave the others waiting.
+/// The result of `work`, or an error where it panicked: a panic on one rank must not leave the others waiting.
 pub(super) fn unpanicked<O>(work: impl FnOnce() -> Result<O>) -> Result<O> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::internal("compression panicked")))
 }
 
-/// Seconds of a commit, by what they went into; the rest of it is collective.
+/// Seconds of a commit that were this rank's own work, and that it waited; the rest of it is collective.
 #[derive(Default)]
 pub(super) struct Clock {
     pub(super) local: f64,
@@ -85,7 +85,8 @@ impl Clock {
         out
     }
 
-    /// Does the reduction that follows this rank's own work: nearly all of its time is waiting for the rank that comes last.
+    /// Does the reduction that follows this rank's own work: nearly all of its time is waiting for the rank that comes
+    /// last.
     pub(super) fn wait<O>(&mut self, rank: usize, reduction: impl FnOnce() -> O) -> O {
         let _span = tracing::info_span!("archive.wait", rank).entered();
         let begin = Instant::now();

@@ -1,4 +1,5 @@
-//! Reading: what an archive holds, and boxes of its variables at some of its steps, decoding only what a box touches.
+//! Reading: the contents of an archive, and boxes of its variables at some of its steps; only chunks that a box touches
+//! are decoded.
 
 use super::chain::Link;
 use super::definitions::{Definitions, EmbeddedModel, VariableInfo};
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Indices of commits kept in memory.
 const KEPT: usize = 8;
 
-/// What one commit holds of one variable.
+/// One commit's part of one variable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommitInfo {
     /// The steps committed together.
@@ -155,7 +156,8 @@ impl Reader {
         self.entries.last().map_or(0, Entry::end)
     }
 
-    /// What the writer said that a step is, usually the simulated time; NaN for a step that [`super::repair()`] could not save.
+    /// A step's time as the writer gave it, usually the simulated one; NaN for a step that [`super::repair()`] could
+    /// not save.
     ///
     /// # Errors
     /// `InvalidArgument` for a step that is not there; `Corrupt`.
@@ -181,7 +183,7 @@ impl Reader {
         Ok(chunks.iter().filter(|chunk| chunk.steps.contains(&step)).cloned().collect())
     }
 
-    /// What the commit that holds a step holds of a variable; `None` where that is nothing.
+    /// A variable's part of the commit that holds a step; `None` where it has none.
     ///
     /// # Errors
     /// `InvalidArgument`, `Corrupt`.
@@ -215,12 +217,12 @@ impl Reader {
         self.chunk_bytes(&body, chunk)
     }
 
-    /// Reads a part of a variable into `out`, whose shape must be [`Selection::output_shape`], or that after an axis of size 1
-    /// for a single step. Reads and decodes only the chunks that it touches.
+    /// Reads a part of a variable into `out`, whose shape must be [`Selection::output_shape`], or that after an axis of
+    /// size 1 for a single step. Reads and decodes only the chunks that it touches.
     ///
     /// # Errors
-    /// `InvalidArgument` for a selection or output that does not fit, or points that no rank put; `Corrupt`, `Io`, `Model`,
-    /// `Runtime`. `out` is unspecified after an error.
+    /// `InvalidArgument` for a selection or output that does not fit, or points that no rank put; `Corrupt`, `Io`,
+    /// `Model`, `Runtime`. `out` is unspecified after an error.
     pub fn read(&self, variable: usize, selection: &Selection, out: &mut FieldViewMut<'_>) -> Result<()> {
         let info = self.variable(variable)?;
         let region = selection.region(info)?;

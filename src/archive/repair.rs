@@ -1,4 +1,4 @@
-//! Saving what can be saved of a damaged archive into a new one. The damaged file is only read.
+//! Saving the sound parts of a damaged archive into a new one. The damaged file is only read.
 
 use super::chain;
 use super::decode::check_stream;
@@ -19,7 +19,7 @@ use std::path::Path;
 /// Bytes that are searched for records at a time.
 const SCAN: usize = 1 << 20;
 
-/// What could not be saved.
+/// A part of an archive that could not be saved.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// The steps that it concerns.
@@ -30,19 +30,19 @@ pub struct Loss {
     pub error: Error,
 }
 
-/// What was saved, and what was not.
+/// Counts of saved parts, and the lost ones.
 #[derive(Clone, Debug, Default)]
 pub struct Repaired {
     /// Steps of the new archive; numbers are those of the old one.
     pub steps: u64,
     /// Chunks that were saved.
     pub chunks: u64,
-    /// What was lost. Its points read as ones that were never put.
+    /// The lost parts. Their points read as ones that were never put.
     pub losses: Vec<Loss>,
 }
 
-/// Writes what is sound of the archive `from` to `to`, which must not exist. Needs neither superblock nor slots: records are
-/// searched for. Data files beside the archive become part of the new one.
+/// Writes the sound parts of the archive `from` to `to`, which must not exist. Needs neither superblock nor slots:
+/// records are searched for. Data files beside the archive become part of the new one.
 ///
 /// # Errors
 /// `Io`; `Corrupt` where there is nothing to save.
@@ -114,9 +114,10 @@ impl<'a> Damaged<'a> {
         read_section(&self.file, header, HEADER_BYTES as u64 + header.head.bytes, header.body)
     }
 
-    /// The commits that make up the archive's newest state, oldest first, and those of them whose record is lost as entries
-    /// alone. The newest head that can be read names the ones before it; where a head that goes on is lost, it is the newest of
-    /// those that end before what is known. Commits that a restart dropped are so left out: nothing that is newer names them.
+    /// The commits that make up the archive's newest state, oldest first, and those of them whose record is lost as
+    /// entries alone. The newest head that can be read names the ones before it; where a head that goes on is lost, it
+    /// is the newest of those that end before what is known. Commits that a restart dropped are so left out: nothing
+    /// that is newer names them.
     fn commits(&self) -> Vec<(Option<RecordHeader>, Entry)> {
         let heads = self.records.values().filter(|header| header.kind == RecordKind::Steps).filter_map(|header| {
             let head = Head::read(&read_section(&self.file, header, HEADER_BYTES as u64, header.head).ok()?).ok()?;
@@ -172,8 +173,8 @@ impl<'a> Damaged<'a> {
         })
     }
 
-    /// The definitions that the newest of some commits refers to, or the newest that can be read; numbers of variables never
-    /// change.
+    /// The definitions that the newest of some commits refers to, or the newest that can be read; numbers of variables
+    /// never change.
     fn definitions(&self, commits: &[(Option<RecordHeader>, Entry)]) -> Result<Definitions> {
         let in_force = commits.iter().rev().find_map(|(header, entry)| {
             let place = Body::definitions_of(&self.body(header.as_ref()?).ok()?, entry).ok()?;

@@ -1,4 +1,4 @@
-//! What is read of a variable, and the pieces of chunks that make it up.
+//! The selected part of a variable, and the pieces of chunks that make it up.
 
 use super::definitions::VariableInfo;
 use super::index::Chunk;
@@ -6,14 +6,14 @@ use crate::error::{Error, Result};
 use crate::field::{Element, Region, Shape};
 use std::ops::Range;
 
-/// What to read of a variable.
+/// The part of a variable to read.
 #[derive(Clone, Debug)]
 pub struct Selection {
     /// The steps, in order.
     pub steps: Range<u64>,
     /// A box of the domain; `None`: all of it.
     pub region: Option<Region>,
-    /// What points get that no rank put; `None`: such points are an error.
+    /// The value of points that no rank put; `None`: such points are an error.
     pub missing: Option<f64>,
 }
 
@@ -23,7 +23,7 @@ impl Selection {
         Self { steps: step..step.saturating_add(1), region: None, missing: None }
     }
 
-    /// The shape of what is read: the box, after an axis of steps where there are several.
+    /// The shape of the selection: the box, after an axis of steps where there are several.
     ///
     /// # Errors
     /// `InvalidArgument` where there are no steps, the box is not inside the domain, or axes do not suffice.
@@ -47,7 +47,7 @@ impl Selection {
     }
 }
 
-/// Where what is read goes.
+/// The caller's array for a selection.
 pub(super) struct Target {
     pub(super) region: Region,
     pub(super) steps: Range<u64>,

@@ -1,4 +1,4 @@
-//! Reading by all ranks of a job: what all of them need of the file is read once, on rank 0.
+//! Reading by all ranks of a job: the parts of the file that all of them need are read once, on rank 0.
 
 use super::agreement::{agree, agreed};
 use super::communicator::Communicator;
@@ -12,8 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Reader {
-    /// Opens an archive on all ranks of a job, collectively: rank 0 finds out what is in it and tells the others, so that the
-    /// file system is asked once, however many ranks there are. All see the same steps, also while the archive grows.
+    /// Opens an archive on all ranks of a job, collectively: rank 0 finds out what is in it and tells the others, so
+    /// that the file system is asked once, however many ranks there are. All see the same steps, also while the archive
+    /// grows.
     ///
     /// # Errors
     /// As [`Reader::open_with`], on all ranks alike, naming the rank.
@@ -38,8 +39,8 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads the index of the commit that holds a step on rank 0 and hands it to all ranks, collectively; what each rank then
-    /// reads of the step takes from the file only the chunks that it touches.
+    /// Reads the index of the commit that holds a step on rank 0 and hands it to all ranks, collectively; what each
+    /// rank then reads of the step takes from the file only the chunks that it touches.
     ///
     /// # Errors
     /// As [`Reader::time`], on all ranks alike; `InvalidArgument` where ranks name different steps.
@@ -59,7 +60,8 @@ impl Reader {
         Ok(())
     }
 
-    /// In place of [`Reader::open_shared`] or [`Reader::share_index`] on a rank that has found an error before: all ranks get it.
+    /// In place of [`Reader::open_shared`] or [`Reader::share_index`] on a rank that has found an error before: all
+    /// ranks get it.
     pub fn refuse_to_share(comm: &dyn Communicator, error: Error) -> Error {
         agree(comm, &[], Some(&error)).err().unwrap_or(error)
     }

@@ -1,6 +1,7 @@
-//! The signal of a file that would grow beyond the process's limit (SIGXFSZ), kept from ending the process while an archive is
-//! written, without a change of what signals do in the process: it is blocked in the thread that writes, and what of it
-//! comes up meanwhile is taken back. The write itself then fails with `EFBIG`, as an error that all ranks hear of.
+//! The signal of a file that would grow beyond the process's limit (SIGXFSZ), kept from ending the process while an
+//! archive is written, without a change of what signals do in the process: it is blocked in the thread that writes, and
+//! what of it comes up meanwhile is taken back. The write itself then fails with `EFBIG`, as an error that all ranks
+//! hear of.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;

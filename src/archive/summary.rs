@@ -1,4 +1,5 @@
-//! What a reader knows of an archive before it reads a step: found in the file by one process, told to others as bytes.
+//! The summary of an archive that a reader has before it reads a step: found in the file by one process, sent to others
+//! as bytes.
 
 use super::index::{Body, Entry};
 use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};

@@ -16,11 +16,11 @@ pub struct Damage {
     pub steps: Range<u64>,
     /// The variable; `None`: all of them.
     pub variable: Option<String>,
-    /// What is wrong, and where.
+    /// The fault, and its place.
     pub error: Error,
 }
 
-/// What was checked, and found.
+/// Counts of checked parts, and the damage found.
 #[derive(Clone, Debug, Default)]
 pub struct Verified {
     /// Steps of the archive.
@@ -29,7 +29,7 @@ pub struct Verified {
     pub chunks: u64,
     /// Bytes of their streams.
     pub stream_bytes: u64,
-    /// What cannot be read.
+    /// Parts that cannot be read.
     pub damage: Vec<Damage>,
 }
 

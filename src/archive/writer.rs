@@ -36,7 +36,7 @@ impl VariableId {
     }
 }
 
-/// The calls that all ranks make together; what they check that they have in common.
+/// The calls that all ranks make together; ranks compare which one they are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     EndStep = 1,
@@ -46,22 +46,22 @@ enum Call {
 
 /// A writer of an archive, one of those of all ranks.
 ///
-/// `open`, `end_step`, `flush` and `close` are collective. `define`, `begin_step` and `put` are not, but what they were told
-/// is compared when the step ends. An error on one rank becomes, at the next collective call, the same error on all, naming
-/// the rank; that step is dropped, or the window where it could not be committed; what was committed before stays, and
-/// writing may go on.
+/// `open`, `end_step`, `flush` and `close` are collective. `define`, `begin_step` and `put` are not, but what they were
+/// told is compared when the step ends. An error on one rank becomes, at the next collective call, the same error on
+/// all, naming the rank; that step is dropped, or the window where it could not be committed; what was committed before
+/// stays, and writing may go on.
 pub struct Writer {
     comm: Box<dyn Communicator>,
     options: WriterOptions,
     codec: Codec,
-    /// The package to be embedded: the one that all ranks have open since the archive was opened, whatever lies on the disk
-    /// later.
+    /// The package to be embedded: the one that all ranks have open since the archive was opened, whatever lies on the
+    /// disk later.
     model: Option<Arc<Package>>,
     /// `None` once it is closed.
     output: Option<Output>,
     committed: u64,
     definitions: Definitions,
-    /// The step in progress: what the caller said it is.
+    /// The time of the step in progress.
     step: Option<f64>,
     times: Vec<f64>,
     pending: Vec<Pending>,
@@ -84,7 +84,8 @@ impl Writer {
     ///
     /// # Errors
     /// On all ranks alike. `Io` where the file cannot be created or, without [`super::Mode::Replace`], exists;
-    /// `InvalidArgument` for options that are not the same on all ranks; `Corrupt` for an archive that cannot be appended to.
+    /// `InvalidArgument` for options that are not the same on all ranks; `Corrupt` for an archive that cannot be
+    /// appended to.
     pub fn open(comm: Box<dyn Communicator>, path: &Path, options: WriterOptions) -> Result<Self> {
         let span = tracing::info_span!("archive.open", rank = comm.rank());
         let _entered = span.enter();
@@ -143,12 +144,12 @@ impl Writer {
         agreed.err().unwrap_or(error)
     }
 
-    /// Defines a variable; the same on all ranks. A variable of an archive that is appended to keeps its number; its shape and
-    /// type must be what they were, its attributes are replaced.
+    /// Defines a variable; the same on all ranks. A variable of an archive that is appended to keeps its number; its
+    /// shape and type must be what they were, its attributes are replaced.
     ///
     /// # Errors
-    /// `InvalidArgument` for a name that is not valid or defined already, for more axes than a window of steps leaves room
-    /// for, or during a step.
+    /// `InvalidArgument` for a name that is not valid or defined already, for more axes than a window of steps leaves
+    /// room for, or during a step.
     pub fn define(&mut self, variable: VariableInfo) -> Result<VariableId> {
         self.outside_step("variables are defined")?;
         check_name(&variable.name)?;
@@ -219,7 +220,8 @@ impl Writer {
         self.committed
     }
 
-    /// Calls `observer` at the beginning of each phase of this rank's work, for progress displays and for tests of faults.
+    /// Calls `observer` at the beginning of each phase of this rank's work, for progress displays and for tests of
+    /// faults.
     pub fn on_phase(&mut self, observer: impl FnMut(Phase) + 'static) {
         self.observer = Some(Box::new(observer));
     }
@@ -234,12 +236,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives this rank's values in a box of a variable. They are copied: the caller's memory is free afterwards. A rank may
-    /// put any number of boxes of a variable in a step, also none; boxes must not overlap, on any rank.
+    /// Gives this rank's values in a box of a variable. They are copied: the caller's memory is free afterwards. A rank
+    /// may put any number of boxes of a variable in a step, also none; boxes must not overlap, on any rank.
     ///
     /// # Errors
-    /// `InvalidArgument` for a variable that is not defined, a box outside its domain, values of another shape or type, or
-    /// outside a step. All ranks get the error when the step ends.
+    /// `InvalidArgument` for a variable that is not defined, a box outside its domain, values of another shape or type,
+    /// or outside a step. All ranks get the error when the step ends.
     pub fn put(&mut self, variable: VariableId, start: &[usize], field: &FieldView<'_>, bound: Bound) -> Result<()> {
         enter(&mut self.observer, Phase::Put);
         let begin = Instant::now();
@@ -248,7 +250,7 @@ impl Writer {
         taken.map_err(|error| self.refuse(error))
     }
 
-    /// Notes an error of this rank, which all ranks get when the step ends: what a caller found before it could put.
+    /// Notes an error of this rank, which all ranks get when the step ends; for a caller that fails before it can put.
     pub fn refuse(&mut self, error: Error) -> Error {
         self.failure.get_or_insert_with(|| error.clone());
         error
@@ -292,12 +294,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the step; collective. Where the window is full, it is committed: when this returns, its steps are in the file, and
-    /// a crash does not lose them.
+    /// Ends the step; collective. Where the window is full, it is committed: when this returns, its steps are in the
+    /// file, and a crash does not lose them.
     ///
     /// # Errors
-    /// On all ranks alike, naming the rank and the cause: what `put` said on any rank, ranks that were told different things,
-    /// boxes that overlap, values that cannot be compressed, a file that cannot be written.
+    /// On all ranks alike, naming the rank and the cause: what `put` said on any rank, ranks that were told different
+    /// things, boxes that overlap, values that cannot be compressed, a file that cannot be written.
     pub fn end_step(&mut self) -> Result<StepReport> {
         let span = tracing::info_span!("archive.end_step", rank = self.comm.rank(), step = self.next_step());
         let _entered = span.enter();
@@ -333,10 +335,12 @@ impl Writer {
         if self.times.is_empty() { Ok(StepReport::default()) } else { self.commit_window() }
     }
 
-    /// Commits what is not committed yet, and closes the archive; collective. An archive without any step is removed.
+    /// Commits the steps that are not committed yet, and closes the archive; collective. An archive without any step is
+    /// removed.
     ///
     /// # Errors
-    /// As [`Writer::end_step`]. The archive is closed in any case, and where all ranks close it, steps that ended are committed.
+    /// As [`Writer::end_step`]. The archive is closed in any case, and where all ranks close it, steps that ended are
+    /// committed.
     pub fn close(mut self) -> Result<StepReport> {
         let mut done = Ok(StepReport::default());
         if self.step.is_some() && self.failure.is_none() {
@@ -387,7 +391,7 @@ impl Writer {
         (same, outcome)
     }
 
-    /// Forgets what was put since the last step that ended.
+    /// Forgets the puts since the last step that ended.
     fn drop_step(&mut self) {
         self.step = None;
         let now = self.times.len();
@@ -433,8 +437,9 @@ impl Writer {
         Ok(report)
     }
 
-    /// This rank's streams, and what the next window may follow. Where the sum of errors is above a budget, which the shares
-    /// should exclude, all ranks try once more with less. `failure`: an error of this rank that the others do not know of yet.
+    /// This rank's streams, and what the next window may follow. Where the sum of errors is above a budget, which the
+    /// shares should exclude, all ranks try once more with less. `failure`: an error of this rank that the others do
+    /// not know of yet.
     fn compress(
         &self,
         pending: &[Pending],

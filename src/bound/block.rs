@@ -1,10 +1,11 @@
 //! The per-block guarantee (Li, Lee, Rangarajan and Ranka 2025): every block's ℓ2 norm of the error is at most τ.
 //!
-//! In: a window of a field, `[t][h][w]`, and its reconstruction, both in the field's units. Out: the reconstruction corrected
-//! in place, and the code of the corrections. Blocks of 8 × 8 × 8 points (smaller at the ends) that miss the bound get the
-//! leading coefficients of their error, in order of magnitude, until it holds: first those on a PCA basis of such errors,
-//! whose vectors are stored, then those on the cosine basis, which costs nothing; how many vectors are worth storing is found
-//! by trial. A block that even fine coefficients cannot bring under τ (near the resolution of f64) is stored bit for bit.
+//! In: a window of a field, `[t][h][w]`, and its reconstruction, both in the field's units. Out: the reconstruction
+//! corrected in place, and the code of the corrections. Blocks of 8 × 8 × 8 points (smaller at the ends) that miss the
+//! bound get the leading coefficients of their error, in order of magnitude, until it holds: first those on a PCA basis
+//! of such errors, whose vectors are stored, then those on the cosine basis, which costs nothing; how many vectors are
+//! worth storing is found by trial. A block that even fine coefficients cannot bring under τ (near the resolution of
+//! f64) is stored bit for bit.
 //!
 //! Both directions correct a block through the same function in the same order of operations.
 
@@ -35,8 +36,8 @@ pub(crate) struct BlockStats {
     pub(crate) coefficients: usize,
 }
 
-/// The largest ℓ2 norm of a block's error over valid points (class 0), in the field's units; infinite where an error is not
-/// finite.
+/// The largest ℓ2 norm of a block's error over valid points (class 0), in the field's units; infinite where an error is
+/// not finite.
 ///
 /// # Errors
 /// `Internal` where the sizes contradict each other.
@@ -72,9 +73,10 @@ fn met(energy: f64) -> bool {
     energy <= MET
 }
 
-/// Corrects `decoded` until every block's ℓ2 norm of `original − decoded` over valid points (class 0) is at most `tau`, and
-/// codes the corrections for the decoder. All are windows of `dims`, `[t][h][w]`, in the field's units; `decoded` must be
-/// equal to the decoder's. Rounding to the caller's type comes after: where that is coarser than f64, leave room for it in τ.
+/// Corrects `decoded` until every block's ℓ2 norm of `original − decoded` over valid points (class 0) is at most `tau`,
+/// and codes the corrections for the decoder. All are windows of `dims`, `[t][h][w]`, in the field's units; `decoded`
+/// must be equal to the decoder's. Rounding to the caller's type comes after: where that is coarser than f64, leave
+/// room for it in τ.
 ///
 /// # Errors
 /// `Internal` where sizes contradict each other or τ is not positive.

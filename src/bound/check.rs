@@ -1,4 +1,4 @@
-//! The check of decoded values against the original, in the caller's type: what a bound's promise rests on.
+//! The check of decoded values against the original, in the caller's type, on which a bound's promise rests.
 
 use super::Bound;
 use crate::error::{Error, Result};
@@ -7,20 +7,22 @@ use crate::field::{Element, Specials};
 /// Side of the blocks of the `block_l2` bound.
 pub(crate) const BLOCK: usize = 8;
 
-/// What another device's floats may add at one point, over what they may add in root mean square.
+/// Largest difference between devices at one point, over their root mean square difference.
 pub(crate) const POINT_FLIPS: f64 = 4.0;
 
 /// Errors of a field's valid points so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Errors {
-    /// What squares are taken in: a power of two near the field's range, in the field's units. Squares of the errors themselves
-    /// leave the range of f64 where a field's values are below 1e-150 or above 1e150, and a bound would hold or fail for nothing.
+    /// The unit of squares: a power of two near the field's range, in the field's units. Squares of the errors
+    /// themselves leave the range of f64 where a field's values are below 1e-150 or above 1e150, and a bound would hold
+    /// or fail for nothing.
     unit: f64,
     /// The sum of squared errors, in squared units.
     pub(crate) squared: f64,
     /// The largest error, in the field's units.
     pub(crate) largest: f64,
-    /// The largest error of any segment together with what other devices' floats may add at one of its points.
+    /// The largest error of any segment together with the margin at one of its points for floating-point differences
+    /// between devices.
     pub(crate) guarded: f64,
     /// The largest ℓ2 norm of a block, in units; only where the bound asks for it.
     pub(crate) block: f64,
@@ -92,7 +94,7 @@ impl Errors {
         Ok(())
     }
 
-    /// Counts in what other devices' floats may add to the root mean square error of these points, of one segment.
+    /// Counts in the RMSE margin for floating-point differences between devices, of these points of one segment.
     pub(crate) fn guard(&mut self, flips: f64) {
         self.guarded = self.largest + POINT_FLIPS * flips;
     }
@@ -116,8 +118,8 @@ impl Errors {
         if self.points == 0 { 0.0 } else { (self.squared / self.points as f64).sqrt() }
     }
 
-    /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `flips` to spare for what
-    /// another device's floats may add, and at each point with what its segment was guarded by.
+    /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `flips` to spare
+    /// for what another device's floats may add, and at each point with what its segment was guarded by.
     pub(crate) fn hold(&self, bound: Bound, range: f64, flips: f64) -> bool {
         let (flips_of_unit, range_of_unit) = (flips / self.unit, range / self.unit);
         match bound {

@@ -1,4 +1,4 @@
-//! Bounds: what was promised, the check that it holds, and the repair where it does not yet.
+//! Bounds: the kinds, the check that one holds, and the repair where it does not yet.
 
 pub(crate) mod block;
 pub(crate) mod check;

@@ -1,5 +1,5 @@
-//! Pointwise repair: points that miss an absolute bound are moved by a multiple of nearly twice the bound; where rounding in
-//! the caller's type defeats that, they are stored as they are.
+//! Pointwise repair: points that miss an absolute bound are moved by a multiple of nearly twice the bound; where
+//! rounding in the caller's type defeats that, they are stored as they are.
 
 use crate::entropy::{BitCoder, Decoder, Encoder};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ impl PointwiseModel {
     }
 
     /// Moves the points of `decoded [count][h][w]` that miss `allowed` (at most `epsilon`) by multiples of a unit that
-    /// `epsilon` sets, and codes what the decoder needs for the same.
+    /// `epsilon` sets, and codes the corrections for the decoder.
     /// Points with a class other than 0 are left alone. True where any point was moved.
     ///
     /// # Errors

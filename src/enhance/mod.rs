@@ -1,9 +1,9 @@
-//! The learnt enhancement: the last step of decoding, in which the foundation model's enhancer gives frames a part of what the
-//! quantiser took.
+//! The learnt enhancement: the last step of decoding, in which the foundation model's enhancer takes a part of the
+//! quantiser's error from the frames.
 //!
-//! In: decoded frames in working units, whatever way they were predicted, and how noisy they are. Out: a correction of each,
-//! snapped to the segment's grid. Predictions never see corrected frames. All arithmetic of the host is in a fixed order, so that
-//! two machines differ by no more than their graphs do.
+//! In: decoded frames in working units, whatever way they were predicted, and how noisy they are. Out: a correction of
+//! each, snapped to the segment's grid. Predictions never see corrected frames. All arithmetic of the host is in a
+//! fixed order, so that two machines differ by no more than their graphs do.
 
 mod queue;
 
@@ -51,8 +51,8 @@ impl Network {
     }
 }
 
-/// How many turned views of the same frames the graph sees; the mean of what it makes of them is the correction. The mean of four
-/// has a tenth of a decibel less error than one.
+/// The number of turned views of the same frames that the graph sees; the mean of its outputs is the correction. The
+/// mean of four has a tenth of a decibel less error than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Views {
     One = 1,
@@ -71,7 +71,7 @@ impl Views {
 #[derive(Clone)]
 pub(crate) struct Enhancer<'a> {
     model: &'a Model,
-    /// What is in it is not computed again.
+    /// Corrections in it are not computed again.
     memo: Option<&'a Memo>,
     h: usize,
     w: usize,
@@ -80,7 +80,7 @@ pub(crate) struct Enhancer<'a> {
     noise: f64,
     network: Network,
     views: Views,
-    /// What corrections are snapped to.
+    /// Corrections are snapped to its multiples.
     grid: f32,
     cover: Cover,
 }
@@ -108,7 +108,8 @@ impl<'a> Enhancer<'a> {
         self.frames / 2
     }
 
-    /// The corrections of the frames `wanted` of `frames [count][h][w]`; the first and the last frame are repeated beyond the ends.
+    /// The corrections of the frames `wanted` of `frames [count][h][w]`; the first and the last frame are repeated
+    /// beyond the ends.
     ///
     /// # Errors
     /// As [`Model::graph`], and `Runtime` where a run fails.
@@ -192,7 +193,7 @@ impl<'a> Enhancer<'a> {
         }
     }
 
-    /// Runs the graph on what was added, writes the corrections, and empties the batch.
+    /// Runs the graph on the tiles, writes the corrections, and empties the batch.
     fn run(&self, batch: &mut Batch, out: &mut [f32]) -> Result<()> {
         if batch.tiles.is_empty() {
             return Ok(());

@@ -58,7 +58,7 @@ impl<'a> Queue<'a> {
     /// Gives out the frames before `until` that can be enhanced by now, if any.
     ///
     /// # Errors
-    /// What the model says.
+    /// Those of the model.
     pub(crate) fn pop<R: Real>(&mut self, until: usize) -> Result<Option<Enhanced<'_, R>>> {
         let n = self.points;
         // What no frame to come needs.
@@ -76,10 +76,10 @@ impl<'a> Queue<'a> {
         Ok(Some(Enhanced { first, count: ready - first, frames, classes: self.classes(first..ready) }))
     }
 
-    /// The frames `wanted` of the segment, enhanced; they and what they depend on must be held.
+    /// The frames `wanted` of the segment, enhanced; they and the frames that they depend on must be held.
     ///
     /// # Errors
-    /// What the model says.
+    /// Those of the model.
     pub(crate) fn enhanced<R: Real>(&mut self, wanted: impl ExactSizeIterator<Item = usize> + Clone) -> Result<Vec<R>> {
         let (n, first) = (self.points, self.first);
         let held = wanted.map(|frame| frame - first);

@@ -1,12 +1,12 @@
 //! The binary arithmetic coder, carry-less on 32 bits, with 16-bit probabilities.
 //!
-//! One trait serves three purposes: writing bits, reading them, and adding up what they would cost.
+//! One trait serves three purposes: writing bits, reading them, and adding up their cost.
 
 use crate::error::{Error, Result};
 
 /// One direction of the coder. A model's traversal is written once, over this trait.
 pub(crate) trait BitCoder: Default {
-    /// True where [`BitCoder::bit`] returns what it was given.
+    /// True where [`BitCoder::bit`] returns the bit that it was given.
     const ENCODES: bool;
     /// Codes one bit whose probability of being 1 is `p1 / 65536`, with `p1` in 1..=65535. A decoder ignores `bit`.
     fn bit(&mut self, bit: bool, p1: u32) -> bool;
@@ -91,7 +91,7 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A decoder of what an [`Encoder`] wrote.
+    /// A decoder of an [`Encoder`]'s bytes.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let mut decoder = Self { low: 0, high: u32::MAX, code: 0, bytes, next: 0 };
         for _ in 0..4 {
@@ -145,7 +145,7 @@ impl BitCoder for Decoder<'_> {
     }
 }
 
-/// Adds up what bits would cost, in units of 1/65536 bit.
+/// Adds up the cost of bits, in units of 1/65536 bit.
 #[derive(Debug, Default)]
 pub(crate) struct Cost {
     total: u64,

@@ -51,7 +51,7 @@ impl EncoderModel<PRECISION> for Interval {
     }
 }
 
-/// What a decoder asks of a distribution: a row, or a bit of probability one half.
+/// A decoder's view of a distribution: a row, or a bit of probability one half.
 enum Distribution<'a> {
     Row(&'a Row),
     Bit,
@@ -122,7 +122,7 @@ impl LatentsEncoder {
     }
 }
 
-/// Gives back what a [`LatentsEncoder`] took, in the same order.
+/// Gives back the values of a [`LatentsEncoder`], in the same order.
 pub(crate) struct LatentsDecoder {
     coder: DefaultAnsCoder,
 }

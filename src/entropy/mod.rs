@@ -1,7 +1,7 @@
 //! Entropy coding: a binary arithmetic coder and the adaptive integer models that drive it.
 //!
-//! Everything that a decoder's decisions depend on is integer arithmetic, or comes from tables computed by software floats
-//! that round alike everywhere, so that a stream decodes the same on every machine.
+//! Everything that a decoder's decisions depend on is integer arithmetic, or comes from tables computed by software
+//! floats that round alike everywhere, so that a stream decodes the same on every machine.
 
 mod arithmetic;
 mod latents;

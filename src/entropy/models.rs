@@ -94,7 +94,7 @@ impl Counter {
     }
 }
 
-/// The most inputs of a mixer: what a vector register holds.
+/// The most inputs of a mixer: those that a vector register holds.
 const LANES: usize = 8;
 /// Weights lie within ±WEIGHT_LIMIT / 65536, so that products of inputs and weights fit 32 bits.
 const WEIGHT_LIMIT: i32 = 1 << 18;

@@ -1,4 +1,4 @@
-//! What stands between Rust and C at every entry: errors become a status and a message of the calling thread, panics
+//! The guard between Rust and C at every entry: errors become a status and a message of the calling thread, panics
 //! become `FIELDPRESS_INTERNAL` without a word on stderr. The shells of other hosts use the same for panics.
 
 use super::types::fieldpress_status;
@@ -54,7 +54,7 @@ fn silence_own_panics() {
     });
 }
 
-/// Runs what another language called: a panic becomes an `Internal` error, and is not printed.
+/// Runs a function for another language: a panic becomes an `Internal` error, and is not printed.
 ///
 /// # Errors
 /// As `body`.

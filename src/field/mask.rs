@@ -1,7 +1,8 @@
-//! Masks: the points that come back bit for bit (NaN, ±Inf, the fill value), and the values that the transforms see there.
+//! Masks: the points that come back bit for bit (NaN, ±Inf, the fill value), and the values that the transforms see
+//! there.
 //!
-//! In: a window's values. Out: a class per point (0: an ordinary value; k: the k-th special bit pattern), its code, and the
-//! window with its holes filled smoothly. Masks that do not change cost next to nothing.
+//! In: a window's values. Out: a class per point (0: an ordinary value; k: the k-th special bit pattern), its code, and
+//! the window with its holes filled smoothly. Masks that do not change cost next to nothing.
 
 mod holes;
 mod specials;
@@ -210,8 +211,8 @@ struct Around {
 }
 
 impl Around {
-    /// Of the point at `at` in padded frames; `own` holds the points of this frame before it, `last` the frame before, which may
-    /// not be known.
+    /// Of the point at `at` in padded frames; `own` holds the points of this frame before it, `last` the frame before,
+    /// which may not be known.
     #[inline(always)]
     fn new(own: &[u8], last: &[u8], at: usize, stride: usize, known: bool) -> Self {
         let bit = |frame: &[u8], at: usize| usize::from(frame[at] != 0);

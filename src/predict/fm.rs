@@ -23,14 +23,15 @@ pub(crate) fn grid(step: Step) -> f32 {
     libm::exp2(libm::floor(libm::log2(step.value()) - GRID_BITS)) as f32
 }
 
-/// The finest grids that floats of devices are small beside, in working units: those of the interpolator and the enhancer move by up
-/// to 1e-6 from one instruction set to another, and the decoder's, which span the range, by more. Where what is asked for is finer,
-/// the model stays out (docs/design.md, determinism).
+/// The finest grids that floats of devices are small beside, in working units: those of the interpolator and the
+/// enhancer move by up to 1e-6 from one instruction set to another, and the decoder's, which span the range, by more.
+/// Where a finer grid is asked for, the model stays out (docs/design.md, determinism).
 pub(crate) const FINEST_GRID: f32 = 1.0 / (1 << 22) as f32;
 pub(crate) const FINEST_GRID_OF_LATENTS: f32 = 2.0 * FINEST_GRID;
 
-/// Frames are padded to multiples of so many rows and columns before a graph sees them, and to at most so many times their points:
-/// else a graph's time goes into padding, and bytes that are not ours could ask for a thousand times the work that their field is.
+/// Frames are padded to multiples of so many rows and columns before a graph sees them, and to at most so many times
+/// their points: else a graph's time goes into padding, and bytes that are not ours could ask for a thousand times the
+/// work that their field is.
 const PADDED_TO: usize = 32;
 const PADDED_MOST: usize = 4;
 
@@ -39,13 +40,13 @@ pub(crate) fn takes(h: usize, w: usize) -> bool {
     h.next_multiple_of(PADDED_TO) * w.next_multiple_of(PADDED_TO) <= PADDED_MOST * h * w
 }
 
-/// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value of
-/// every graph differs by one grid step: the largest that tests have met, which the encoder's margin covers (docs/design.md,
-/// determinism).
+/// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value
+/// of every graph differs by one grid step: the largest that tests have met, which the encoder's margin covers
+/// (docs/design.md, determinism).
 pub(crate) const FLIP_GAIN: f64 = 3.0;
 
-/// Corrections that graphs made while a segment was encoded, for the check that decodes it: the same frames at the same step or
-/// noise have the same correction, and running the graph is most of the cost of either.
+/// Corrections that graphs made while a segment was encoded, for the check that decodes it: the same frames at the same
+/// step or noise have the same correction, and running the graph is most of the cost of either.
 #[derive(Debug, Default)]
 pub(crate) struct Memo(Mutex<HashMap<u64, Option<Vec<f32>>>>);
 
@@ -70,7 +71,7 @@ impl Memo {
         Self::key(frames.into_iter().map(|frame| frame.map_or(0, Self::frame)), step)
     }
 
-    /// Calls `f` with what is known for a key, if anything is; `None` in it: that there is no correction.
+    /// Calls `f` with the correction of a key, if the memo has it; with `None` where it knows that there is none.
     pub(crate) fn recall<O>(&self, key: u64, f: impl FnOnce(Option<&[f32]>) -> O) -> Option<O> {
         self.map().get(&key).map(|known| f(known.as_deref()))
     }
@@ -85,7 +86,7 @@ impl Memo {
         self.map().keys().copied().collect()
     }
 
-    /// Forgets what will not be asked for again.
+    /// Forgets corrections that will not be asked for again.
     pub(crate) fn forget(&self, keys: &HashSet<u64>) {
         self.map().retain(|key, _| !keys.contains(key));
     }
@@ -95,7 +96,8 @@ impl Memo {
     }
 }
 
-/// The interpolator for frames of `[h][w]`, its correction snapped to `grid`; what is in `memo` is not computed again.
+/// The interpolator for frames of `[h][w]`, its correction snapped to `grid`; corrections in `memo` are not computed
+/// again.
 pub(crate) fn interpolator<'a>(
     model: &'a Model,
     h: usize,
@@ -139,7 +141,7 @@ fn unit(normalisation: &Normalisation) -> f32 {
     (normalisation.scale() / (normalisation.max - normalisation.min)) as f32
 }
 
-/// What the autoencoder makes of a window: its bytes, and the reconstruction in working units, snapped.
+/// A window's latents: their bytes, and the reconstruction in working units, snapped.
 pub(crate) struct CodedLatents<R> {
     pub(crate) bytes: Vec<u8>,
     pub(crate) frames: Vec<R>,
@@ -215,11 +217,11 @@ impl<'a> LatentReader<'a> {
         Self { reader: Reader::new(bytes) }
     }
 
-    /// Adds the next window's reconstruction, reduced by 2^`low` along rows and columns, to `frames` of that size; `h` and `w`
-    /// are those of the whole frames.
+    /// Adds the next window's reconstruction, reduced by 2^`low` along rows and columns, to `frames` of that size; `h`
+    /// and `w` are those of the whole frames.
     ///
     /// # Errors
-    /// `Corrupt`, or what the model says.
+    /// `Corrupt`, or those of the model.
     pub(crate) fn add<R: Real>(
         &mut self,
         model: &Model,

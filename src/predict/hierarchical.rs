@@ -1,9 +1,9 @@
-//! The way `hierarchical`: a key frame, then the window's last frame, then the middle frame of every gap from the decoded
-//! frames on both sides, layer by layer, in a closed loop.
+//! The way `hierarchical`: a key frame, then the window's last frame, then the middle frame of every gap from the
+//! decoded frames on both sides, layer by layer, in a closed loop.
 //!
-//! The middle is predicted by the polynomial through the references (the average of two; cubic where the frames beyond them
-//! are known as well), and where it helps by the foundation model's interpolator on top. Both predictions are weighted band
-//! by band (see [`super::weights`]). Lower layers serve no other frames and are quantised more coarsely.
+//! The middle is predicted by the polynomial through the references (the average of two; cubic where the frames beyond
+//! them are known as well), and where it helps by the foundation model's interpolator on top. Both predictions are
+//! weighted band by band (see [`super::weights`]). Lower layers serve no other frames and are quantised more coarsely.
 
 use super::interpolator::References;
 use super::weights::{apply, fit};
@@ -117,7 +117,7 @@ pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
         .collect()
 }
 
-/// What the model may do in a window.
+/// Use of the model in a window.
 #[derive(Clone, Copy)]
 pub(crate) enum ModelUse<'a> {
     /// Not used.
@@ -129,7 +129,7 @@ pub(crate) enum ModelUse<'a> {
 }
 
 impl<'a> ModelUse<'a> {
-    /// What an encoder may do with an interpolator in a mode.
+    /// An encoder's use of an interpolator in a mode.
     pub(crate) fn of(mode: FmMode, interpolator: &'a Interpolator<'a>) -> Self {
         match mode {
             FmMode::Off => Self::Off,
@@ -139,7 +139,7 @@ impl<'a> ModelUse<'a> {
     }
 }
 
-/// What an encoding is for.
+/// The purpose of an encoding.
 pub(crate) enum Run<'a, R> {
     /// To be written: the model is run, and its corrections are left here, by place in the schedule.
     Final(&'a mut Vec<Option<Vec<R>>>),
@@ -147,7 +147,7 @@ pub(crate) enum Run<'a, R> {
     Estimate(&'a mut Vec<Option<Vec<R>>>),
 }
 
-/// What both directions share.
+/// The common part of both directions.
 pub(crate) struct Hierarchy<'a, R> {
     pub(crate) layout: &'a Layout,
     pub(crate) model: ModelUse<'a>,
@@ -262,8 +262,8 @@ impl<R: Kernel> Hierarchy<'_, R> {
         }
     }
 
-    /// Encodes the window of `frames [count][h][w]` at `step` into `coded`, and decodes it to `output`. Gives the squared error of
-    /// the coefficients, which is near that of the frames; `None` where an index would be too large.
+    /// Encodes the window of `frames [count][h][w]` at `step` into `coded`, and decodes it to `output`. Gives the
+    /// squared error of the coefficients, which is near that of the frames; `None` where an index would be too large.
     ///
     /// # Errors
     /// Those of the model.
@@ -334,8 +334,8 @@ impl<R: Kernel> Hierarchy<'_, R> {
         Ok(Some(error))
     }
 
-    /// Fits a prediction's weights to a plane. A correction by the model becomes its second predictor where it makes the plane
-    /// cheaper at the step `value`, or always where the model is always used. `values` is overwritten.
+    /// Fits a prediction's weights to a plane. A correction by the model becomes its second predictor where it makes
+    /// the plane cheaper at the step `value`, or always where the model is always used. `values` is overwritten.
     fn fit_weights(
         &self,
         target: &[R],

@@ -1,7 +1,7 @@
-//! The interpolator's host side: what the graph is fed, and the correction that comes out (`docs/model-package.md`).
+//! The interpolator's host side: the graph's inputs, and the correction that comes out (`docs/model-package.md`).
 //!
 //! In: two decoded frames around a target half-way between them, and the next outer ones where they are there. Out: the
-//! polynomial through them at the target, and what the model adds to it. All arithmetic is in a fixed order, so that
+//! polynomial through them at the target, and the model's correction of it. All arithmetic is in a fixed order, so that
 //! two machines differ by no more than their graphs do.
 
 use super::tiles::{Cover, Span, gather};
@@ -48,7 +48,7 @@ pub(crate) fn base(refs: &References<'_>, out: &mut Vec<f32>) {
     }
 }
 
-/// What the model adds to [`base`] for the frame half-way, `[h * w]` in the references' unit, not yet snapped; zeros
+/// The model's correction of [`base`] for the frame half-way, `[h * w]` in the references' unit, not yet snapped; zeros
 /// where the references are equal over a whole tile. `step` is the quantiser step that the references were coded with,
 /// in their unit. `false`: there is no correction anywhere, and `out` holds zeros.
 ///
@@ -87,7 +87,7 @@ struct Batch {
     planes: Vec<f32>,
     /// `[N, 4]`.
     cond: Vec<f32>,
-    /// What each tile gives to the result, and its scale `e`.
+    /// The place of each tile, and its scale `e`.
     tiles: Vec<((Span, Span), f32)>,
     /// Whether any tile had a correction so far.
     used: bool,
@@ -150,7 +150,7 @@ impl Batch {
         self.tiles.push((tile, e as f32));
     }
 
-    /// Runs the graph on what was added, writes the corrections into a frame of width `w`, and empties the batch.
+    /// Runs the graph on the tiles, writes the corrections into a frame of width `w`, and empties the batch.
     fn run(&mut self, model: &Model, w: usize, out: &mut [f32]) -> Result<()> {
         if self.tiles.is_empty() {
             return Ok(());

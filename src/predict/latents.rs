@@ -72,13 +72,13 @@ impl Geometry {
     }
 }
 
-/// What the encoder graph makes of a tile; coding it with one gain after another runs that graph once.
+/// The encoder graph's output for a tile; coding it with one gain after another runs that graph once.
 pub(crate) struct Analysis {
     geometry: Geometry,
     y: Vec<f32>,
 }
 
-/// What the hyper-decoder says of every element of `y`, as integers.
+/// The hyper-decoder's mean and scale of every element of `y`, as integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Prior {
     /// In sixteenths of a symbol.
@@ -109,7 +109,7 @@ pub(crate) fn analyse(model: &Model, x: &[f32], frames: usize, h: usize, w: usiz
 }
 
 impl Analysis {
-    /// Codes the tile with a gain: its section's bytes, and what a decoder reconstructs from them, `[frames, h, w]`,
+    /// Codes the tile with a gain: its section's bytes, and a decoder's reconstruction from them, `[frames, h, w]`,
     /// not yet snapped.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ fn write_values(tables: &Tables, geometry: &Geometry, z: &[i32], prior: &Prior, 
     encoder.finish()
 }
 
-/// Reads what [`write_values`] wrote; `prior` gives the latents' prior from the hyper-latents.
+/// Reads the values of [`write_values`]; `prior` gives the latents' prior from the hyper-latents.
 fn read_values(
     tables: &Tables,
     geometry: &Geometry,

@@ -40,7 +40,7 @@ impl Step {
     }
 }
 
-/// What a window's bytes say, in structured form.
+/// The contents of a coded window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CodedWindow<R: Real> {
     /// Frames of the window.

@@ -1,4 +1,4 @@
-//! Tiles of a frame: where they lie, what each gives to the result, and their padding.
+//! Tiles of a frame: their places, the part of the result that each owns, and their padding.
 //!
 //! In: sizes. Out: a cover of the frame in which every point belongs to exactly one tile. Sizes are in pixels.
 
@@ -20,7 +20,7 @@ pub(crate) struct Span {
 pub(crate) struct Axis {
     /// Length of every tile, padding included; a multiple of the alignment.
     pub tile: usize,
-    /// The tiles, in order; what they own follows on from one to the next.
+    /// The tiles, in order; their own parts follow on from one to the next.
     pub spans: Vec<Span>,
 }
 

@@ -1,5 +1,5 @@
-//! The ways `transform` and `previous`: eigenframes along a temporal basis, each a plane of wavelet coefficients. With a
-//! previous window, the first eigenframes are predicted from its mean and its last frame, band by band.
+//! The ways `transform` and `previous`: eigenframes along a temporal basis, each a plane of wavelet coefficients. With
+//! a previous window, the first eigenframes are predicted from its mean and its last frame, band by band.
 
 use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Output, Reconstruction, Step, Synthesis};
@@ -22,7 +22,7 @@ pub(crate) struct Analysed<R> {
 }
 
 impl<R: Kernel> Analysed<R> {
-    /// The planes' coefficients, less what was predicted of them.
+    /// The planes' coefficients, less their predictions.
     pub(crate) fn residual(&self) -> &[R] {
         &self.residual
     }
@@ -46,8 +46,8 @@ pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
         .collect()
 }
 
-/// The predictors of a window's first eigenframes from the window before it: its last frame and its mean, as planes of wavelet
-/// coefficients, scaled like a first eigenframe.
+/// The predictors of a window's first eigenframes from the window before it: its last frame and its mean, as planes of
+/// wavelet coefficients, scaled like a first eigenframe.
 #[derive(Debug, Default)]
 pub(crate) struct Predictors<R> {
     last: Vec<R>,
@@ -101,8 +101,8 @@ pub(crate) fn analyse<R: Kernel>(
     }
 }
 
-/// Quantises a window's planes at `step` into `coded`. `None` where an index would be too large; else the squared error of the
-/// coefficients, which is near that of the frames because basis and wavelet are (nearly) orthonormal.
+/// Quantises a window's planes at `step` into `coded`. `None` where an index would be too large; else the squared error
+/// of the coefficients, which is near that of the frames because basis and wavelet are (nearly) orthonormal.
 pub(crate) fn quantise<R: Kernel>(
     analysed: &Analysed<R>,
     step: Step,

@@ -1,7 +1,7 @@
 //! Prediction in the wavelet domain: each band of a plane is predicted as a weighted sum of up to two predictors.
 //!
-//! Coarse bands are often predicted well and fine bands not at all, so each band has its own weights, in sixteenths, fitted
-//! by least squares. A wrong prediction then costs nothing more than a weight of zero.
+//! Coarse bands are often predicted well and fine bands not at all, so each band has its own weights, in sixteenths,
+//! fitted by least squares. A wrong prediction then costs nothing more than a weight of zero.
 
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Band, Layout};

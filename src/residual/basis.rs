@@ -1,7 +1,8 @@
 //! Temporal bases: the orthonormal T × T matrix that turns a window's frames into eigenframes.
 //!
-//! The PCA (Karhunen–Loève) basis of a rank's own frames, stored in 12-bit entries and made orthonormal again by both sides
-//! in the same order of operations; or the cosine basis, which costs nothing and is near it for smoothly evolving fields.
+//! The PCA (Karhunen–Loève) basis of a rank's own frames, stored in 12-bit entries and made orthonormal again by both
+//! sides in the same order of operations; or the cosine basis, which costs nothing and is near it for smoothly evolving
+//! fields.
 
 use crate::error::{Error, Result};
 use std::borrow::Cow;

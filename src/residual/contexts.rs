@@ -1,10 +1,10 @@
-//! The context coder: quantiser indices to bits and back, each bit under a probability learnt from what both sides
-//! already know.
+//! The context coder: quantiser indices to bits and back, each bit under a probability learnt from bits that both
+//! sides know already.
 //!
-//! In: planes of indices in the wavelet's layout, and for each plane which earlier planes resemble it. Order: bands coarse to
-//! fine, in each band all planes, in each plane rows; so a decoder that needs a reduced resolution stops early. Blocks of
-//! 8 × 8 indices say first whether they hold anything. An index is a zero flag, unary bits up to a limit, and beyond it an
-//! Exp-Golomb code; in busy places an exponent and a mantissa instead.
+//! In: planes of indices in the wavelet's layout, and for each plane which earlier planes resemble it. Order: bands
+//! coarse to fine, in each band all planes, in each plane rows; so a decoder that needs a reduced resolution stops
+//! early. Blocks of 8 × 8 indices say first whether they hold anything. An index is a zero flag, unary bits up to a
+//! limit, and beyond it an Exp-Golomb code; in busy places an exponent and a mantissa instead.
 //!
 //! The model is one of two: one counter a bit ([`Mixing::Off`], fast), or several under different contexts, mixed
 //! ([`Mixing::On`]).
@@ -30,7 +30,7 @@ pub(crate) enum Resembles {
     Previous(usize),
 }
 
-/// How one plane is coded: what it resembles, and its class (the order of its expected energy).
+/// How one plane is coded: the planes that it resembles, and its class (the order of its expected energy).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlaneContext {
     pub(crate) near: Resembles,
@@ -54,7 +54,8 @@ pub(crate) enum Mixing {
     On,
 }
 
-/// All adaptive state of the coder. It lives through the windows of a group, so that a window profits from those before.
+/// All adaptive state of the coder. It lives through the windows of a group, so that a window profits from those
+/// before.
 #[derive(Clone, Debug)]
 pub(crate) struct ContextModel {
     mixing: Mixing,
@@ -88,7 +89,7 @@ pub(crate) struct Planes<'a> {
     pub(crate) finest: usize,
 }
 
-/// One band of one plane, and what its contexts are read from.
+/// One band of one plane, and the sources of its contexts.
 struct BandContext<'a> {
     band: &'a Band,
     /// Columns of the plane.
@@ -278,7 +279,8 @@ impl ContextModel {
         }
     }
 
-    /// Codes row `y` of a band, but for blocks that hold nothing. `own` and `flags`: the plane's magnitudes and block flags.
+    /// Codes row `y` of a band, but for blocks that hold nothing. `own` and `flags`: the plane's magnitudes and block
+    /// flags.
     #[inline(always)]
     fn code_row<C: BitCoder, I: Index, const MIXING: bool>(
         &mut self,
@@ -366,8 +368,8 @@ impl ContextModel {
         Ok(magnitude + exp_golomb(coder, value.wrapping_sub(magnitude), &mut self.escape)?)
     }
 
-    /// A magnitude where large ones are expected: its exponent (the bit length of magnitude + 1, less 1) in unary under the
-    /// expectation, the two bits after its leading one under the exponent, the rest raw.
+    /// A magnitude where large ones are expected: its exponent (the bit length of magnitude + 1, less 1) in unary under
+    /// the expectation, the two bits after its leading one under the exponent, the rest raw.
     #[inline(always)]
     fn busy_magnitude<C: BitCoder, const MIXING: bool>(
         &mut self,

@@ -1,5 +1,5 @@
-//! Loops over whole frames, compiled for the processor's vector width. Elementwise and in one fixed order: the same bits on
-//! every machine.
+//! Loops over whole frames, compiled for the processor's vector width. Elementwise and in one fixed order: the same
+//! bits on every machine.
 
 use super::layout::Layout;
 use super::quantise::{Centroids, Tally, dequantise, quantise};
@@ -20,11 +20,11 @@ pub(crate) trait Kernel: Wave {
     fn refine(values: &[Self], step: Self, layout: &Layout, indices: &mut [Self::Index], tally: &mut Tally);
     /// See [`dequantise`].
     fn dequantise(indices: &[Self::Index], step: Self, centroids: Centroids, out: &mut [Self]);
-    /// About how many bits `values` cost at a step, `inverse` being one over it: Σ log2(1 + (v · inverse)²), each by a straight
-    /// line between powers of two; only comparisons depend on it.
+    /// About how many bits `values` cost at a step, `inverse` being one over it: Σ log2(1 + (v · inverse)²), each by a
+    /// straight line between powers of two; only comparisons depend on it.
     fn bits(values: &[Self], inverse: Self) -> f64;
-    /// Σ (a − b)², `b` clamped to `limits`. Sums of strips are taken in the working precision, so that the result is good to
-    /// about a millionth in f32.
+    /// Σ (a − b)², `b` clamped to `limits`. Sums of strips are taken in the working precision, so that the result is
+    /// good to about a millionth in f32.
     fn squared_error(a: &[Self], b: &[Self], limits: [Self; 2]) -> f64;
     /// Σ a·b in f64, eight partial sums.
     fn dot(a: &[Self], b: &[Self]) -> f64;
@@ -46,8 +46,8 @@ fn axpy4<R: Real>([wa, wb, wc, wd]: [R; 4], [a, b, c, d]: [&[R]; 4], out: &mut [
     }
 }
 
-/// `out[k] = Σ_t rows(k)[t] · inputs[t]` for matrices `[count][n]`: a change of basis, in strips that stay in cache while every
-/// input contributes to every output.
+/// `out[k] = Σ_t rows(k)[t] · inputs[t]` for matrices `[count][n]`: a change of basis, in strips that stay in cache
+/// while every input contributes to every output.
 pub(crate) fn change_basis<R: Kernel>(
     rows: impl Fn(usize, usize) -> f64,
     inputs: &[R],

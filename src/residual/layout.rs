@@ -110,7 +110,7 @@ impl Layout {
     }
 }
 
-/// Magnitudes (saturated at 255) and block flags of several analysed frames: what contexts see.
+/// Magnitudes (saturated at 255) and block flags of several analysed frames, from which contexts are made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Magnitudes {
     pub(crate) mags: Vec<u8>,

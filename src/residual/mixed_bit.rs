@@ -1,4 +1,4 @@
-//! A bit that several contexts predict: a counter under each of them, and logistic mixing of what they say.
+//! A bit that several contexts predict: a counter under each of them, and logistic mixing of their probabilities.
 
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 
@@ -9,8 +9,8 @@ const BIAS: i32 = 256;
 /// Learning rate of the mixers.
 const RATE: i32 = 3;
 
-/// Counters of one kind of bit in `N` tables, each indexed by a context of its own, and two mixers of them that pick their
-/// weights by different contexts. Counters remember about `LIMIT` bits.
+/// Counters of one kind of bit in `N` tables, each indexed by a context of its own, and two mixers of them that pick
+/// their weights by different contexts. Counters remember about `LIMIT` bits.
 #[derive(Clone, Debug)]
 pub(super) struct MixedBit<const N: usize, const LIMIT: u32> {
     pub(super) tables: [Vec<Counter>; N],
@@ -25,7 +25,8 @@ impl<const N: usize, const LIMIT: u32> MixedBit<N, LIMIT> {
         Self { tables: sizes.map(|n| vec![Counter::default(); n]), mixers: sets.map(|n| Mixer::new(n, initial)) }
     }
 
-    /// Codes a bit under the contexts `at` of the tables and `sets` of the mixers; without mixing, under the first table alone.
+    /// Codes a bit under the contexts `at` of the tables and `sets` of the mixers; without mixing, under the first
+    /// table alone.
     #[inline(always)]
     pub(super) fn code<C: BitCoder, const MIXING: bool>(
         &mut self,

@@ -1,4 +1,4 @@
-//! The residual coder: temporal basis, wavelet, quantiser, and the context coder of what it leaves.
+//! The residual coder: temporal basis, wavelet, quantiser, and the context coder of its indices.
 
 pub(crate) mod basis;
 pub(crate) mod contexts;

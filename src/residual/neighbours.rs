@@ -1,11 +1,12 @@
-//! What the neighbourhood of an index says: the magnitudes around it in its band, in resembling planes, and in other bands of its
+//! The neighbourhood of an index: the magnitudes around it in its band, in resembling planes, and in other bands of its
 //! plane, as classes of sums. Eight indices at a time, so that the sums vectorise.
 
 use super::layout::{BLOCK, Band};
 
 /// Levels of quantised sums of magnitudes.
 pub(super) const SUMS: usize = 24;
-/// From this class of the sum of all on, an exponent and a mantissa are coded in place of unary bits; and the least such sum.
+/// From this class of the sum of all on, an exponent and a mantissa are coded in place of unary bits; and the least
+/// such sum.
 const BUSY: usize = 14;
 const BUSY_SUM: u32 = 128;
 const _: () = assert!(CLASS[BUSY_SUM as usize] as usize == BUSY && (CLASS[BUSY_SUM as usize - 1] as usize) < BUSY);
@@ -29,7 +30,7 @@ fn class(sum: u32) -> usize {
     usize::from(CLASS[(sum as usize).min(LARGEST_SUM)])
 }
 
-/// What the neighbourhood of an index says.
+/// The neighbourhood of an index.
 pub(super) struct Neighbours {
     /// Classes of sums: in the band, in the resembling planes, in the parent band, in sibling bands, of all.
     pub(super) inside: usize,
@@ -51,8 +52,8 @@ pub(super) struct Views<'a> {
     pub(super) siblings: &'a [Band],
 }
 
-/// What the neighbourhoods of a strip of [`BLOCK`] indices have in common: all but the indices to the left, which are known one
-/// by one.
+/// The common part of the neighbourhoods of a strip of [`BLOCK`] indices: all but the indices to the left, which are
+/// known one by one.
 pub(super) struct Strip {
     /// 4 × the magnitude above, and 2 × those beside that.
     north: [u16; BLOCK],
@@ -62,7 +63,7 @@ pub(super) struct Strip {
     far: [u16; BLOCK],
     parent: [u16; BLOCK],
     sibling: [u16; BLOCK],
-    /// The pattern of what is above and in the near plane.
+    /// The pattern of zeros above and in the near plane.
     pattern: [u16; BLOCK],
 }
 

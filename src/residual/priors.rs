@@ -1,9 +1,9 @@
-//! Trained starting states of the context coder, so that a short stream does not pay for learning what most fields have in
-//! common. `priors.bin` belongs to the format: a change of it is a change of version.
+//! Trained starting states of the context coder, so that a short stream does not pay for learning what most fields have
+//! in common. `priors.bin` belongs to the format: a change of it is a change of version.
 //!
-//! Layout: for every counter, in the order of [`Trained::tables`], the probability of a 1 in 1/65536 (u16) and the weight
-//! of that prior in bits seen (u8); then for every mixer the weights of its sets in 1/65536 (i32). Little-endian. The command
-//! that trains them is in docs/design.md.
+//! Layout: for every counter, in the order of [`Trained::tables`], the probability of a 1 in 1/65536 (u16) and the
+//! weight of that prior in bits seen (u8); then for every mixer the weights of its sets in 1/65536 (i32).
+//! Little-endian. The command that trains them is in docs/design.md.
 
 use super::mixed_bit::INPUTS;
 use crate::entropy::{Counter, Mixer};
@@ -22,8 +22,8 @@ pub(crate) trait Trained: Clone + 'static {
     fn mixers(&mut self) -> Vec<&mut Mixer<INPUTS>>;
 }
 
-/// Fills a model from the stored priors; the rest stays as it is where they are too short (a file of zero bytes, when they are
-/// trained anew).
+/// Fills a model from the stored priors; the rest stays as it is where they are too short (a file of zero bytes, when
+/// they are trained anew).
 pub(super) fn fill(model: &mut impl Trained) {
     let mut counters = BYTES.chunks_exact(3);
     let mut used = 0;

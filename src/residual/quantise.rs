@@ -8,8 +8,8 @@ pub(crate) const ROUNDING: f64 = 0.36;
 /// Centroids are coded in units of 1 / CENTROID_UNITS of a step.
 pub(crate) const CENTROID_UNITS: f64 = 64.0;
 
-/// How far towards zero, in units of the step / [`CENTROID_UNITS`], the indices ±1, ±2 and all larger ones are decoded. Large ones
-/// lie almost evenly in their cells, whose middles are further from zero: their shift is negative.
+/// How far towards zero, in units of the step / [`CENTROID_UNITS`], the indices ±1, ±2 and all larger ones are decoded.
+/// Large ones lie almost evenly in their cells, whose middles are further from zero: their shift is negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Centroids(pub(crate) [i8; 3]);
 
@@ -24,7 +24,7 @@ impl Centroids {
     }
 }
 
-/// What quantising some values came to: the errors by class of index (±1, ±2, larger), before centroids. `error` of a value is
+/// The errors of quantised values by class of index (±1, ±2, larger), before centroids. `error` of a value is
 /// |index| − |value| / step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
@@ -63,7 +63,7 @@ const LANES: usize = 16;
 /// Pieces whose sums are taken in the working precision.
 const STRIP: usize = 16 * PIECE;
 
-/// Indices of `values` at `step`, and what they come to. `None` where one exceeds what the index type may hold.
+/// Indices of `values` at `step`, and their errors. `None` where one exceeds what the index type may hold.
 #[inline(always)]
 pub(crate) fn quantise<R: Real>(values: &[R], step: R, rounding: R, indices: &mut [R::Index]) -> Option<Tally> {
     let inverse = R::from_f64(1.0 / step.to_f64());

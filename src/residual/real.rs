@@ -27,8 +27,8 @@ pub(crate) trait Real:
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
-    /// The largest whole number that is not above a value in 0..=[`Index::LIMIT`], as both types. Without the processor's
-    /// conversion, whose edge cases keep loops from being vectorised.
+    /// The largest whole number that is not above a value in 0..=[`Index::LIMIT`], as both types. Without the
+    /// processor's conversion, whose edge cases keep loops from being vectorised.
     fn floor(self) -> (Self::Index, Self);
     fn from_index(index: Self::Index) -> Self;
 }

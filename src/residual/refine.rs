@@ -1,12 +1,12 @@
-//! Rate–distortion optimisation of quantiser indices: a lone ±1 among zeros costs several bits and makes its neighbours dearer, so
-//! it must earn more than one in busy surroundings.
+//! Rate–distortion optimisation of quantiser indices: a lone ±1 among zeros costs several bits and makes its neighbours
+//! dearer, so it must earn more than one in busy surroundings.
 
 use super::layout::Layout;
 use super::quantise::Tally;
 use super::real::{Index, Real};
 
-/// Below this magnitude, in steps, a ±1 becomes 0: by the sum of its eight neighbours' magnitudes, each counted up to 2. Fitted
-/// to tuning flows and the Navy's meridional winds (docs/design.md).
+/// Below this magnitude, in steps, a ±1 becomes 0: by the sum of its eight neighbours' magnitudes, each counted up to
+/// 2. Fitted to tuning flows and the Navy's meridional winds (docs/design.md).
 const LEAST: [f64; 5] = [0.85, 0.76, 0.7, 0.67, 0.64];
 /// Values that are looked through at once.
 const PIECE: usize = 64;

@@ -1,4 +1,4 @@
-//! How large a window's coefficients are: enough to tell what quantising them at any step will cost in error, without
+//! The sizes of a window's coefficients: enough to tell the error of quantising them at any step, without
 //! quantising them again and again.
 
 use super::quantise::{ROUNDING, Tally};

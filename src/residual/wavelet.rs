@@ -1,8 +1,8 @@
-//! The 2-D CDF 9/7 wavelet (Cohen, Daubechies, Feauveau 1992) by lifting (Daubechies, Sweldens 1998), scaled to be nearly
-//! orthonormal, on frames of any size.
+//! The 2-D CDF 9/7 wavelet (Cohen, Daubechies, Feauveau 1992) by lifting (Daubechies, Sweldens 1998), scaled to be
+//! nearly orthonormal, on frames of any size.
 //!
-//! Every operation has one fixed order and none is contracted, so that the same bytes synthesise to the same bits on every
-//! machine.
+//! Every operation has one fixed order and none is contracted, so that the same bytes synthesise to the same bits on
+//! every machine.
 
 use super::real::Real;
 use multiversion::multiversion;
@@ -193,8 +193,8 @@ fn lines<T, const N: usize>(buffer: &mut [T], w: usize) -> [&mut [T]; N] {
     std::array::from_fn(|_| lines.next().expect("the scratch has room for all lines"))
 }
 
-/// One level. The vertical lifting steps follow each other down the frame, each a row or two behind the one before, so that
-/// all of them find their rows in the nearest cache.
+/// One level. The vertical lifting steps follow each other down the frame, each a row or two behind the one before, so
+/// that all of them find their rows in the nearest cache.
 #[inline(always)]
 fn analyse_level<T: Real>(frame: &mut [T], stride: usize, h: usize, w: usize, scratch: &mut [T]) {
     let [alpha, beta, gamma, delta, kappa] = [ALPHA, BETA, GAMMA, DELTA, KAPPA].map(T::from_f64);

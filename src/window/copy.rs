@@ -4,7 +4,8 @@ use super::Segment;
 use crate::field::{Element, MAX_DIMS, Normalisation, Specials};
 use crate::residual::real::Real;
 
-/// Where a segment's window lies in an array: the offset of its first element, and the strides along frames, rows, columns.
+/// Where a segment's window lies in an array: the offset of its first element, and the strides along frames, rows,
+/// columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     pub(crate) start: usize,
@@ -12,8 +13,8 @@ pub(crate) struct Placement {
 }
 
 impl Segment {
-    /// Where frame `t0` of the segment lies in an array with `strides` along the field's axes and `along` along frames, rows
-    /// and columns.
+    /// Where frame `t0` of the segment lies in an array with `strides` along the field's axes and `along` along frames,
+    /// rows and columns.
     pub(crate) fn place(&self, strides: &[usize; MAX_DIMS], along: [usize; 3], t0: usize) -> Placement {
         let start = self.origin.iter().zip(strides).map(|(o, s)| o * s).sum::<usize>() + t0 * along[0];
         Placement { start, strides: along }
@@ -30,8 +31,8 @@ fn rows(segment: &Segment, count: usize, placement: &Placement, mut f: impl FnMu
     }
 }
 
-/// Copies `count` frames into `frames` in working units, and their masks' classes into `classes` where there are `specials`
-/// (masked points get 0). True where a point is masked.
+/// Copies `count` frames into `frames` in working units, and their masks' classes into `classes` where there are
+/// `specials` (masked points get 0). True where a point is masked.
 pub(crate) fn gather<T: Element, R: Real>(
     values: &[T],
     segment: &Segment,
@@ -98,8 +99,8 @@ pub(crate) fn original<T: Element>(
     });
 }
 
-/// Copies a part of a decoded window, `[count][h][w]` values, into the caller's array: for each point of the output box the
-/// value at `from`. All in units of the (scaled) window's points.
+/// Copies a part of a decoded window, `[count][h][w]` values, into the caller's array: for each point of the output box
+/// the value at `from`. All in units of the (scaled) window's points.
 pub(crate) fn scatter<T: Element>(
     decoded: &[T],
     dims: [usize; 3],

@@ -1,7 +1,8 @@
 //! How a field is cut: into series (the axes before the frames), tiles (of the frame) and segments (of the frames); and
 //! the copying of a segment's windows from and to the caller's memory.
 //!
-//! The cut follows from the shape, the choice of axes and the number of frames of a segment alone, so both directions make it anew.
+//! The cut follows from the shape, the choice of axes and the number of frames of a segment alone, so both directions
+//! make it anew.
 
 mod copy;
 
@@ -17,10 +18,10 @@ const TILE_AREA: usize = 1 << 17;
 const TILE_SIDE: usize = 360;
 /// Tiles and windows start at multiples of this, so that the blocks of the `block_l2` bound lie within them.
 pub(crate) const ALIGN: usize = 8;
-/// Frames of a segment, unless another number is asked for: what must be read to reach any one frame.
+/// Frames of a segment, unless another number is asked for; all of them may have to be read to reach any one frame.
 const SEGMENT_FRAMES: u16 = 128;
-/// Fewer than one in so many frames of a segment are no segment of their own, but belong to the one before: learning anew for them
-/// would be dear.
+/// Fewer than one in so many frames of a segment are no segment of their own, but belong to the one before: learning
+/// anew for them would be dear.
 const LEAST_SHARE: usize = 4;
 
 /// One segment: a run of frames of one tile of one series.
@@ -91,8 +92,8 @@ impl Cut {
         Ok(Self::series(shape, axes)?.0)
     }
 
-    /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named, in segments of the usual number
-    /// of frames, or that named.
+    /// The cut of a field of `shape`, with the last axes as frames, rows and columns, or those named, in segments of
+    /// the usual number of frames, or that named.
     ///
     /// # Errors
     /// `InvalidArgument` where `axes` do not fit the shape.

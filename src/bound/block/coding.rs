@@ -35,7 +35,7 @@ pub(super) struct Model {
     numbers: [Numbers; 5],
 }
 
-/// Which model of numbers: what is coded, as an index into [`Model::numbers`].
+/// The kind of a coded number: an index into [`Model::numbers`].
 #[derive(Clone, Copy)]
 enum Kind {
     CosineCount,

@@ -305,7 +305,7 @@ impl Plan {
     }
 }
 
-/// Nearest multiple of `unit`; `None` beyond what is coded.
+/// Nearest multiple of `unit`; `None` beyond the largest that is coded.
 fn quantise(value: f64, unit: f64) -> Option<i64> {
     let value = (value / unit).round();
     (value.abs() < MAX_MAGNITUDE as f64).then_some(value as i64)

@@ -42,8 +42,8 @@ fn round_trip(
     (stats, bytes.len())
 }
 
-/// Bytes that a list of points (gaps in adaptive Exp-Golomb, values in units of `step`) takes to bring every block under
-/// τ: the largest errors first, the best of some steps.
+/// Bytes that a list of points (gaps in adaptive Exp-Golomb, values in units of `step`) takes to bring every block
+/// under τ: the largest errors first, the best of some steps.
 fn pointwise(original: &[f64], decoded: &[f64], dims: [usize; 3], tau: f64) -> usize {
     let grid = Grid::new(dims, original.len()).unwrap();
     let window = Window { original, classes: None, tau };

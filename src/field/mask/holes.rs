@@ -13,9 +13,9 @@ struct Level {
     weights: Vec<f64>,
 }
 
-/// Fills the masked points (class not 0) of each frame smoothly from the valid ones of that frame; `frames` and `classes`
-/// are `[count][h][w]`. The fill solves nearly a Laplace equation, so it never leaves the range of the valid points. Frames
-/// without a valid point become 0, the mean in working units. Only the encoder does this.
+/// Fills the masked points (class not 0) of each frame smoothly from the valid ones of that frame; `frames` and
+/// `classes` are `[count][h][w]`. The fill solves nearly a Laplace equation, so it never leaves the range of the valid
+/// points. Frames without a valid point become 0, the mean in working units. Only the encoder does this.
 pub(crate) fn fill_holes<R: Real>(frames: &mut [R], classes: &[u8], count: usize, h: usize, w: usize) {
     let size = h * w;
     debug_assert!(frames.len() == count * size && classes.len() == count * size);
