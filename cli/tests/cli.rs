@@ -232,10 +232,10 @@ fn netcdf_fills_and_names_of_other_notations() {
         variable.put_values(&wave(), ..).unwrap();
     }
     let holes = values.iter().filter(|v| v.is_nan()).count();
-    for k in 0..fills.len() {
+    for (k, fill) in fills.iter().enumerate() {
         w.ok(&format!("compress x.nc:v{k} -o v.fp --bound rel=1e-3 --fm off"));
         let verified = w.json(&format!("verify x.nc:v{k} v.fp"));
-        assert_eq!((&verified["holds"], &verified["masked_points"]), (&true.into(), &holes.into()), "{:?}", fills[k]);
+        assert_eq!((&verified["holds"], &verified["masked_points"]), (&true.into(), &holes.into()), "{fill:?}");
         assert!(verified["max_abs_error"].as_f64().unwrap() < 1.0, "the fill value widens no bound: {verified}");
     }
     // ncdump's notation, from the root group on.

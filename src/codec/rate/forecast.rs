@@ -29,7 +29,7 @@ impl Looked {
         match self {
             _ if index == 0 => true,
             Self::First => false,
-            Self::OneIn(stride) => (index - 1) % stride == 0,
+            Self::OneIn(stride) => (index - 1).is_multiple_of(stride),
         }
     }
 }
