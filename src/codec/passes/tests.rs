@@ -8,13 +8,13 @@ use crate::options::{FmMode, Options};
 
 /// Calls `f` with the passes over waves that drift, at an NRMSE.
 fn with_passes<O>(dims: [usize; 3], nrmse: f64, f: impl FnOnce(Passes<'_, f32>, f64) -> O) -> O {
-    let values: Vec<f32> = (0..dims.iter().product())
-        .map(|i: usize| {
-            let (t, y, x) = ((i / (dims[1] * dims[2])) as f32, (i / dims[2] % dims[1]) as f32, (i % dims[2]) as f32);
-            (0.09 * x + 0.05 * y - 0.22 * t).sin()
-                + (0.06 * x - 0.07 * y + 0.29 * t).cos() * (1.0 + 0.1 * (x * y).sin())
-        })
-        .collect();
+    let wave = |i: usize| {
+        let (t, y, x) = ((i / (dims[1] * dims[2])) as f32, (i / dims[2] % dims[1]) as f32, (i % dims[2]) as f32);
+        let (x, y, s) = (x * 0.09, y * 0.07, t * 0.22);
+        let wave = (x + 0.6 * y - s).sin() + (0.7 * x - y + 1.3 * s).cos();
+        wave * (1.0 + 0.3 * (0.5 * x * y * 0.1 + s * 0.5).sin())
+    };
+    let values: Vec<f32> = (0..dims.iter().product()).map(wave).collect();
     let field = FieldView::new(&values, &dims).unwrap();
     let stats = FieldStats::of(&field, None);
     let normalisation = Normalisation::of(&stats).unwrap();
