@@ -1,7 +1,7 @@
 //! The flow itself: compress, decompress, inspect.
 //!
-//! `plan` decides how a segment is coded, `rate` at which steps, `segment` codes and decodes it; `passes` leads them over a field
-//! until its bound holds; `lossless` is for what cannot be bounded.
+//! `plan` decides how a segment is coded, `rate` at which steps, `segment` codes and decodes it; `passes` leads them
+//! over a field until its bound holds; `lossless` is for what cannot be bounded.
 
 mod array;
 #[allow(clippy::module_inception)] // the struct that the folder is named after
