@@ -20,6 +20,7 @@
 
 pub mod archive;
 mod bound;
+mod closed_loop;
 mod codec;
 mod enhance;
 mod entropy;

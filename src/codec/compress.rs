@@ -3,17 +3,18 @@
 use super::before::Reference;
 use super::decoder::Shared;
 use super::job::{Job, Target};
+use super::predicted::{self, Predicted};
 use super::progress::Progress;
 use super::report::StageSeconds;
 use super::{Tools, flat, lossless};
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
+use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{Effort, FmMode, Options};
 use crate::stream::{Content, Header, LOSSLESS_CHUNK, ModelName, assemble};
-use crate::window::Cut;
+use crate::window::{Cut, SEGMENT_FRAMES};
 use std::time::Instant;
 
 /// A compressed field and what was found on the way.
@@ -24,12 +25,14 @@ pub(crate) struct Compressed {
     pub(crate) stages: StageSeconds,
 }
 
-/// What the model has to leave of a stream's bytes, as samples tell, to be taken at its word at normal effort. Fields that it gains
-/// less on are coded without it, too, as are those with holes or bounds on points, those of a few bytes, and at the highest effort
-/// all: the smaller stream counts.
+/// What the model has to leave of a stream's bytes, as samples tell, to be taken at its word at normal effort. Fields
+/// that it gains less on are coded without it, too, as are those with holes or bounds on points, those of a few bytes,
+/// and at the highest effort all: the smaller stream counts.
 const SURE_GAIN: f64 = 0.96;
 /// Streams of so few bytes are doubted, whatever samples tell: little of them is typical.
 const FEW_BYTES: usize = 8192;
+/// Points that both segments and closed-loop prediction are tried on, where a bound holds at each point.
+const TRIAL: usize = 1 << 17;
 /// Streams longer than this share of the field are compared with lossless coding.
 const LOSSLESS_FROM: f64 = 0.4;
 
@@ -70,12 +73,14 @@ pub(crate) fn compress<T: Element>(
     }
     // Every value is encoded and checked.
     let progress = Progress::new(2 * field.shape().len());
-    let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: &progress };
+    let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: Some(&progress) };
     let without_model = |stages: &mut StageSeconds| {
         let options = Options { fm: FmMode::Off, ..tools.options.clone() };
         asked.segments(&Tools { options: &options, package: None, workers: tools.workers }, stages)
     };
-    let mut best = match asked.segments(tools, &mut stages) {
+    let closed = asked.closed_loop(tools, &mut stages)?;
+    let instead = closed.as_ref().is_some_and(|closed| closed.sure);
+    let mut best = match asked.segments_unless(instead, tools, &mut stages) {
         // As on a GPU whose memory the simulation has taken.
         Err(error) if tools.options.fm.goes_without(&error) => {
             tracing::warn!(reason = error.message(), "fm=auto: the model fails, the field is coded without it");
@@ -88,6 +93,11 @@ pub(crate) fn compress<T: Element>(
         if let Some(other) = without_model(&mut stages)?.filter(|other| other.bytes.len() < found.bytes.len()) {
             *found = other;
         }
+    }
+    if let Some(closed) = closed
+        && best.as_ref().is_none_or(|best| closed.bytes.len() < best.bytes.len())
+    {
+        best = Some(Segments { bytes: closed.bytes, flips: 0.0, model: None });
     }
     let mut header = asked.header;
     let (mut flips, mut best) = best.map_or((0.0, None), |found| (found.flips, Some(found.bytes)));
@@ -121,7 +131,13 @@ struct Asked<'a, T> {
     stats: &'a FieldStats,
     cut: &'a Cut,
     reference: Option<&'a Reference>,
-    progress: &'a Progress,
+    progress: Option<&'a Progress>,
+}
+
+/// A stream of closed-loop prediction, and whether a trial said that segments need not be made, too.
+struct ClosedLoop {
+    bytes: Vec<u8>,
+    sure: bool,
 }
 
 /// A stream of segments.
@@ -133,14 +149,94 @@ struct Segments {
 }
 
 impl<T: Element> Asked<'_, T> {
-    /// Whether the model may have made a stream larger than it would be without: samples err, and know nothing of corrections of
-    /// points and of holes.
+    /// Whether the model may have made a stream larger than it would be without: samples err, and know nothing of
+    /// corrections of points and of holes.
     fn is_doubtful(&self, found: &Segments, options: &Options) -> bool {
         let sampled = self.stats.valid == self.field.shape().len()
             && matches!(self.header.bound, Bound::Nrmse(_) | Bound::Psnr(_));
         let sure = |(with, without): (usize, f64)| sampled && with > FEW_BYTES && with as f64 <= SURE_GAIN * without;
         let thorough = options.effort == Effort::High;
         options.fm == FmMode::Auto && found.model.is_some_and(|model| thorough || !sure(model))
+    }
+
+    /// The largest error of a point, where the bound asks for one that closed-loop prediction serves: not where
+    /// segments are asked for, the model, or a frame before.
+    fn pointwise(&self, options: &Options) -> Option<f64> {
+        let bound = match self.header.bound {
+            Bound::Abs(epsilon) => epsilon,
+            Bound::Rel(epsilon) => epsilon * self.header.range,
+            _ => return None,
+        };
+        let plain = options.fm != FmMode::On && options.segment.is_none() && self.reference.is_none();
+        (plain && self.stats.valid > 0 && bound > 0.0 && bound.is_finite()).then_some(bound)
+    }
+
+    /// The stream of closed-loop prediction; `None` where the bound is of another kind or segments are smaller on a
+    /// sample.
+    fn closed_loop(&self, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Option<ClosedLoop>> {
+        let (Some(bound), Some(specials)) = (self.pointwise(tools.options), &self.stats.specials) else {
+            return Ok(None);
+        };
+        let _span = tracing::debug_span!("closed_loop").entered();
+        let begin = Instant::now();
+        let small = self.field.shape().len() <= TRIAL;
+        if !small && !self.trial(bound, specials, tools, stages)? {
+            return Ok(None);
+        }
+        let found = self.predict(self.field, self.values, specials, bound, tools)?;
+        let header = Header {
+            nrmse: if self.header.range > 0.0 { found.errors.nrmse(self.header.range) } else { 0.0 },
+            max_abs_error: found.errors.largest,
+            content: Content::Predicted(specials.clone()),
+            ..self.header.clone()
+        };
+        stages.entropy += begin.elapsed().as_secs_f64();
+        Ok(Some(ClosedLoop { bytes: assemble(&header, &found.sections), sure: !small }))
+    }
+
+    fn predict(
+        &self,
+        field: &FieldView<'_>,
+        values: &[T],
+        specials: &Specials,
+        bound: f64,
+        tools: &Tools<'_>,
+    ) -> Result<Predicted> {
+        let unit = Normalisation::of(self.stats).map_or(1.0, |normalisation| normalisation.scale());
+        predicted::encode(field, values, specials, bound, unit, tools)
+    }
+
+    /// Whether closed-loop prediction is smaller than segments on a box in the field's middle.
+    fn trial(&self, bound: f64, specials: &Specials, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<bool> {
+        let _span = tracing::debug_span!("trial").entered();
+        let mut dims = self.field.shape().dims().to_vec();
+        while dims.iter().product::<usize>() > TRIAL {
+            let longest = (0..dims.len()).max_by_key(|&axis| dims[axis]).unwrap_or(0);
+            dims[longest] = dims[longest].div_ceil(2);
+        }
+        let first: usize = dims
+            .iter()
+            .zip(self.field.shape().dims())
+            .zip(&self.field.strides)
+            .map(|((&cut, &whole), &stride)| (whole - cut) / 2 * stride)
+            .sum();
+        let values = &self.values[first..];
+        let strides = &self.field.strides[..dims.len()];
+        let field = FieldView::strided(values, &dims, strides)?;
+        let stats = FieldStats::of(&field, tools.options.fill_value);
+        if stats.uniform.is_some() || stats.valid == 0 {
+            return Ok(true);
+        }
+        let header = Header { shape: *field.shape(), bound: Bound::Abs(bound), ..self.header.clone() };
+        let cut = Cut::new(field.shape(), tools.options.axes, None)?;
+        let part = Asked { field: &field, values, header, stats: &stats, cut: &cut, reference: None, progress: None };
+        let Ok(Some(segments)) = part.segments(tools, stages) else { return Ok(true) };
+        let closed = part.predict(&field, values, specials, bound, tools)?;
+        Ok(closed.len() < segments.bytes.len())
+    }
+
+    fn segments_unless(&self, not: bool, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Option<Segments>> {
+        if not { Ok(None) } else { self.segments(tools, stages) }
     }
 
     /// The stream of segments that meets the bound; `None` where there is none.
@@ -161,7 +257,7 @@ impl<T: Element> Asked<'_, T> {
             range,
             package: tools.package,
             reference,
-            progress: Some(self.progress),
+            progress: self.progress,
             memo: None,
         };
         let job = Job { field, values: self.values, cut: self.cut, shared, target, valid: stats.valid, tools };
@@ -183,7 +279,7 @@ impl<T: Element> Asked<'_, T> {
             specials: specials.clone(),
             double,
             follows: reference.map(Reference::name),
-            segment: tools.options.segment,
+            segment: tools.options.segment.filter(|frames| frames.get() != SEGMENT_FRAMES),
             model,
         };
         let header = Header {

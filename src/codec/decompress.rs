@@ -5,10 +5,10 @@ use super::decoder::{DecodedWindow, Shared, decode};
 use super::progress::Progress;
 use super::report::{SectionBytes, StageSeconds, StreamInfo};
 use super::segment::Buffers;
-use super::{Request, Tools, flat};
+use super::{Request, Tools, flat, predicted};
 use crate::error::{Error, Result};
 use crate::field::{Element, Region};
-use crate::stream::{Content, SegmentBytes, Stream, VERSION};
+use crate::stream::{Content, SegmentBytes, Stream};
 use crate::window::{Cut, Segment, scatter};
 use std::sync::Mutex;
 
@@ -42,7 +42,7 @@ pub(crate) fn decompress<T: Element>(
             });
             Ok(StageSeconds::default())
         }
-        Content::Lossless | Content::Raw => {
+        Content::Lossless | Content::Raw | Content::Predicted(_) => {
             let begin = std::time::Instant::now();
             flat::decompress(stream, &region, factor, cut_axes, tools.options.fill_value, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
@@ -159,6 +159,14 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
             }
             ways.push(("lossless".to_owned(), stream.len() as u64));
         }
+        Content::Predicted(specials) => {
+            for k in 0..stream.len() {
+                let mask = predicted::mask_bytes(stream.untested(k), specials)?;
+                sections.mask += mask as u64;
+                sections.coefficients += (stream.untested(k).len() - mask) as u64;
+            }
+            ways.push(("closed-loop".to_owned(), stream.len() as u64));
+        }
         Content::Segments { model: named, follows: before, segment, .. } => {
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
@@ -185,7 +193,7 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
         }
     }
     Ok(StreamInfo {
-        version: VERSION,
+        version: header.version(),
         shape: header.shape,
         dtype: header.dtype,
         axes: header.axes,

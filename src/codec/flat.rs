@@ -1,13 +1,14 @@
-//! Lossless streams: the field in C order, in runs of [`LOSSLESS_CHUNK`] values.
+//! Streams of runs in C order: lossless ones, of [`LOSSLESS_CHUNK`] values each, and those of closed-loop prediction.
 
 use super::decompress::Output;
-use super::lossless;
+use super::{lossless, predicted};
+use crate::closed_loop::Runs;
 use crate::error::{Error, Result};
 use crate::field::{Element, MAX_DIMS, Region, Shape};
 use crate::stream::{Content, LOSSLESS_CHUNK, Stream};
 
-/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order indices
-/// `from..until` of an array.
+/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order
+/// indices `from..until` of an array.
 pub(crate) fn for_each_run(
     shape: &Shape,
     strides: &[usize; MAX_DIMS],
@@ -32,9 +33,9 @@ pub(crate) fn for_each_run(
     }
 }
 
-/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the axes
-/// that `axes` names): over the points with data, or else as the first point. What marks points without is `fill_value`, which the
-/// stream does not say, and what is not finite.
+/// Decodes the part of a stream of runs that lies in `region`, averaged over blocks of `factor` rows and columns (the
+/// axes that `axes` names): over the points with data, or else as the first point. What marks points without is
+/// `fill_value`, where the stream does not say it, and what is not finite.
 ///
 /// # Errors
 /// `Corrupt`.
@@ -47,6 +48,10 @@ pub(crate) fn decompress<T: Element>(
     out: Output<'_, T>,
 ) -> Result<()> {
     let fill = fill_value.map(|value| T::from_f64(value).to_bits_u64());
+    let is_data = |value: T| match &stream.header.content {
+        Content::Predicted(specials) => specials.class_of(value.to_bits_u64()).is_none(),
+        _ => value.to_f64().is_finite() && Some(value.to_bits_u64()) != fill,
+    };
     let shape = &stream.header.shape;
     let total = shape.len();
     let strides = shape.contiguous_strides();
@@ -58,7 +63,10 @@ pub(crate) fn decompress<T: Element>(
             (first / f, (first + region.count[axis]).div_ceil(f))
         })
         .collect();
-    let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
+    let runs = Runs::of(shape.dims());
+    let predicted = matches!(stream.header.content, Content::Predicted(_));
+    let count = if predicted { runs.len() } else { total.div_ceil(LOSSLESS_CHUNK) };
+    let mut chunk = Vec::new();
     // Sums, counts and first points of the scaled points, kept only where points are averaged.
     let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
     // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the ends of
@@ -71,15 +79,19 @@ pub(crate) fn decompress<T: Element>(
         Content::Raw => Some(raw_section::<T>(stream, total)?),
         _ => None,
     };
-    for k in 0..total.div_ceil(LOSSLESS_CHUNK) {
-        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+    for k in 0..count {
+        let (from, until) =
+            if predicted { runs.range(k) } else { (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK)) };
         if until <= first || from > last {
             continue;
         }
-        let chunk = &mut chunk[..until - from];
-        match raw {
-            Some(bytes) => copy_raw(&bytes[from * T::DTYPE.size()..], chunk),
-            None => lossless::decode(stream.section(k)?, chunk)?,
+        chunk.resize(until - from, T::from_bits_u64(0));
+        match (raw, &stream.header.content) {
+            (Some(bytes), _) => copy_raw(&bytes[from * T::DTYPE.size()..], &mut chunk),
+            (None, Content::Predicted(specials)) => {
+                predicted::decode(stream.section(k)?, &runs.shape(k), specials, &mut chunk)?;
+            }
+            (None, _) => lossless::decode(stream.section(k)?, &mut chunk)?,
         }
         for_each_run(shape, &strides, from, until, |index, _, count, _| {
             'points: for i in index..index + count {
@@ -98,7 +110,7 @@ pub(crate) fn decompress<T: Element>(
                     out.values[target] = value;
                 } else {
                     let slot = sums.entry(target).or_insert((0.0, 0, value));
-                    if value.to_f64().is_finite() && Some(value.to_bits_u64()) != fill {
+                    if is_data(value) {
                         slot.0 += value.to_f64();
                         slot.1 += 1;
                     }

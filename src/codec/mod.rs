@@ -13,6 +13,7 @@ mod job;
 mod lossless;
 #[cfg(all(test, feature = "onnx"))]
 mod perturbed;
+mod predicted;
 mod probe;
 mod progress;
 mod rate;

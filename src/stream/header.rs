@@ -2,6 +2,7 @@
 
 use super::{Reader, Writer, read_bound, read_type_and_shape, write_bound, write_type_and_shape};
 use crate::bound::Bound;
+use crate::closed_loop::Runs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{DType, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;
@@ -9,8 +10,10 @@ use crate::window::Cut;
 use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
-/// The format's version.
-pub(crate) const VERSION: u16 = 1;
+/// The format's newest version. A stream has the oldest one that knows its content.
+pub(crate) const VERSION: u16 = 2;
+/// The version that closed-loop prediction came with.
+const PREDICTED_SINCE: u16 = 2;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 
@@ -34,6 +37,8 @@ pub(crate) enum Content {
     Lossless,
     /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller.
     Raw,
+    /// Closed-loop prediction of the runs of [`Runs`], with these special patterns.
+    Predicted(Specials),
     /// One section for each segment of the cut.
     Segments {
         normalisation: Normalisation,
@@ -64,12 +69,18 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The format's version that the stream has.
+    pub(crate) fn version(&self) -> u16 {
+        if matches!(self.content, Content::Predicted(_)) { PREDICTED_SINCE } else { 1 }
+    }
+
     /// How many sections follow.
     pub(crate) fn section_count(&self) -> Result<usize> {
         match &self.content {
             Content::Constant(_) => Ok(0),
             Content::Raw => Ok(1),
             Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
+            Content::Predicted(_) => Ok(Runs::of(self.shape.dims()).len()),
             Content::Segments { segment, .. } => {
                 Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
             }
@@ -78,7 +89,7 @@ impl Header {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.bytes.extend_from_slice(MAGIC);
-        out.u16(VERSION);
+        out.u16(self.version());
         write_type_and_shape(out, self.dtype, &self.shape);
         match self.axes {
             None => out.u8(0),
@@ -100,6 +111,10 @@ impl Header {
             }
             Content::Lossless => out.u8(1),
             Content::Raw => out.u8(3),
+            Content::Predicted(specials) => {
+                out.u8(4);
+                write_specials(out, self.dtype, specials);
+            }
             Content::Segments { normalisation, specials, double, follows, segment, model } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
@@ -113,10 +128,7 @@ impl Header {
                 if let Some(segment) = segment {
                     out.u16(segment.get());
                 }
-                out.u8(specials.patterns().len() as u8);
-                for &bits in specials.patterns() {
-                    pattern(out, self.dtype, bits);
-                }
+                write_specials(out, self.dtype, specials);
                 match model {
                     None => out.u8(0),
                     Some(model) => {
@@ -138,10 +150,10 @@ impl Header {
             return Err(Error::corrupt("not a fieldpress stream: it does not begin with FPRS"));
         }
         let version = reader.u16()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the stream has format version {version}; this build reads version {VERSION}"),
+                format!("the stream has format version {version}; this build reads versions up to {VERSION}"),
             ));
         }
         let (dtype, shape) = read_type_and_shape(reader)?;
@@ -164,6 +176,7 @@ impl Header {
             0 => Content::Constant(read_pattern(reader, dtype)?),
             1 => Content::Lossless,
             3 => Content::Raw,
+            4 if version >= PREDICTED_SINCE => Content::Predicted(read_specials(reader, dtype)?),
             2 => {
                 let mean = reader.f64()?;
                 let exponent = reader.i16()?;
@@ -183,12 +196,7 @@ impl Header {
                 } else {
                     None
                 };
-                let mut specials = Specials::new();
-                for _ in 0..reader.u8()? {
-                    if !specials.add(read_pattern(reader, dtype)?) {
-                        return Err(Error::corrupt("too many masked values"));
-                    }
-                }
+                let specials = read_specials(reader, dtype)?;
                 let name = match reader.u8()? {
                     0 => None,
                     USUAL => Some(USUAL_NAME.to_owned()),
@@ -209,12 +217,36 @@ impl Header {
             }
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };
-        Ok(Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content })
+        let header = Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content };
+        if header.version() != version {
+            return Err(Error::corrupt(format!(
+                "a stream of this content has version {}, not {version}",
+                header.version()
+            )));
+        }
+        Ok(header)
     }
 }
 
 fn pattern(out: &mut Writer, dtype: DType, bits: u64) {
     out.bytes.extend_from_slice(&bits.to_le_bytes()[..dtype.size()]);
+}
+
+fn write_specials(out: &mut Writer, dtype: DType, specials: &Specials) {
+    out.u8(specials.patterns().len() as u8);
+    for &bits in specials.patterns() {
+        pattern(out, dtype, bits);
+    }
+}
+
+fn read_specials(reader: &mut Reader<'_>, dtype: DType) -> Result<Specials> {
+    let mut specials = Specials::new();
+    for _ in 0..reader.u8()? {
+        if !specials.add(read_pattern(reader, dtype)?) {
+            return Err(Error::corrupt("too many masked values"));
+        }
+    }
+    Ok(specials)
 }
 
 fn read_pattern(reader: &mut Reader<'_>, dtype: DType) -> Result<u64> {

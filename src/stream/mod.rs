@@ -8,7 +8,7 @@ mod segment;
 
 pub(crate) use bytes::{Reader, Writer};
 pub(crate) use described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
-pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, VERSION};
+pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName};
 pub(crate) use segment::SegmentBytes;
 
 use crate::error::{Error, Result};

@@ -18,7 +18,7 @@ const TILE_SIDE: usize = 360;
 /// Tiles and windows start at multiples of this, so that the blocks of the `block_l2` bound lie within them.
 pub(crate) const ALIGN: usize = 8;
 /// Frames of a segment, unless another number is asked for: what must be read to reach any one frame.
-const SEGMENT_FRAMES: u16 = 128;
+pub(crate) const SEGMENT_FRAMES: u16 = 128;
 /// Fewer than one in so many frames of a segment are no segment of their own, but belong to the one before: learning anew for them
 /// would be dear.
 const LEAST_SHARE: usize = 4;

@@ -102,6 +102,11 @@ fn options(effort: Effort) -> Options {
     Options { effort, fm: FmMode::Off, ..Default::default() }
 }
 
+/// The same, in segments of the usual length: no other mode of prediction takes their place.
+fn segmented(effort: Effort) -> Options {
+    Options { segment: NonZeroU16::new(128), ..options(effort) }
+}
+
 /// A steady pattern under a little noise.
 fn steady(dims: &[usize]) -> Vec<f64> {
     field(dims, |s, t, y, x| {
@@ -231,7 +236,7 @@ pub fn cases() -> Vec<Case> {
         dims,
         narrow(jumping(dims)),
         Bound::Rel(0.02),
-        options(Normal),
+        segmented(Normal),
         "previous",
         &["basis", "mixing"],
     );
@@ -241,7 +246,7 @@ pub fn cases() -> Vec<Case> {
         dims,
         Data::F64(moving(dims)),
         Bound::Abs(0.125),
-        options(Fast),
+        segmented(Fast),
         "previous",
         &["plain", "single"],
     );
@@ -262,7 +267,7 @@ pub fn cases() -> Vec<Case> {
         dims,
         Data::F64(masked(dims, moving(dims))),
         Bound::Abs(0.25),
-        fill(options(Fast)),
+        fill(segmented(Fast)),
         "previous",
         &["mask", "corrections"],
     );
@@ -270,7 +275,7 @@ pub fn cases() -> Vec<Case> {
         let n = noise(71, t, y, x);
         if n > 32_000 { (n - 31_000) as f64 } else { smooth(72, 0, 99 * y as i64, 99 * x as i64) as f64 / 512.0 }
     });
-    add("spikes-rel-f32", dims, narrow(spiky), Bound::Rel(2e-3), options(Fast), "previous", &["corrections"]);
+    add("spikes-rel-f32", dims, narrow(spiky), Bound::Rel(2e-3), segmented(Fast), "previous", &["corrections"]);
     let dims: &[usize] = &[17, 20, 27];
     add(
         "blocks-f32",
@@ -330,13 +335,33 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["double"],
     );
+    let dims: &[usize] = &[6, 20, 27];
+    let fronts = |dims: &[usize]| {
+        field(dims, |_, t, y, x| if 3 * x + y > 9 * t + 11 { 9.0 } else { (noise(7, t, y, x) >> 13) as f64 / 8.0 })
+    };
+    let mut closed =
+        |name, dims, data, bound, options| add(name, dims, data, bound, options, "closed-loop", &["closed-loop"]);
+    closed("closed-fronts-f32", dims, narrow(fronts(dims)), Bound::Abs(0.02), options(Normal));
+    closed("closed-fast-f64", dims, Data::F64(fronts(dims)), Bound::Rel(1e-3), options(Fast));
+    let holed = masked(dims, moving(dims));
+    closed("closed-masked-f32", dims, narrow(holed), Bound::Abs(0.05), fill(options(Normal)));
+    let counts = field(dims, |_, t, y, x| f64::from((noise(9, t, y, x) >> 12) as i32));
+    closed("closed-counts-f32", dims, narrow(counts), Bound::Abs(0.1), options(Normal));
+    let dims: &[usize] = &[3, 2, 5, 9, 14];
+    closed("closed-series-f64", dims, Data::F64(moving(dims)), Bound::Rel(1e-2), options(Normal));
+    let dims: &[usize] = &[400, 6];
+    let mut walks = vec![0.0, 25.0, 50.0, 75.0, 100.0, 125.0];
+    for i in 6..2400 {
+        walks.push(walks[i - 6] + noise(5, 0, i / 6, i % 6) as f64 / 32_768.0);
+    }
+    closed("closed-walks-f32", dims, narrow(walks), Bound::Abs(0.4), options(Normal));
     let dims: &[usize] = &[2500];
     add(
         "one-axis-rel-f32",
         dims,
         narrow(field(dims, |_, _, _, x| flow(81, 0, 0, 40 * x as i64) as f64 / 256.0)),
         Bound::Rel(1e-3),
-        options(Normal),
+        segmented(Normal),
         "previous",
         &[],
     );

@@ -9,7 +9,7 @@ pub struct Structure {
     pub dims: Vec<usize>,
     /// Whether the axes are named.
     pub axes: bool,
-    /// 0: constant, 1: lossless, 2: segments, 3: raw.
+    /// 0: constant, 1: lossless, 2: segments, 3: raw, 4: closed-loop prediction.
     pub content: u8,
     /// Whether segments work in f64.
     pub double: bool,
@@ -70,7 +70,7 @@ impl Structure {
     /// The structure of a sound stream; panics for others. `sections` is how many it has, which the cut of the field says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert_eq!(&bytes[..6], b"FPRS\x01\0");
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1 | 2, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -98,6 +98,10 @@ impl Structure {
                     255 => 8,
                     _ => name + 8,
                 };
+            }
+            4 => {
+                specials = usize::from(c.u8());
+                c.at += specials * size;
             }
             other => panic!("content {other}"),
         }
