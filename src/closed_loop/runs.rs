@@ -1,7 +1,5 @@
 //! How a field is cut: runs of whole rows of one axis, each contiguous in C order and coded on its own.
 
-use super::levels::AXES;
-
 /// The most points of a run, but where one row of the innermost axis has more.
 const POINTS: usize = 1 << 21;
 
@@ -18,15 +16,20 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// The runs of a shape: along its outermost axis whose rows are not too large, in pieces as equal as can be.
+    /// The runs of a shape.
     pub(crate) fn of(dims: &[usize]) -> Self {
-        let mut axis = 0;
-        let row = |axis: usize| dims[axis + 1..].iter().product::<usize>();
-        // Axes inside a run are four at most.
-        while axis + 1 < dims.len() && (row(axis) > POINTS || dims.len() - axis > AXES) {
-            axis += 1;
-        }
-        let most = (POINTS / row(axis)).max(1);
+        Self::along(dims, Self::axis(dims))
+    }
+
+    /// The axis along which a shape is cut: the outermost whose rows are not too large.
+    pub(crate) fn axis(dims: &[usize]) -> usize {
+        let last = dims.len() - 1;
+        (0..last).find(|&axis| dims[axis + 1..].iter().product::<usize>() <= POINTS).unwrap_or(last)
+    }
+
+    /// Runs along an axis, in pieces as equal as can be.
+    pub(crate) fn along(dims: &[usize], axis: usize) -> Self {
+        let most = (POINTS / dims[axis + 1..].iter().product::<usize>()).max(1);
         let rows = dims[axis].div_ceil(dims[axis].div_ceil(most));
         Self {
             inner: dims[axis..].to_vec(),
@@ -73,7 +76,7 @@ mod tests {
                 let (from, until) = runs.range(k);
                 prop_assert_eq!(from, at);
                 prop_assert_eq!(until - from, runs.shape(k).iter().product::<usize>());
-                prop_assert!(until > from && runs.shape(k).len() <= AXES);
+                prop_assert!(until > from);
                 at = until;
             }
             prop_assert_eq!(at, total);

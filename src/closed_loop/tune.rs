@@ -53,7 +53,7 @@ pub(crate) fn analyse<T: Element>(values: &[T], mask: Option<&[bool]>, bound: f6
     let mut parameters = Parameters {
         predictor: Predictor::Levels { frozen: 0 },
         mixing,
-        bin: 2.0 * half * (1.0 - 1e-9),
+        bin: (2.0 * half * (1.0 - 1e-9)).min(f64::MAX),
         growth: 0,
         most: 0,
         lattice: false,

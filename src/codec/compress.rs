@@ -9,6 +9,7 @@ use super::report::StageSeconds;
 use super::{Tools, flat, lossless};
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
+use crate::closed_loop::Runs;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
@@ -183,7 +184,8 @@ impl<T: Element> Asked<'_, T> {
         if !small && !self.trial(bound, specials, tools, stages)? {
             return Ok(None);
         }
-        let found = self.predict(self.field, self.values, specials, bound, tools)?;
+        let found =
+            self.predict(self.field, self.values, specials, bound, &Runs::of(self.field.shape().dims()), tools)?;
         let header = Header {
             nrmse: if self.header.range > 0.0 { found.errors.nrmse(self.header.range) } else { 0.0 },
             max_abs_error: found.errors.largest,
@@ -200,10 +202,11 @@ impl<T: Element> Asked<'_, T> {
         values: &[T],
         specials: &Specials,
         bound: f64,
+        runs: &Runs,
         tools: &Tools<'_>,
     ) -> Result<Predicted> {
         let unit = Normalisation::of(self.stats).map_or(1.0, |normalisation| normalisation.scale());
-        predicted::encode(field, values, specials, bound, unit, tools)
+        predicted::encode(field, values, specials, bound, unit, runs, tools)
     }
 
     /// Whether closed-loop prediction is smaller than segments on a box in the field's middle.
@@ -231,7 +234,11 @@ impl<T: Element> Asked<'_, T> {
         let cut = Cut::new(field.shape(), tools.options.axes, None)?;
         let part = Asked { field: &field, values, header, stats: &stats, cut: &cut, reference: None, progress: None };
         let Ok(Some(segments)) = part.segments(tools, stages) else { return Ok(true) };
-        let closed = part.predict(&field, values, specials, bound, tools)?;
+        let closed = {
+            // Cut as the whole field will be, also where that is within frames.
+            let runs = Runs::along(&dims, Runs::axis(self.field.shape().dims()));
+            part.predict(&field, values, specials, bound, &runs, tools)?
+        };
         Ok(closed.len() < segments.bytes.len())
     }
 

@@ -27,7 +27,8 @@ impl Predicted {
 }
 
 /// Codes a field so that no point but the special ones is further than `bound` from what [`decode`] returns, which is
-/// checked. `unit` is that of [`Errors::new`].
+/// checked. `unit` is that of [`Errors::new`]; a stream has the field's own
+/// runs.
 ///
 /// # Errors
 /// `Internal` where the check fails.
@@ -37,9 +38,9 @@ pub(crate) fn encode<T: Element>(
     specials: &Specials,
     bound: f64,
     unit: f64,
+    runs: &Runs,
     tools: &Tools<'_>,
 ) -> Result<Predicted> {
-    let runs = Runs::of(field.shape().dims());
     let mixing = tools.options.effort > Effort::Fast;
     let coded = tools.map(0..runs.len(), |k| {
         let (from, until) = runs.range(k);
