@@ -278,8 +278,8 @@ impl Model {
         let bit = coder.bit(negative, p);
         first.update(&inputs, bit, RATE);
         second.update(&inputs, bit, RATE);
-        for k in 0..4 {
-            self.sign[k][at[k]].update(bit, LIMIT);
+        for (table, at) in self.sign.iter_mut().zip(at) {
+            table[at].update(bit, LIMIT);
         }
         bit
     }

@@ -157,8 +157,8 @@ impl<'a> Taps<'a> {
     /// The template for a point's distances from the ends.
     pub(super) fn template(&mut self, at: &[usize; AXES]) -> usize {
         let mut key = 0;
-        for axis in 0..AXES {
-            key = key << 4 | self.status(axis, at[axis]);
+        for (axis, &at) in at.iter().enumerate() {
+            key = key << 4 | self.status(axis, at);
         }
         if self.last.0 == key {
             return self.last.1;
@@ -265,11 +265,7 @@ impl<'a> Taps<'a> {
                 (_, 1) => -2,
                 _ => continue,
             };
-            if let Some(offset) = self.shift(axis, at[axis], by) {
-                if self.pass.odd >> axis & 1 == 0 || at[axis] >= 3 * self.pass.step {
-                    template.behind.push(offset);
-                }
-            }
+            template.behind.extend(self.shift(axis, at[axis], by));
         }
         template
     }

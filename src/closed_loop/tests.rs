@@ -66,7 +66,7 @@ proptest! {
         let values = draw(kind, &shape, seed);
         let range = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let bound = ((range.1 - range.0) * 2f64.powi(relative)).max(f64::from_bits(1));
-        let mask: Vec<bool> = (0..values.len()).map(|i| (i as u64 ^ seed) % 5 == 0).collect();
+        let mask: Vec<bool> = (0..values.len()).map(|i| (i as u64 ^ seed).is_multiple_of(5)).collect();
         let mask = holes.then_some(&mask[..]);
         if narrow {
             let values: Vec<f32> = values.iter().map(|&v| (v as f32).clamp(f32::MIN, f32::MAX)).collect();
