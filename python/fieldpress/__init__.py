@@ -1,0 +1,80 @@
+"""Error-bounded compression of simulation fields, with a foundation model and a residual coder.
+
+>>> import fieldpress, numpy as np
+>>> u = np.sin(np.linspace(0, 9, 8 * 64 * 64, dtype="f4")).reshape(8, 64, 64)
+>>> stream = fieldpress.compress(u, nrmse=1e-3)
+>>> part = fieldpress.decompress(stream, np.s_[0:4, :, 10:20])
+>>> part.shape
+(4, 64, 10)
+
+`open` and `create` are for archives, `h5` for HDF5; `fieldpress.zarr`, `fieldpress.numcodecs`, `fieldpress.xarray` and
+`fieldpress.adios2` are imported when they are used. Every error is a `FieldpressError`.
+"""
+
+import importlib
+from typing import Any
+
+from . import hdf5
+from ._fieldpress import __version__
+from ._quality import Quality, quality
+from ._settings import BoundAndOptions, Bounds, Options
+from .archive import Archive, ArchiveWriter, Variable, create, open
+from .codec import Codec, StepStream, compress, decompress, runtime_status
+from .errors import (
+    CorruptError,
+    FieldpressError,
+    InternalError,
+    InvalidArgument,
+    IoError,
+    ModelError,
+    RuntimeUnavailable,
+    UnsupportedError,
+)
+from .hdf5 import activate as _activate
+from .hdf5 import h5
+from .info import Bound, Model, Report, StreamInfo, inspect
+
+__all__ = [
+    "Archive",
+    "ArchiveWriter",
+    "Bound",
+    "BoundAndOptions",
+    "Bounds",
+    "Codec",
+    "CorruptError",
+    "FieldpressError",
+    "InternalError",
+    "InvalidArgument",
+    "IoError",
+    "Model",
+    "ModelError",
+    "Options",
+    "Quality",
+    "Report",
+    "RuntimeUnavailable",
+    "StepStream",
+    "StreamInfo",
+    "UnsupportedError",
+    "Variable",
+    "__version__",
+    "compress",
+    "create",
+    "decompress",
+    "h5",
+    "hdf5",
+    "inspect",
+    "open",
+    "quality",
+    "runtime_status",
+]
+
+_activate()
+
+#: Modules for other packages, which are imported with them.
+_HOSTS = ("adios2", "numcodecs", "xarray", "zarr")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOSTS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
