@@ -8,13 +8,17 @@ use std::str::FromStr;
 const OVERVIEW: &str = "\
 Inputs: raw little-endian values (give --dims and --type), a NumPy file (x.npy), or a variable of a NetCDF file
 (file.nc:variable or file.nc:/group/variable; its stored values, with its _FillValue, or a missing_value or NetCDF's own
-fill that occurs in it, as the fill value). Outputs are raw, or NumPy where the name ends in .npy. An output appears
-under its name only when it is whole.
+fill that occurs in it, as the fill value; packed integers are unpacked by their scale_factor and add_offset). Outputs
+are raw, or NumPy where the name ends in .npy. An output appears under its name only when it is whole.
+
+The name - is standard input, or output; reports are then written to standard error. Fields from standard input are
+NumPy's, or raw where --dims are given.
 
 Examples:
   fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3
   fieldpress compress winds.nc:UWND -o uwnd.fp --bound abs=0.1 --effort 2
   fieldpress decompress ts.fp -o ts.npy
+  simulate | fieldpress compress - -o - --dims 96x192x288 --type f32 --bound rel=1e-3 | ssh store 'cat > ts.fp'
   fieldpress decompress ts.fp -o corner.npy --start 0,0,0 --count 8,64,64
   fieldpress decompress ts.fp -o small.npy --scale 4
   fieldpress verify ts.f32 ts.fp --json
@@ -64,13 +68,13 @@ pub enum Command {
 #[command(after_help = "Example:
   fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3")]
 pub struct CompressArgs {
-    /// Field to compress: raw, x.npy, or file.nc:variable
+    /// Field to compress: raw, x.npy, file.nc:variable, or - for standard input
     #[arg(value_name = "IN")]
     pub input: String,
-    /// Stream to write
+    /// Stream to write; - for standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Sizes of the field, slowest first, for example 96,192,288; for raw input
+    /// Sizes of the field, slowest first, for example 96,192,288 or 96x192x288; for raw input
     #[arg(long, value_name = "N,N,...", value_parser = Sizes::from_str)]
     pub dims: Option<Sizes>,
     /// Type of the values, f32 or f64; for raw input
@@ -106,12 +110,15 @@ pub struct CompressArgs {
   fieldpress decompress ts.fp -o ts.npy
   fieldpress decompress ts.fp -o corner.f32 --start 0,0,0 --count 8,64,64")]
 pub struct DecompressArgs {
-    /// Stream to decompress
+    /// Stream to decompress; - for standard input
     #[arg(value_name = "IN")]
     pub input: String,
-    /// Field to write: raw, or NumPy where the name ends in .npy
+    /// Field to write: raw, or NumPy where the name ends in .npy; - for standard output
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
+    /// What to write, where the name's ending does not say
+    #[arg(long, value_name = "raw|npy", value_parser = to_field)]
+    pub to: Option<ExtractTo>,
     /// Spatial resolution: 2 and 4 give a half and a quarter of the rows and columns
     #[arg(long, value_name = "1|2|4", default_value = "1", value_parser = scale)]
     pub scale: Scale,
@@ -338,7 +345,7 @@ impl Running {
     }
 }
 
-/// Whole numbers separated by commas.
+/// Whole numbers separated by commas, or by `x` as reports print them.
 #[derive(Clone, Debug)]
 pub struct Sizes(pub Vec<usize>);
 
@@ -347,7 +354,15 @@ impl FromStr for Sizes {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let size = |part: &str| part.trim().parse().map_err(|_| format!("'{part}' is not a whole number"));
-        text.split(',').map(size).collect::<Result<_, _>>().map(Self)
+        text.split([',', 'x']).map(size).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn to_field(text: &str) -> Result<ExtractTo, String> {
+    match text {
+        "raw" => Ok(ExtractTo::Raw),
+        "npy" => Ok(ExtractTo::Npy),
+        _ => Err("expected raw or npy".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands: read, call the library, write, report.
 
-use crate::args::{self, CompressArgs, DecompressArgs, InfoArgs, PlotArgs, VerifyArgs};
+use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::measure;
 use crate::picture::{self, Caption};
@@ -63,11 +63,11 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
         let mut object = common.json();
         object.insert("stages".into(), stages(&report));
         object.insert("ways".into(), ways(&info));
-        return report::print_json(object);
+        return report::print_beside(&args.output, &report::json_text(object));
     }
     let mut lines = common.lines();
     lines.push(common.time_line());
-    report::print_lines(&lines)
+    report::print_beside(&args.output, &report::lines_text(&lines))
 }
 
 fn ways(info: &StreamInfo) -> Value {
@@ -82,6 +82,14 @@ fn decode(codec: &Codec, info: &StreamInfo, stream: &[u8], request: &Request) ->
 }
 
 pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
+    let to = args.to.unwrap_or_else(|| ExtractTo::of(&args.output));
+    if to == ExtractTo::Netcdf {
+        return Err(Failure::usage(format!(
+            "{}: a stream knows neither names nor units, so it is not written as NetCDF; give a name.npy, or write \
+             archives, of which extract makes NetCDF",
+            args.output.display()
+        )));
+    }
     let stream = source::read_stream(&args.input)?;
     let info = inspect(&args.input, &stream)?;
     let codec = Codec::new(args.running.options()?)?;
@@ -90,7 +98,7 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
         let _progress = Progress::start(&format!("decompressing {}", args.input));
         decode(&codec, &info, &stream, &request)?
     };
-    target::write_field(&args.output, &field)?;
+    target::write_as(&args.output, &field, to == ExtractTo::Npy)?;
 
     let common = common(&info, &report);
     if args.json {
@@ -98,12 +106,12 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
         object.insert("output_dims".into(), json!(field.shape.dims()));
         object.insert("scale".into(), json!(args.scale.factor()));
         object.insert("stages".into(), stages(&report));
-        return report::print_json(object);
+        return report::print_beside(&args.output, &report::json_text(object));
     }
     let mut lines = common.lines();
     lines.push(("output", field.shape.to_string()));
     lines.push(common.time_line());
-    report::print_lines(&lines)
+    report::print_beside(&args.output, &report::lines_text(&lines))
 }
 
 pub fn info(args: &InfoArgs) -> Result<(), Failure> {

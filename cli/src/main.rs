@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod failure;
 mod measure;
+mod netcdf_in;
 mod netcdf_out;
 mod npy;
 mod picture;

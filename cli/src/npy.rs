@@ -12,9 +12,16 @@ const MAX_HEADER: usize = 1 << 16;
 /// What a header says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Header {
+    /// The type that the values are read as: f32 for those of 16 bits.
     pub dtype: DType,
+    /// Bytes of a value in the file.
+    pub value_bytes: usize,
     pub big_endian: bool,
+    /// Whether the first dimension varies fastest.
+    pub fortran_order: bool,
     pub dims: Vec<usize>,
+    /// Bytes before the first value.
+    pub values_at: u64,
 }
 
 /// Reads a header; the reader is then at the first value.
@@ -43,7 +50,9 @@ pub fn read_header(reader: &mut impl Read) -> Result<Header, String> {
     }
     let mut text = vec![0; len];
     reader.read_exact(&mut text).map_err(too_short)?;
-    parse(&String::from_utf8_lossy(&text))
+    let before = start.len() + if start[6] == 1 { 2 } else { 4 };
+    let header = parse(&String::from_utf8_lossy(&text))?;
+    Ok(Header { values_at: (before + len) as u64, ..header })
 }
 
 fn parse(text: &str) -> Result<Header, String> {
@@ -53,12 +62,16 @@ fn parse(text: &str) -> Result<Header, String> {
         Ok::<_, String>(rest.trim_start().strip_prefix(':').unwrap_or(rest).trim_start())
     };
     let descr = value("descr")?.split(['\'', '"']).nth(1).unwrap_or_default();
-    let (dtype, big_endian) = match descr {
-        "<f4" => (DType::F32, false),
-        "<f8" => (DType::F64, false),
-        ">f4" => (DType::F32, true),
-        ">f8" => (DType::F64, true),
-        other => return Err(format!("values of type '{other}' are not supported; expected float32 or float64")),
+    let big_endian = descr.starts_with('>');
+    let (dtype, value_bytes) = match descr.trim_start_matches(['<', '>']) {
+        "f2" => (DType::F32, 2),
+        "f4" => (DType::F32, 4),
+        "f8" => (DType::F64, 8),
+        _ => {
+            return Err(format!(
+                "values of type '{descr}' are not supported; expected float32 or float64 (float16 is read as float32)"
+            ));
+        }
     };
     let shape = value("shape")?
         .strip_prefix('(')
@@ -71,10 +84,8 @@ fn parse(text: &str) -> Result<Header, String> {
         .filter(|part| !part.is_empty())
         .map(|part| part.parse().map_err(|_| format!("the .npy header's size '{part}' is not a number")))
         .collect::<Result<Vec<usize>, _>>()?;
-    if !value("fortran_order")?.starts_with("False") && dims.len() > 1 {
-        return Err("the array is in Fortran order; save it with numpy.ascontiguousarray".into());
-    }
-    Ok(Header { dtype, big_endian, dims })
+    let fortran_order = value("fortran_order")?.starts_with("True");
+    Ok(Header { dtype, value_bytes, big_endian, fortran_order, dims, values_at: 0 })
 }
 
 /// The header of a little-endian C-order array.
@@ -109,7 +120,15 @@ mod tests {
                 let bytes = header(dtype, &dims);
                 assert_eq!(bytes.len() % ALIGNMENT, 0);
                 let read = read_header(&mut bytes.as_slice()).unwrap();
-                assert_eq!(read, Header { dtype, big_endian: false, dims: dims.clone() });
+                let expected = Header {
+                    dtype,
+                    value_bytes: dtype.size(),
+                    big_endian: false,
+                    fortran_order: false,
+                    dims: dims.clone(),
+                    values_at: bytes.len() as u64,
+                };
+                assert_eq!(read, expected);
             }
         }
     }
@@ -117,9 +136,10 @@ mod tests {
     #[test]
     fn numpy_headers_are_understood() {
         let header = parse("{'descr': '>f8', 'fortran_order': False, 'shape': (2, 3), }   \n").unwrap();
-        assert_eq!(header, Header { dtype: DType::F64, big_endian: true, dims: vec![2, 3] });
+        assert!(header.dtype == DType::F64 && header.big_endian && !header.fortran_order && header.dims == [2, 3]);
+        let header = parse("{'descr': '<f2', 'fortran_order': True, 'shape': (2, 3), }   \n").unwrap();
+        assert!(header.dtype == DType::F32 && header.value_bytes == 2 && header.fortran_order);
         assert!(parse("{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }").unwrap_err().contains("<i4"));
-        assert!(parse("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }").unwrap_err().contains("Fortran"));
         assert!(read_header(&mut &b"\x93NUMPY\x01\x00\xff\xff{"[..]).is_err());
         assert!(read_header(&mut &b"not numpy at all"[..]).is_err());
     }

@@ -1,9 +1,11 @@
 //! What the tool says: one JSON object, or a few lines for a person.
 
 use crate::failure::Failure;
+use crate::target;
 use fieldpress::{SectionBytes, Shape};
 use serde_json::{Map, Value, json};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// The keys that every command's JSON has.
 pub struct Common<'a> {
@@ -76,22 +78,39 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)
 }
 
-/// Prints the object.
+/// Prints the object on standard output.
 pub fn print_json(object: Map<String, Value>) -> Result<(), Failure> {
-    print(&format!("{:#}\n", Value::Object(object)))
+    print(&mut io::stdout().lock(), &json_text(object))
 }
 
-/// Prints lines with their names in a column.
+/// Prints lines with their names in a column on standard output.
 pub fn print_lines(lines: &[(&str, String)]) -> Result<(), Failure> {
-    let text: String = lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect();
-    print(&text)
+    print(&mut io::stdout().lock(), &lines_text(lines))
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+/// Prints the object or the lines: on standard error where the output itself goes to standard output.
+pub fn print_beside(output: &Path, text: &str) -> Result<(), Failure> {
+    if target::is_standard_output(output) {
+        print(&mut io::stderr().lock(), text)
+    } else {
+        print(&mut io::stdout().lock(), text)
+    }
+}
+
+/// The object's text.
+pub fn json_text(object: Map<String, Value>) -> String {
+    format!("{:#}\n", Value::Object(object))
+}
+
+/// Lines with their names in a column.
+pub fn lines_text(lines: &[(&str, String)]) -> String {
+    lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|error| Failure::writing("standard output", error)),
+        other => other.map_err(|error| Failure::writing("the report", error)),
     }
 }

@@ -1,10 +1,11 @@
 //! Inputs: a field from a raw, NumPy or NetCDF file, or a stream.
 
 use crate::failure::Failure;
-use crate::npy;
+use crate::target::STANDARD;
+use crate::{netcdf_in, npy};
 use fieldpress::{DType, Element, FieldView, FieldViewMut, Shape};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 
 /// The values of a field.
@@ -71,10 +72,21 @@ impl Field {
         }
     }
 
+    /// The field of these values in memory with its dimensions the other way round.
+    fn transposed(self) -> Self {
+        let order: Vec<usize> = (0..self.shape.ndim()).rev().collect();
+        self.with_order(&order)
+    }
+
     /// The same field with the dimensions `last` moved behind the others, in their order.
     pub fn with_last(self, last: [usize; 3]) -> Self {
         let others = (0..self.shape.ndim()).filter(|axis| !last.contains(axis));
         let order: Vec<usize> = others.chain(last).collect();
+        self.with_order(&order)
+    }
+
+    /// The same field with its dimensions in another order.
+    fn with_order(self, order: &[usize]) -> Self {
         let strides = self.shape.contiguous_strides();
         let dims: Vec<usize> = order.iter().map(|&axis| self.shape.dims()[axis]).collect();
         let strides: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
@@ -100,8 +112,21 @@ impl Field {
         }
     }
 
-    /// Fills the field from the reader, which must then be at its end.
-    fn read_values(&mut self, reader: &mut impl Read, big_endian: bool) -> std::io::Result<()> {
+    /// Fills the field with values of 16 bits, which f32 holds exactly.
+    fn read_halves(&mut self, reader: &mut dyn Read, big_endian: bool) -> io::Result<()> {
+        let Data::F32(values) = &mut self.data else { return Err(io::Error::other("halves are read as f32")) };
+        let mut bytes = vec![0; 2 * values.len()];
+        reader.read_exact(&mut bytes)?;
+        for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(2)) {
+            let bytes = [bytes[0], bytes[1]];
+            let bits = if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) };
+            *value = half::f16::from_bits(bits).to_f32();
+        }
+        Ok(())
+    }
+
+    /// Fills the field from the reader, whose length has been compared with the field's.
+    fn read_values(&mut self, reader: &mut dyn Read, big_endian: bool) -> io::Result<()> {
         reader.read_exact(self.bytes_mut())?;
         if big_endian != cfg!(target_endian = "big") {
             self.swap_bytes();
@@ -131,16 +156,28 @@ pub fn advance(index: &mut [usize], dims: &[usize]) {
     }
 }
 
-/// Reads a stream.
+/// Reads a stream, from a file or from standard input.
 pub fn read_stream(path: &str) -> Result<Vec<u8>, Failure> {
+    if path == STANDARD {
+        return read_standard();
+    }
     std::fs::read(path).map_err(|error| Failure::reading(path, error))
 }
 
-/// Reads a field: `x.npy`, `file:variable` where no file has that whole name, or raw values as `expected` says.
+/// All of standard input: nothing says before its end how much there is.
+fn read_standard() -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes).map_err(|error| Failure::reading("standard input", error))?;
+    Ok(bytes)
+}
+
+/// Reads a field: `x.npy`, `file:variable` where no file has that whole name, or raw values as `expected` says; `-` is NumPy's
+/// or raw values from standard input.
 pub fn read_field(name: &str, expected: Expected<'_>) -> Result<Field, Failure> {
     let path = Path::new(name);
     let field = match name.rsplit_once(':') {
-        Some((file, variable)) if !path.exists() && Path::new(file).exists() => read_netcdf(file, variable)?,
+        Some((file, variable)) if !path.exists() && Path::new(file).exists() => netcdf_in::read(file, variable)?,
+        _ if name == STANDARD && expected.dims.is_none() => read_npy(name)?,
         _ if path.extension().is_some_and(|extension| extension == "npy") => read_npy(name)?,
         _ => return read_raw(name, expected),
     };
@@ -154,118 +191,73 @@ pub fn read_field(name: &str, expected: Expected<'_>) -> Result<Field, Failure> 
     Ok(field)
 }
 
-/// Opens a file whose values after `header` bytes must be those of `shape` and `dtype`, before memory is taken for them.
-fn check_length(name: &str, file: &File, header: u64, shape: &Shape, dtype: DType) -> Result<(), Failure> {
-    let metadata = file.metadata().map_err(|error| Failure::reading(name, error))?;
-    let expected = header + (shape.len() * dtype.size()) as u64;
-    if metadata.is_file() && metadata.len() != expected {
-        return Err(Failure::input(format!(
-            "{name}: it has {} bytes; {shape} values of {} need {expected}",
-            metadata.len(),
-            dtype.name()
-        )));
-    }
-    Ok(())
+/// Where values are read from, and how many bytes there are, where that is known.
+struct Source {
+    reader: Box<dyn Read>,
+    bytes: Option<u64>,
 }
 
-fn open(name: &str) -> Result<File, Failure> {
-    let file = File::open(name).map_err(|error| Failure::reading(name, error))?;
-    let is_folder = file.metadata().is_ok_and(|metadata| metadata.is_dir());
-    if is_folder { Err(Failure::input(format!("{name}: is a folder"))) } else { Ok(file) }
+impl Source {
+    fn open(name: &str) -> Result<Self, Failure> {
+        if name == STANDARD {
+            let bytes = read_standard()?;
+            return Ok(Self { bytes: Some(bytes.len() as u64), reader: Box::new(Cursor::new(bytes)) });
+        }
+        let file = File::open(name).map_err(|error| Failure::reading(name, error))?;
+        let metadata = file.metadata().map_err(|error| Failure::reading(name, error))?;
+        if metadata.is_dir() {
+            return Err(Failure::input(format!("{name}: is a folder")));
+        }
+        let bytes = metadata.is_file().then_some(metadata.len());
+        Ok(Self { reader: Box::new(BufReader::new(file)), bytes })
+    }
+
+    /// Checks that the values after `before` bytes are those of `shape`, before memory is taken for them.
+    fn check_length(&self, name: &str, before: u64, shape: &Shape, value_bytes: usize) -> Result<(), Failure> {
+        let expected = before + (shape.len() * value_bytes) as u64;
+        match self.bytes {
+            Some(bytes) if bytes != expected => Err(Failure::input(format!(
+                "{name}: it has {bytes} bytes; {shape} values of {value_bytes} bytes need {expected}"
+            ))),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn read_raw(name: &str, expected: Expected<'_>) -> Result<Field, Failure> {
-    let mut file = open(name)?;
     let (Some(dims), Some(dtype)) = (expected.dims, expected.dtype) else {
+        Source::open(name)?;
+        if let Some(variables) = netcdf_in::variables(name) {
+            return Err(Failure::usage(format!("{name} is a NetCDF file; name a variable of it: {variables}")));
+        }
         return Err(Failure::usage(format!(
             "{name} is read as raw values: give --dims and --type (or a .npy file, or file.nc:variable)"
         )));
     };
+    let mut source = Source::open(name)?;
     let shape = Shape::new(dims)?;
-    check_length(name, &file, 0, &shape, dtype)?;
+    source.check_length(name, 0, &shape, dtype.size())?;
     let mut field = Field::new(shape, dtype)?;
-    field.read_values(&mut file, false).map_err(|error| Failure::reading(name, error))?;
+    field.read_values(&mut source.reader, false).map_err(|error| Failure::reading(name, error))?;
     Ok(field)
 }
 
 fn read_npy(name: &str) -> Result<Field, Failure> {
-    let mut reader = BufReader::new(open(name)?);
-    let header = npy::read_header(&mut reader).map_err(|error| Failure::reading(name, error))?;
+    let mut source = Source::open(name)?;
+    let mut header = npy::read_header(&mut source.reader).map_err(|error| Failure::reading(name, error))?;
     let shape = Shape::new(&header.dims).map_err(|error| Failure::reading(name, error))?;
-    let start = std::io::Seek::stream_position(&mut reader).map_err(|error| Failure::reading(name, error))?;
-    check_length(name, reader.get_ref(), start, &shape, header.dtype)?;
-    let mut field = Field::new(shape, header.dtype)?;
-    field.read_values(&mut reader, header.big_endian).map_err(|error| Failure::reading(name, error))?;
-    Ok(field)
-}
-
-fn read_netcdf(path: &str, name: &str) -> Result<Field, Failure> {
-    use netcdf::types::{FloatType, NcVariableType};
-
-    let failed = |error: netcdf::Error| Failure::reading(path, error);
-    let file = netcdf::open(path).map_err(failed)?;
-    // A leading slash is ncdump's notation for a name from the root group on.
-    let parts: Vec<&str> = name.strip_prefix('/').unwrap_or(name).split('/').collect();
-    if parts.iter().any(|part| ["", ".", ".."].contains(part)) {
-        return Err(Failure::input(format!(
-            "{path}: '{name}' is no name of a NetCDF variable; expected NAME, or GROUP/NAME, also after a /"
-        )));
+    source.check_length(name, header.values_at, &shape, header.value_bytes)?;
+    if header.fortran_order {
+        header.dims.reverse();
     }
-    let variable = file.variable(&parts.join("/")).ok_or_else(|| {
-        let names: Vec<String> = file.variables().map(|variable| variable.name()).collect();
-        Failure::input(format!("{path} has no variable '{name}'; it has {}", names.join(", ")))
-    })?;
-    let dims: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
-    let shape = Shape::new(&dims).map_err(|error| Failure::reading(&format!("{path}:{name}"), error))?;
-    let dtype = match variable.vartype() {
-        NcVariableType::Float(FloatType::F32) => DType::F32,
-        NcVariableType::Float(FloatType::F64) => DType::F64,
-        other => {
-            return Err(Failure::input(format!(
-                "{path}:{name} has values of type {other:?}; only float and double are fields"
-            )));
-        }
+    let mut field = Field::new(Shape::new(&header.dims)?, header.dtype)?;
+    let values = if header.value_bytes == header.dtype.size() {
+        field.read_values(&mut source.reader, header.big_endian)
+    } else {
+        field.read_halves(&mut source.reader, header.big_endian)
     };
-    let mut field = Field::new(shape, dtype)?;
-    match &mut field.data {
-        Data::F32(values) => variable.get_values_into(values, ..),
-        Data::F64(values) => variable.get_values_into(values, ..),
-    }
-    .map_err(failed)?;
-    field.fill_value = fill_value(&variable, &field.data);
-    Ok(field)
-}
-
-/// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is set,
-/// NetCDF's own default for points that were never written, if it occurs among the values.
-fn fill_value(variable: &netcdf::Variable<'_>, data: &Data) -> Option<f64> {
-    // netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE.
-    const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
-    let occurs = |fill: &f64| match data {
-        Data::F32(values) => values.contains(&(*fill as f32)),
-        Data::F64(values) => values.contains(fill),
-    };
-    attribute_values(variable, "_FillValue").first().copied().or_else(|| {
-        let mut candidates = attribute_values(variable, "missing_value");
-        candidates.push(DEFAULT_FILL);
-        candidates.into_iter().find(occurs)
-    })
-}
-
-/// The numbers of an attribute; none where it is missing or a text.
-fn attribute_values(variable: &netcdf::Variable<'_>, name: &str) -> Vec<f64> {
-    use netcdf::AttributeValue::{Double, Doubles, Float, Floats, Int, Ints, Short, Shorts};
-    match variable.attribute_value(name).and_then(Result::ok) {
-        Some(Float(value)) => vec![value.into()],
-        Some(Double(value)) => vec![value],
-        Some(Floats(values)) => values.into_iter().map(f64::from).collect(),
-        Some(Doubles(values)) => values,
-        Some(Short(value)) => vec![value.into()],
-        Some(Shorts(values)) => values.into_iter().map(f64::from).collect(),
-        Some(Int(value)) => vec![value.into()],
-        Some(Ints(values)) => values.into_iter().map(f64::from).collect(),
-        _ => Vec::new(),
-    }
+    values.map_err(|error| Failure::reading(name, error))?;
+    Ok(if header.fortran_order { field.transposed() } else { field })
 }
 
 /// Whether a point carries no data: not finite, or the fill value. Such points are kept bit by bit.

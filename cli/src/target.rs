@@ -4,19 +4,47 @@ use crate::failure::Failure;
 use crate::npy;
 use crate::source::{Data, Field};
 use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 /// Bytes that are swapped at a time on big-endian machines.
 #[cfg(target_endian = "big")]
 const CHUNK: usize = 1 << 13;
 
-/// Writes `path` through `fill`: into a temporary file beside it that then takes its name.
+/// The name of standard input and output.
+pub const STANDARD: &str = "-";
+
+/// Whether an output goes to standard output: named `-`, or a name of the same pipe, terminal or file.
+pub fn is_standard_output(path: &Path) -> bool {
+    path == Path::new(STANDARD) || is_same(path, "/dev/stdout")
+}
+
+#[cfg(unix)]
+fn is_same(path: &Path, other: &str) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    place(path).is_some_and(|there| place(Path::new(other)) == Some(there))
+}
+
+#[cfg(not(unix))]
+fn is_same(_path: &Path, _other: &str) -> bool {
+    false
+}
+
+/// Writes `path` through `fill`: into a temporary file beside it that then takes its name; or to standard output.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     write_whole(path, fill).map_err(|error| Failure::writing(&path.display().to_string(), error))
 }
 
 fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if path == Path::new(STANDARD) {
+        let mut out = io::stdout().lock();
+        if out.is_terminal() {
+            return Err(io::Error::other("is a terminal, to which no values are written"));
+        }
+        fill(&mut out)?;
+        return out.flush();
+    }
     // Through links, so that the file they name is replaced, not the link.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -39,11 +67,6 @@ fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
-}
-
-/// Writes a field, raw or as NumPy by the name's ending.
-pub fn write_field(path: &Path, field: &Field) -> Result<(), Failure> {
-    write_as(path, field, path.extension().is_some_and(|extension| extension == "npy"))
 }
 
 /// Writes a field as NumPy, or raw.

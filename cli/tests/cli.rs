@@ -1,95 +1,16 @@
 //! The command-line tool as its users see it: files, standard output, exit codes.
 
+mod workplace;
+
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
+use std::path::Path;
+use workplace::{DIMS, Workplace, wave};
 
 const USAGE: i32 = 2;
 const INPUT: i32 = 3;
 const BOUND: i32 = 4;
-const DIMS: [usize; 3] = [12, 40, 52];
 const KEYS: [&str; 8] =
     ["input_bytes", "stream_bytes", "ratio", "nrmse", "max_abs_error", "seconds", "sections", "fm_share"];
-
-/// A folder of its own for each test, and the tool run in it.
-struct Workplace(TempDir);
-
-impl Workplace {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        let mut tool = Command::new(env!("CARGO_BIN_EXE_fieldpress"));
-        // Other tests' children can inherit this process's lock on a file that was just written.
-        tool.env("HDF5_USE_FILE_LOCKING", "FALSE");
-        tool.current_dir(self.0.path()).args(arguments.split_whitespace()).output().unwrap()
-    }
-
-    /// Runs what must succeed without a word on standard error.
-    fn ok(&self, arguments: &str) -> String {
-        let output = self.run(arguments);
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments}");
-        assert_eq!(output.status.code(), Some(0), "{arguments}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &str) -> Value {
-        serde_json::from_str(&self.ok(&format!("{arguments} --json"))).unwrap()
-    }
-
-    /// Runs what must fail with this exit code, a word in its message, and nothing on standard output.
-    fn fails(&self, arguments: &str, code: i32, word: &str) {
-        let before = self.files();
-        let output = self.run(arguments);
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
-        assert!(message.contains(word), "{arguments}: '{message}' has no '{word}'");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{arguments}");
-        assert_eq!(self.files(), before, "{arguments} left something behind");
-    }
-
-    fn files(&self) -> Vec<(String, u64)> {
-        let mut files: Vec<_> = std::fs::read_dir(self.0.path())
-            .unwrap()
-            .map(|entry| entry.unwrap())
-            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
-            .collect();
-        files.sort();
-        files
-    }
-
-    fn write_f32(&self, name: &str, values: &[f32]) {
-        std::fs::write(self.path(name), bytemuck::cast_slice(values)).unwrap();
-    }
-
-    fn read_f32(&self, name: &str) -> Vec<f32> {
-        let bytes = std::fs::read(self.path(name)).unwrap();
-        bytes.chunks_exact(4).map(|value| f32::from_le_bytes(value.try_into().unwrap())).collect()
-    }
-
-    /// `x.f32` and its stream `x.fp`.
-    fn with_stream() -> Self {
-        let workplace = Self::new();
-        workplace.write_f32("x.f32", &wave());
-        workplace.ok("compress x.f32 -o x.fp --dims 12,40,52 --type f32 --bound nrmse=1e-3 --fm off");
-        workplace
-    }
-}
-
-fn wave() -> Vec<f32> {
-    let [nt, ny, nx] = DIMS;
-    let point = |t: usize, y: usize, x: usize| {
-        let rough = ((t * 7919 + y * 104_729 + x * 1_299_709) % 1000) as f32 / 1000.0;
-        250.0 + 20.0 * (0.15 * x as f32 + 0.2 * t as f32).sin() * (0.1 * y as f32).cos() + 0.1 * rough
-    };
-    (0..nt * ny * nx).map(|i| point(i / (ny * nx), i / nx % ny, i % nx)).collect()
-}
 
 /// The shape in a .npy file's header, as text.
 fn npy_shape(path: &Path) -> String {

@@ -1,0 +1,134 @@
+//! Variables of NetCDF files as fields.
+
+use crate::failure::Failure;
+use crate::source::{Data, Field};
+use fieldpress::{DType, Shape};
+use netcdf::types::{FloatType, NcVariableType};
+use netcdf::{AttributeValue, Variable};
+use std::path::Path;
+
+/// Beginnings of NetCDF files: the classic forms, and HDF5.
+const MAGICS: [&[u8]; 2] = [b"CDF", b"\x89HDF"];
+
+/// The variables of a NetCDF file as `file:name (sizes)`; nothing where a file is none.
+pub fn variables(path: &str) -> Option<String> {
+    let mut start = [0; 4];
+    let mut file = std::fs::File::open(path).ok()?;
+    std::io::Read::read_exact(&mut file, &mut start).ok()?;
+    if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
+        return None;
+    }
+    let file = netcdf::open(Path::new(path)).ok()?;
+    Some(listed(path, &file))
+}
+
+fn listed(path: &str, file: &netcdf::File) -> String {
+    let one = |variable: Variable<'_>| {
+        let sizes: Vec<String> = variable.dimensions().iter().map(|dimension| dimension.len().to_string()).collect();
+        format!("{path}:{} ({})", variable.name(), sizes.join("x"))
+    };
+    let names: Vec<String> = file.variables().map(one).collect();
+    if names.is_empty() { "no variables outside of groups".to_owned() } else { names.join(", ") }
+}
+
+/// Reads a variable.
+///
+/// # Errors
+/// Bad input where there is no such variable, or its values are no numbers of a field.
+pub fn read(path: &str, name: &str) -> Result<Field, Failure> {
+    let failed = |error: netcdf::Error| Failure::reading(path, error);
+    let file = netcdf::open(path).map_err(failed)?;
+    // A leading slash is ncdump's notation for a name from the root group on.
+    let parts: Vec<&str> = name.strip_prefix('/').unwrap_or(name).split('/').collect();
+    if parts.iter().any(|part| ["", ".", ".."].contains(part)) {
+        return Err(Failure::input(format!(
+            "{path}: '{name}' is no name of a NetCDF variable; expected NAME, or GROUP/NAME, also after a /"
+        )));
+    }
+    let variable = file
+        .variable(&parts.join("/"))
+        .ok_or_else(|| Failure::input(format!("{path} has no variable '{name}'; it has {}", listed(path, &file))))?;
+    let dims: Vec<usize> = variable.dimensions().iter().map(netcdf::Dimension::len).collect();
+    let shape = Shape::new(&dims).map_err(|error| Failure::reading(&format!("{path}:{name}"), error))?;
+    let dtype = match variable.vartype() {
+        NcVariableType::Float(FloatType::F32) => DType::F32,
+        NcVariableType::Float(FloatType::F64) => DType::F64,
+        NcVariableType::Int(_) if is_packed(&variable) => {
+            return unpacked(&variable.get_values::<f64, _>(..).map_err(failed)?, &variable, shape);
+        }
+        other => {
+            return Err(Failure::input(format!(
+                "{path}:{name} has values of type {other:?}; only float, double and packed integers are fields"
+            )));
+        }
+    };
+    let mut field = Field::new(shape, dtype)?;
+    match &mut field.data {
+        Data::F32(values) => variable.get_values_into(values, ..),
+        Data::F64(values) => variable.get_values_into(values, ..),
+    }
+    .map_err(failed)?;
+    field.fill_value = fill_value(&variable, &field.data);
+    Ok(field)
+}
+
+/// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is set,
+/// NetCDF's own default for points that were never written, if it occurs among the values.
+fn fill_value(variable: &Variable<'_>, data: &Data) -> Option<f64> {
+    // netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE.
+    const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
+    let occurs = |fill: &f64| match data {
+        Data::F32(values) => values.contains(&(*fill as f32)),
+        Data::F64(values) => values.contains(fill),
+    };
+    attribute_values(variable, "_FillValue").first().copied().or_else(|| {
+        let mut candidates = attribute_values(variable, "missing_value");
+        candidates.push(DEFAULT_FILL);
+        candidates.into_iter().find(occurs)
+    })
+}
+
+/// The numbers of an attribute; none where it is missing or a text.
+fn attribute_values(variable: &Variable<'_>, name: &str) -> Vec<f64> {
+    use netcdf::AttributeValue::{Double, Doubles, Float, Floats, Int, Ints, Schar, Short, Shorts, Uchar};
+    match variable.attribute_value(name).and_then(Result::ok) {
+        Some(Float(value)) => vec![value.into()],
+        Some(Double(value)) => vec![value],
+        Some(Schar(value)) => vec![value.into()],
+        Some(Uchar(value)) => vec![value.into()],
+        Some(Floats(values)) => values.into_iter().map(f64::from).collect(),
+        Some(Doubles(values)) => values,
+        Some(Short(value)) => vec![value.into()],
+        Some(Shorts(values)) => values.into_iter().map(f64::from).collect(),
+        Some(Int(value)) => vec![value.into()],
+        Some(Ints(values)) => values.into_iter().map(f64::from).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether integers stand for others, as CF has it.
+fn is_packed(variable: &Variable<'_>) -> bool {
+    ["scale_factor", "add_offset"].into_iter().any(|name| !attribute_values(variable, name).is_empty())
+}
+
+/// The values that integers stand for: f64 where their scale or offset is a double, f32 otherwise; NaN for points without data.
+fn unpacked(packed: &[f64], variable: &Variable<'_>, shape: Shape) -> Result<Field, Failure> {
+    let number = |name: &str| attribute_values(variable, name).first().copied();
+    let (scale, offset) = (number("scale_factor").unwrap_or(1.0), number("add_offset").unwrap_or(0.0));
+    let is_double = |name: &str| {
+        matches!(
+            variable.attribute_value(name).and_then(Result::ok),
+            Some(AttributeValue::Double(_) | AttributeValue::Doubles(_))
+        )
+    };
+    let dtype = if is_double("scale_factor") || is_double("add_offset") { DType::F64 } else { DType::F32 };
+    let holes: Vec<f64> =
+        ["_FillValue", "missing_value"].into_iter().flat_map(|name| attribute_values(variable, name)).collect();
+    let values = packed.iter().map(|&p| if holes.contains(&p) { f64::NAN } else { p * scale + offset });
+    let mut field = Field::new(shape, dtype)?;
+    match &mut field.data {
+        Data::F32(out) => out.iter_mut().zip(values).for_each(|(out, value)| *out = value as f32),
+        Data::F64(out) => out.iter_mut().zip(values).for_each(|(out, value)| *out = value),
+    }
+    Ok(field)
+}

@@ -1,0 +1,125 @@
+//! What the tool reads and writes beside plain files: pipes, NumPy files of other forms, packed NetCDF variables.
+
+mod workplace;
+
+use workplace::{DIMS, Workplace, wave};
+
+const USAGE: i32 = 2;
+const INPUT: i32 = 3;
+
+/// A .npy file of version 1.
+fn npy(descr: &str, fortran_order: bool, dims: &[usize], values: &[u8]) -> Vec<u8> {
+    let order = if fortran_order { "True" } else { "False" };
+    let dims: String = dims.iter().map(|n| format!("{n}, ")).collect();
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({dims}), }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut out = b"\x93NUMPY\x01\x00".to_vec();
+    out.extend((header.len() as u16).to_le_bytes());
+    out.extend(header.as_bytes());
+    out.extend(values);
+    out
+}
+
+#[test]
+fn pipes_carry_streams_and_nothing_else() {
+    let w = Workplace::with_stream();
+    let options = "--dims 12x40x52 --type f32 --bound nrmse=1e-3 --fm off";
+    for line in [
+        format!("cat x.f32 | fieldpress compress - -o - {options} > piped.fp"),
+        format!("fieldpress compress x.f32 -o /dev/stdout {options} --json | cat > piped.fp"),
+    ] {
+        let output = w.shell(&line);
+        let report = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && report.contains("nrmse"), "{line}: {report}");
+        assert_eq!(std::fs::read(w.path("piped.fp")).unwrap(), std::fs::read(w.path("x.fp")).unwrap(), "{line}");
+    }
+    w.ok("decompress x.fp -o y.f32");
+    w.ok("decompress x.fp -o y.npy");
+    for (line, expected) in [
+        ("cat x.fp | fieldpress decompress - -o - > z", "y.f32"),
+        ("fieldpress decompress x.fp -o - --to npy > z", "y.npy"),
+    ] {
+        assert!(w.shell(line).status.success(), "{line}");
+        assert_eq!(std::fs::read(w.path("z")).unwrap(), std::fs::read(w.path(expected)).unwrap(), "{line}");
+    }
+    let output =
+        w.shell("cat y.npy | fieldpress compress - -o z.fp --bound rel=1e-2 --fm off && cat x.fp | fieldpress info -");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("12x40x52"));
+    let output = w.shell(&format!("head -c 99 x.f32 | fieldpress compress - -o - {options}"));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(INPUT), 0));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it has 99 bytes"));
+}
+
+#[test]
+fn numpy_files_of_other_forms() {
+    let w = Workplace::new();
+    let values = wave();
+    let [nt, ny, nx] = DIMS;
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    std::fs::write(w.path("c.npy"), npy("<f4", false, &DIMS, &bytes(&values))).unwrap();
+    let big: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+    std::fs::write(w.path("big.npy"), npy(">f4", false, &DIMS, &big)).unwrap();
+    let mut fortran = Vec::new();
+    for x in 0..nx {
+        for y in 0..ny {
+            fortran.extend((0..nt).map(|t| values[(t * ny + y) * nx + x]));
+        }
+    }
+    std::fs::write(w.path("fortran.npy"), npy("<f4", true, &DIMS, &bytes(&fortran))).unwrap();
+    for name in ["c", "big", "fortran"] {
+        w.ok(&format!("compress {name}.npy -o {name}.fp --bound rel=1e-3 --fm off"));
+        assert_eq!(
+            std::fs::read(w.path("c.fp")).unwrap(),
+            std::fs::read(w.path(&format!("{name}.fp"))).unwrap(),
+            "{name}"
+        );
+    }
+
+    // 1, -2, 0.5, 65504 and NaN in 16 bits.
+    let halves: Vec<u8> =
+        [0x3c00u16, 0xc000, 0x3800, 0x7bff, 0x7e00].iter().flat_map(|half| half.to_le_bytes()).collect();
+    std::fs::write(w.path("half.npy"), npy("<f2", false, &[5], &halves)).unwrap();
+    w.ok("compress half.npy -o half.fp --bound lossless");
+    w.ok("decompress half.fp -o half.f32");
+    let decoded = w.read_f32("half.f32");
+    assert_eq!(decoded[..4], [1.0, -2.0, 0.5, 65504.0]);
+    assert!(decoded[4].is_nan());
+    std::fs::write(w.path("whole.npy"), npy("<i4", false, &[5], &[0; 20])).unwrap();
+    w.fails("compress whole.npy -o y.fp --bound abs=1", INPUT, "'<i4' are not supported");
+}
+
+#[test]
+fn packed_variables_are_unpacked() {
+    let w = Workplace::new();
+    {
+        let mut file = netcdf::create(w.path("x.nc")).unwrap();
+        file.add_dimension("y", 2).unwrap();
+        file.add_dimension("x", 3).unwrap();
+        for (name, double) in [("t", false), ("p", true)] {
+            let mut variable = file.add_variable::<i16>(name, &["y", "x"]).unwrap();
+            variable.put_attribute("_FillValue", -999i16).unwrap();
+            if double {
+                variable.put_attribute("scale_factor", 0.25f64).unwrap();
+            } else {
+                variable.put_attribute("scale_factor", 0.25f32).unwrap();
+                variable.put_attribute("add_offset", 10f32).unwrap();
+            }
+            variable.put_values(&[0i16, 1, 2, -999, 4, 400], ..).unwrap();
+        }
+        let mut variable = file.add_variable::<i16>("counts", &["y", "x"]).unwrap();
+        variable.put_values(&[0i16; 6], ..).unwrap();
+    }
+    w.ok("compress x.nc:t -o t.fp --bound lossless");
+    w.ok("decompress t.fp -o t.f32");
+    let decoded = w.read_f32("t.f32");
+    assert_eq!([&decoded[..3], &decoded[4..]].concat(), [10.0, 10.25, 10.5, 11.0, 110.0]);
+    assert!(decoded[3].is_nan());
+    assert_eq!(w.json("compress x.nc:p -o p.fp --bound abs=0.01")["type"], "f64");
+    w.fails("compress x.nc:counts -o c.fp --bound abs=1", INPUT, "packed integers");
+    w.fails("compress x.nc:q -o q.fp --bound abs=1", INPUT, "it has x.nc:t (2x3), x.nc:p (2x3), x.nc:counts (2x3)");
+    w.fails("compress x.nc -o q.fp --bound abs=1", USAGE, "name a variable of it: x.nc:t (2x3)");
+    w.fails("decompress t.fp -o t.nc", USAGE, "not written as NetCDF");
+}
