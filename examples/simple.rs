@@ -19,7 +19,10 @@ fn main() -> Result<()> {
 
     // The bound has been checked on the decoded values when this returns.
     let (stream, report) = codec.compress_array(inner, bound)?;
-    println!("{} bytes became {}, largest error {:.1e}", report.input_bytes, report.stream_bytes, report.max_abs_error);
+    println!(
+        "{} bytes became {}, largest error {:.1e}",
+        report.input_bytes, report.stream_bytes, report.info.max_abs_error
+    );
 
     // A stream says what it holds, without being decoded.
     let info = inspect(&stream)?;

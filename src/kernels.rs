@@ -147,9 +147,10 @@ impl Copier {
     /// Copies every tile to working values.
     pub fn gather(&mut self, values: &[f32]) {
         for segment in &self.cut.segments {
-            let place = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
+            let placement = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
             let (frames, classes) = (&mut self.frames, &mut self.classes);
-            gather(values, segment, &place, segment.count, &self.normalisation, &self.specials, frames, classes);
+            let source = Source { values, segment, placement };
+            source.normalised(segment.count, &self.normalisation, &self.specials, frames, classes);
         }
     }
 
@@ -159,7 +160,7 @@ impl Copier {
             let place = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
             let size = [segment.count, segment.h, segment.w];
             let decoded = &self.frames[..size.iter().product()];
-            scatter(decoded, size, [0; 3], size, out, place.start, place.strides);
+            scatter(decoded, WindowBox { dims: size, from: [0; 3], size }, out, place);
         }
     }
 }

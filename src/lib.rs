@@ -18,7 +18,7 @@
 //! // Root mean square error at most a thousandth of the field's range.
 //! let (stream, report) = codec.compress_array(u.view(), Bound::Nrmse(1e-3))?;
 //! assert!(report.stream_bytes * 20 < report.input_bytes);
-//! assert!(report.nrmse <= 1e-3);
+//! assert!(report.info.nrmse <= 1e-3);
 //!
 //! let (decoded, _) = codec.decompress_array(&stream, &Request::default())?;
 //! assert_eq!(decoded.into_f32()?.shape(), u.shape());

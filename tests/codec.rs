@@ -10,7 +10,7 @@ fn codec(effort: Effort) -> Codec {
 fn round_trip<T: Element>(codec: &Codec, values: &[T], dims: &[usize], bound: Bound) -> (Vec<u8>, Vec<T>) {
     let (bytes, report) = codec.compress(&FieldView::new(values, dims).unwrap(), bound).unwrap();
     assert_eq!(report.stream_bytes as usize, bytes.len());
-    assert_eq!(report.sections.total() as usize, bytes.len());
+    assert_eq!(report.info.sections.total() as usize, bytes.len());
     assert!(
         bytes.len() <= std::mem::size_of_val(values) + 512,
         "{} bytes for {}",
@@ -323,7 +323,7 @@ fn streams_do_not_depend_on_units() {
                 let (again, decoded) = round_trip(&codec, &scaled, &dims, bound);
                 assert!(bytes == again);
                 let decoded: Vec<f64> = decoded.iter().map(|v| v / unit).collect();
-                (bytes.len(), report.nrmse, decoded)
+                (bytes.len(), report.info.nrmse, decoded)
             };
             let usual = told(0);
             assert!(usual.1 > 0.0);

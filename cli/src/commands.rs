@@ -12,18 +12,18 @@ use fieldpress::{Codec, Region, Report, Request, Scale, Shape, StreamInfo};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 
-fn common<'a>(info: &'a StreamInfo, report: &'a Report) -> Common<'a> {
+fn common(info: &StreamInfo, stream_bytes: u64, seconds: f64) -> Common<'_> {
     Common {
         shape: &info.shape,
         dtype: info.dtype,
         bound: Some(info.bound),
         input_bytes: (info.shape.len() * info.dtype.size()) as u64,
-        stream_bytes: report.stream_bytes,
-        nrmse: report.nrmse,
-        max_abs_error: report.max_abs_error,
-        seconds: report.seconds,
-        sections: &report.sections,
-        fm_share: report.fm_share,
+        stream_bytes,
+        nrmse: info.nrmse,
+        max_abs_error: info.max_abs_error,
+        seconds,
+        sections: &info.sections,
+        fm_share: info.fm_share,
     }
 }
 
@@ -55,14 +55,13 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
         let _progress = Progress::start(&format!("compressing {}", args.input));
         codec.compress(&field.view()?, args.bound)?
     };
-    let info = inspect("the stream just made", &stream)?;
     target::write(&args.output, |writer| writer.write_all(&stream))?;
 
-    let common = common(&info, &report);
+    let common = common(&report.info, report.stream_bytes, report.seconds);
     if args.json {
         let mut object = common.json();
         object.insert("stages".into(), stages(&report));
-        object.insert("ways".into(), ways(&info));
+        object.insert("ways".into(), ways(&report.info));
         return report::print_beside(&args.output, &report::json_text(object));
     }
     let mut lines = common.lines();
@@ -100,7 +99,7 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
     };
     target::write_as(&args.output, &field, to == ExtractTo::Npy)?;
 
-    let common = common(&info, &report);
+    let common = common(&report.info, report.stream_bytes, report.seconds);
     if args.json {
         let mut object = common.json();
         object.insert("output_dims".into(), json!(field.shape.dims()));
@@ -118,14 +117,7 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     let stream = source::read_stream(&args.input)?;
     let start = Instant::now();
     let info = inspect(&args.input, &stream)?;
-    let mut report = Report::default();
-    report.stream_bytes = stream.len() as u64;
-    report.sections = info.sections;
-    report.fm_share = info.fm_share;
-    report.nrmse = info.nrmse;
-    report.max_abs_error = info.max_abs_error;
-    report.seconds = start.elapsed().as_secs_f64();
-    let common = common(&info, &report);
+    let common = common(&info, stream.len() as u64, start.elapsed().as_secs_f64());
     if args.json {
         let mut object = common.json();
         object.insert("format_version".into(), json!(info.version));
@@ -169,7 +161,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let fill_value = given.or(original.fill_value);
     let codec = Codec::new(args.running.options()?)?;
 
-    let (mut report, errors, scales) = {
+    let (report, errors, scales) = {
         let _progress = Progress::start(&format!("verifying {name}"));
         let (decoded, report) = decode(&codec, &info, &stream, &Request::default())?;
         let mut scales = Vec::new();
@@ -182,12 +174,14 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let scales: Vec<(usize, f64, f64)> = scales.into_iter().map(relative).collect();
         (report, errors, scales)
     };
-    report.nrmse = errors.nrmse();
-    report.max_abs_error = errors.max_abs;
     // The range that relative bounds refer to is part of the contract: it may be that of a larger field.
     let holds = errors.hold(info.bound, info.range);
 
-    let common = common(&info, &report);
+    let common = Common {
+        nrmse: errors.nrmse(),
+        max_abs_error: errors.max_abs,
+        ..common(&report.info, report.stream_bytes, report.seconds)
+    };
     if args.json {
         let mut object = common.json();
         object.insert("holds".into(), json!(holds));

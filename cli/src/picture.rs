@@ -179,9 +179,12 @@ fn images(
     let field = Scale { low, high, color: |t| colorous::VIRIDIS.eval_continuous(t) };
     let (low, high) = symmetric_limits(error);
     let difference = Scale { low, high, color: |t| colorous::RED_BLUE.eval_continuous(1.0 - t) };
-    panel(area, layout, 0, "original", original, &field, average)?;
-    panel(area, layout, 1, "reconstruction", decoded, &field, average)?;
-    panel(area, layout, 2, "error (reconstruction − original)", error, &difference, largest)
+    let panels = [
+        Panel { title: "original", values: original, scale: &field, summary: average },
+        Panel { title: "reconstruction", values: decoded, scale: &field, summary: average },
+        Panel { title: "error (reconstruction − original)", values: error, scale: &difference, summary: largest },
+    ];
+    panels.iter().zip(0..).try_for_each(|(panel, number)| panel.draw(area, layout, number))
 }
 
 fn average(values: &mut dyn Iterator<Item = f64>) -> Option<f64> {
@@ -196,42 +199,48 @@ fn largest(values: &mut dyn Iterator<Item = f64>) -> Option<f64> {
 
 type Summary = fn(&mut dyn Iterator<Item = f64>) -> Option<f64>;
 
-fn panel(
-    area: &Area<'_>,
-    layout: &Layout,
-    number: i32,
-    title: &str,
-    values: &[Option<f64>],
-    scale: &Scale,
+/// One of the three pictures side by side, `[rows][columns]`.
+struct Panel<'a> {
+    title: &'a str,
+    values: &'a [Option<f64>],
+    scale: &'a Scale,
+    /// What a pixel shows of the points that it covers.
     summary: Summary,
-) -> Result<(), Failure> {
-    let (left, top) = layout.corner(number);
-    text(area, title, (left, top), TITLE_SIZE, Pos::new(HPos::Left, VPos::Top))?;
-    let top = top + TITLE_HEIGHT;
-    let (width, height) = (layout.width, layout.height);
+}
 
-    // The points that a pixel covers along one side, at least one.
-    let cover = |pixel: i32, pixels: i32, points: usize| {
-        let first = pixel as usize * points / pixels as usize;
-        first..((pixel as usize + 1) * points / pixels as usize).max(first + 1)
-    };
-    let mut image = Vec::with_capacity(3 * (width * height) as usize);
-    for y in 0..height {
-        // The first row is the lowest, as an axis that grows upwards.
-        let rows = cover(height - 1 - y, height, layout.rows);
-        for x in 0..width {
-            let columns = cover(x, width, layout.columns);
-            let mut points =
-                rows.clone().flat_map(|row| values[row * layout.columns..][columns.clone()].iter().flatten().copied());
-            let RGBColor(r, g, b) = scale.color(summary(&mut points));
-            image.extend([r, g, b]);
+impl Panel<'_> {
+    /// Draws it as the panel `number`, from the left.
+    fn draw(&self, area: &Area<'_>, layout: &Layout, number: i32) -> Result<(), Failure> {
+        let &Self { title, values, scale, summary } = self;
+        let (left, top) = layout.corner(number);
+        text(area, title, (left, top), TITLE_SIZE, Pos::new(HPos::Left, VPos::Top))?;
+        let top = top + TITLE_HEIGHT;
+        let (width, height) = (layout.width, layout.height);
+
+        // The points that a pixel covers along one side, at least one.
+        let cover = |pixel: i32, pixels: i32, points: usize| {
+            let first = pixel as usize * points / pixels as usize;
+            first..((pixel as usize + 1) * points / pixels as usize).max(first + 1)
+        };
+        let mut image = Vec::with_capacity(3 * (width * height) as usize);
+        for y in 0..height {
+            // The first row is the lowest, as an axis that grows upwards.
+            let rows = cover(height - 1 - y, height, layout.rows);
+            for x in 0..width {
+                let columns = cover(x, width, layout.columns);
+                let mut points = rows
+                    .clone()
+                    .flat_map(|row| values[row * layout.columns..][columns.clone()].iter().flatten().copied());
+                let RGBColor(r, g, b) = scale.color(summary(&mut points));
+                image.extend([r, g, b]);
+            }
         }
+        let image = BitMapElement::<_>::with_owned_buffer((left, top), (width as u32, height as u32), image)
+            .ok_or_else(|| Failure::other("drawing failed: the image has a wrong size"))?;
+        area.draw(&image).map_err(failed)?;
+        frame(area, (left, top), (width, height))?;
+        bar(area, (left + width + BAR_GAP, top), height, scale)
     }
-    let image = BitMapElement::<_>::with_owned_buffer((left, top), (width as u32, height as u32), image)
-        .ok_or_else(|| Failure::other("drawing failed: the image has a wrong size"))?;
-    area.draw(&image).map_err(failed)?;
-    frame(area, (left, top), (width, height))?;
-    bar(area, (left + width + BAR_GAP, top), height, scale)
 }
 
 fn frame(area: &Area<'_>, (left, top): (i32, i32), (width, height): (i32, i32)) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use super::buffer::Buffer;
 use super::chain::{self, Chains, Link};
 use super::coded::Coded;
 use crate::bound::Bound;
-use crate::codec::{Codec, error_curve, inspect};
+use crate::codec::{Codec, error_curve};
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, Region};
 use crate::options::Options;
@@ -117,9 +117,8 @@ impl Pending {
         let dims = chain::frame_dims(count);
         let before = link.map(|link| link.before(&dims)).transpose()?;
         let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
-        let info = inspect(&bytes)?;
         // Streams without segments, such as constant ones, follow none.
-        let link = link.filter(|_| info.follows);
+        let link = link.filter(|_| report.info.follows);
         let depth = link.map_or(0, |link| link.depth + 1);
         let end = first_step + (self.first + self.steps) as u64;
         let followed = in_time && (depth as usize) + 1 < keyframe;
@@ -139,7 +138,7 @@ impl Pending {
             first: self.first as u64,
             steps: self.steps as u64,
             depth,
-            squared_error: report.nrmse * report.nrmse * self.stats().valid as f64,
+            squared_error: report.info.nrmse * report.info.nrmse * self.stats().valid as f64,
             input_bytes: field.byte_len() as u64,
             crc: crc32fast::hash(&bytes),
             bytes,

@@ -8,7 +8,7 @@ use crate::field::{Element, Specials};
 pub(crate) const BLOCK: usize = 8;
 
 /// Largest difference between devices at one point, over their root mean square difference.
-pub(crate) const POINT_FLIPS: f64 = 4.0;
+pub(crate) const POINT_DRIFT: f64 = 4.0;
 
 /// Errors of a field's valid points so far.
 #[derive(Clone, Copy, Debug)]
@@ -95,8 +95,8 @@ impl Errors {
     }
 
     /// Counts in the RMSE margin for floating-point differences between devices, of these points of one segment.
-    pub(crate) fn guard(&mut self, flips: f64) {
-        self.guarded = self.largest + POINT_FLIPS * flips;
+    pub(crate) fn guard(&mut self, drift: f64) {
+        self.guarded = self.largest + POINT_DRIFT * drift;
     }
 
     /// Both together; they have the same unit.
@@ -118,17 +118,17 @@ impl Errors {
         if self.points == 0 { 0.0 } else { (self.squared / self.points as f64).sqrt() }
     }
 
-    /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `flips` to spare
+    /// Whether `bound` holds, with ranges meaning `range`: in root mean square and over blocks with `drift` to spare
     /// for what another device's floats may add, and at each point with what its segment was guarded by.
-    pub(crate) fn hold(&self, bound: Bound, range: f64, flips: f64) -> bool {
-        let (flips_of_unit, range_of_unit) = (flips / self.unit, range / self.unit);
+    pub(crate) fn hold(&self, bound: Bound, range: f64, drift: f64) -> bool {
+        let (drift_of_unit, range_of_unit) = (drift / self.unit, range / self.unit);
         match bound {
             Bound::Abs(epsilon) => self.guarded <= epsilon,
             Bound::Rel(epsilon) => self.guarded <= epsilon * range,
-            Bound::Nrmse(epsilon) => self.rms() + flips_of_unit <= epsilon * range_of_unit,
-            Bound::Psnr(decibels) => self.rms() + flips_of_unit <= range_of_unit * psnr_to_nrmse(decibels),
+            Bound::Nrmse(epsilon) => self.rms() + drift_of_unit <= epsilon * range_of_unit,
+            Bound::Psnr(decibels) => self.rms() + drift_of_unit <= range_of_unit * psnr_to_nrmse(decibels),
             Bound::BlockL2(tau) => {
-                self.block + POINT_FLIPS * flips_of_unit * (BLOCK as f64).powf(1.5) <= tau / self.unit
+                self.block + POINT_DRIFT * drift_of_unit * (BLOCK as f64).powf(1.5) <= tau / self.unit
             }
             Bound::Lossless => false,
         }

@@ -10,6 +10,15 @@ use crate::residual::layout::{Layout, Magnitudes};
 /// The unit of corrections over the bound: just under 2, so that rounding to a multiple leaves less than the bound.
 const UNIT: f64 = 1.9;
 
+/// What a pointwise bound leaves to its points.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HalfWidth {
+    /// The bound, which sets the unit of corrections.
+    pub(crate) epsilon: f64,
+    /// What decoded points may miss by: the bound less the room that other devices' floats take.
+    pub(crate) allowed: f64,
+}
+
 /// The adaptive state of a segment's corrections.
 #[derive(Debug)]
 pub(crate) struct PointwiseModel {
@@ -30,8 +39,8 @@ impl PointwiseModel {
         }
     }
 
-    fn code<C: BitCoder>(&mut self, coder: &mut C, multiples: &mut [i64], count: usize) -> Result<()> {
-        let contexts: Vec<PlaneContext> = (0..count)
+    fn code<C: BitCoder>(&mut self, coder: &mut C, multiples: &mut [i64]) -> Result<()> {
+        let contexts: Vec<PlaneContext> = (0..multiples.len() / self.layout.len())
             .map(|k| {
                 let near = if k > 0 { Resembles::Current(k - 1) } else { Resembles::None };
                 PlaneContext { near, far: Resembles::None, class: usize::from(k > 0) }
@@ -46,8 +55,7 @@ impl PointwiseModel {
         Ok(())
     }
 
-    /// Moves the points of `decoded [count][h][w]` that miss `allowed` (at most `epsilon`) by multiples of a unit that
-    /// `epsilon` sets, and codes the corrections for the decoder.
+    /// Moves the points of `decoded [count][h][w]` that miss what is allowed, and codes the corrections for the decoder.
     /// Points with a class other than 0 are left alone. True where any point was moved.
     ///
     /// # Errors
@@ -58,9 +66,7 @@ impl PointwiseModel {
         original: &[T],
         decoded: &mut [T],
         classes: &[u8],
-        count: usize,
-        epsilon: f64,
-        allowed: f64,
+        HalfWidth { epsilon, allowed }: HalfWidth,
     ) -> Result<bool> {
         let unit = UNIT * epsilon;
         let mut multiples = vec![0i64; decoded.len()];
@@ -88,7 +94,7 @@ impl PointwiseModel {
         if !any {
             return Ok(false);
         }
-        self.code(coder, &mut multiples, count)?;
+        self.code(coder, &mut multiples)?;
         coder.raw(stored.len() as u64, 40);
         for (i, bits) in stored {
             coder.raw(i as u64, 40);
@@ -105,7 +111,6 @@ impl PointwiseModel {
         &mut self,
         coder: &mut Decoder<'_>,
         decoded: &mut [T],
-        count: usize,
         epsilon: f64,
     ) -> Result<()> {
         if !coder.bit(false, 1 << 12) {
@@ -113,7 +118,7 @@ impl PointwiseModel {
         }
         let unit = UNIT * epsilon;
         let mut multiples = vec![0i64; decoded.len()];
-        self.code(coder, &mut multiples, count)?;
+        self.code(coder, &mut multiples)?;
         for (&multiple, slot) in multiples.iter().zip(decoded.iter_mut()) {
             if multiple != 0 {
                 *slot = T::from_f64(slot.to_f64() + multiple as f64 * unit);
@@ -148,13 +153,13 @@ mod tests {
             let mut decoded: Vec<f32> = values.iter().zip(&errors).map(|(v, e)| v + e).collect();
             let before = decoded.clone();
             let mut encoder = Encoder::new(Vec::new());
-            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], 3, epsilon, epsilon).unwrap();
+            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], HalfWidth { epsilon, allowed: epsilon }).unwrap();
             for (a, b) in values.iter().zip(&decoded) {
                 prop_assert!((f64::from(*a) - f64::from(*b)).abs() <= epsilon);
             }
             let bytes = encoder.finish();
             let mut again = before;
-            PointwiseModel::new(5, 7).decode(&mut Decoder::new(&bytes), &mut again, 3, epsilon).unwrap();
+            PointwiseModel::new(5, 7).decode(&mut Decoder::new(&bytes), &mut again, epsilon).unwrap();
             prop_assert_eq!(again, decoded);
         }
     }

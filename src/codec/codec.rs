@@ -147,14 +147,10 @@ impl Codec {
             Values::F32(values) => compress::compress(field, values, bound, reference, &tools)?,
             Values::F64(values) => compress::compress(field, values, bound, reference, &tools)?,
         };
-        let info = inspect(&done.bytes)?;
         let report = Report {
             input_bytes: field.byte_len() as u64,
             stream_bytes: done.bytes.len() as u64,
-            sections: info.sections,
-            fm_share: info.fm_share,
-            nrmse: info.nrmse,
-            max_abs_error: info.max_abs_error,
+            info: inspect(&done.bytes)?,
             drift: done.drift,
             seconds: begin.elapsed().as_secs_f64(),
             stages: done.stages,
@@ -229,14 +225,10 @@ impl Codec {
                 decompress::decompress(&parsed, request, reference, Output { values, strides }, &tools)?
             }
         };
-        let info = inspection::inspect(&parsed, request.region.as_ref())?;
         Ok(Report {
             input_bytes: (header.shape.len() * header.dtype.size()) as u64,
             stream_bytes: stream.len() as u64,
-            sections: info.sections,
-            fm_share: info.fm_share,
-            nrmse: info.nrmse,
-            max_abs_error: info.max_abs_error,
+            info: inspection::inspect(&parsed, request.region.as_ref())?,
             drift: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             stages,

@@ -45,6 +45,6 @@ impl Place<'_> {
             start += (a - region_from) * self.strides[axis];
         }
         let mut out = out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        scatter(window.values, dims, from, size, &mut out, start, strides);
+        scatter(window.values, WindowBox { dims, from, size }, &mut out, Placement { start, strides });
     }
 }

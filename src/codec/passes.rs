@@ -11,7 +11,7 @@ use super::report::StageSeconds;
 use super::segment::context::{FieldContext, with_interpolator};
 use super::segment::decode::{Part, Work, decode};
 use super::segment::encode::{EncodedSegment, encode, predict_latents};
-use super::segment::frames::{Frames, Source};
+use super::segment::frames::Frames;
 use super::segment::state::Buffers;
 use super::tools::Tools;
 use crate::bound::check::Errors;
@@ -21,7 +21,7 @@ use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentHeader};
-use crate::window::{Cut, original};
+use crate::window::{Cut, Source};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -361,7 +361,7 @@ impl<T: Element> Passes<'_, T> {
             let layout = Layout::new(segment.h, segment.w);
             let load = |first: usize, count: usize, frames: &mut Frames<R>| {
                 frames.load(&source, &self.context, first, count);
-                predict_latents(frames, count, &source, &self.context, candidate).map(|_| ())
+                predict_latents(frames, &source, &self.context, candidate).map(|_| ())
             };
             let reference = self.context.reference_frame::<R>(segment);
             let (frames, header, reference) = (segment.count, &candidate.header, reference.as_deref());
@@ -448,7 +448,7 @@ impl<T: Element> Passes<'_, T> {
         let whole = Part { from: 0, until: segment.count, halvings: 0 };
         decode::<T, R>(bytes, segment, context, whole, work, |window| {
             let _span = tracing::debug_span!("compare").entered();
-            original(source.values, segment, &source.at(window.first), window.count, &mut exact);
+            source.from_frame(window.first).original(window.count, &mut exact);
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.context.specials, self.context.block_bound())
         })

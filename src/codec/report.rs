@@ -74,23 +74,18 @@ impl StageSeconds {
 }
 
 /// What one compress or decompress call did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// Bytes of the uncompressed field.
     pub input_bytes: u64,
     /// Bytes of the stream.
     pub stream_bytes: u64,
-    /// Bytes of its parts; where a part of the field was decoded, of the segments read for it.
-    pub sections: SectionBytes,
-    /// Share of their chunks (windows of tiles) that used the foundation model, 0 to 1.
-    pub fm_share: f64,
-    /// Root mean square error over the range (0 for a constant field); as achieved, from the header when decompressing.
-    pub nrmse: f64,
-    /// Largest absolute error, in the field's units.
-    pub max_abs_error: f64,
-    /// RMSE margin for floating-point differences between devices, in the field's units, counted in when the bound was checked;
-    /// for [`crate::ReferenceFrame`]. 0 when decompressing.
+    /// What the stream says of itself: the errors achieved, its parts, how it was coded. Where a part of the field was
+    /// decoded, its sections, modes and share of the model are those of the segments read for it.
+    pub info: StreamInfo,
+    /// RMSE margin for floating-point differences between devices, in the field's units, counted in when the bound was
+    /// checked; for [`crate::ReferenceFrame`]. 0 when decompressing.
     pub drift: f64,
     /// Wall-clock seconds of the call.
     pub seconds: f64,
@@ -112,7 +107,7 @@ pub struct StreamInfo {
     pub axes: Option<[usize; 3]>,
     /// The bound that was asked for.
     pub bound: Bound,
-    /// Root mean square error over the range, as achieved.
+    /// Root mean square error over the range, as achieved; 0 for a constant field.
     pub nrmse: f64,
     /// Largest absolute error, as achieved, in the field's units.
     pub max_abs_error: f64,
@@ -124,8 +119,9 @@ pub struct StreamInfo {
     pub model: Option<(String, String)>,
     /// Bytes of its parts.
     pub sections: SectionBytes,
-    /// Share of chunks that use the model.
+    /// Share of chunks (windows of tiles) that use the foundation model, 0 to 1.
     pub fm_share: f64,
-    /// How windows are predicted, as text: one entry for each mode and window length in use with the number of its chunks.
+    /// How windows are predicted, as text: one entry for each mode and window length in use with the number of its
+    /// chunks.
     pub ways: Vec<(String, u64)>,
 }

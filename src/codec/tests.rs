@@ -62,7 +62,7 @@ fn bounds_hold_on_a_device_whose_floats_differ() {
     for bound in [Bound::Nrmse(1e-2), Bound::Nrmse(1e-3), Bound::Abs(0.02), Bound::Psnr(60.0)] {
         model.set_perturbation(0.0);
         let (bytes, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
-        assert!(report.fm_share > 0.0, "{bound}: the model was forced, and not used");
+        assert!(report.info.fm_share > 0.0, "{bound}: the model was forced, and not used");
         let here = decode(&codec, &bytes, &dims);
         model.set_perturbation(0.999);
         let there = decode(&codec, &bytes, &dims);
@@ -95,10 +95,10 @@ fn segments_without_the_model_may_use_a_pointwise_bound_up() {
     let codec = Codec::new(Options { fm: FmMode::Auto, ..options(1) }).unwrap();
     for bound in [Bound::Abs(0.02), Bound::Rel(0.02)] {
         let (bytes, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
-        assert!(report.fm_share > 0.5 && report.fm_share < 1.0, "{bound}: {}", report.fm_share);
-        assert_eq!(report.sections.lossless, 0, "{bound}");
+        assert!(report.info.fm_share > 0.5 && report.info.fm_share < 1.0, "{bound}: {}", report.info.fm_share);
+        assert_eq!(report.info.sections.lossless, 0, "{bound}");
         let largest = values.iter().zip(decode(&codec, &bytes, &dims)).map(|(a, b)| f64::from((a - b).abs()));
-        assert!((largest.fold(0.0, f64::max) - report.max_abs_error).abs() < 1e-6, "{bound}");
+        assert!((largest.fold(0.0, f64::max) - report.info.max_abs_error).abs() < 1e-6, "{bound}");
     }
 }
 
@@ -185,7 +185,7 @@ fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
         let with = |fm| Options { effort, fm, model: Some(folder.clone()), ..options(1) };
         let plain = Codec::new(with(FmMode::Off)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0;
         let (bytes, report) = Codec::new(with(FmMode::Auto)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap();
-        assert!(bytes == plain && report.fm_share == 0.0);
+        assert!(bytes == plain && report.info.fm_share == 0.0);
         // What must have the model says what failed.
         let error = Codec::new(with(FmMode::On)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap_err();
         assert!(error.kind() == crate::ErrorKind::Runtime && error.message().contains(".onnx failed"), "{error}");
@@ -206,7 +206,7 @@ fn a_graph_that_fails_late_costs_no_more() {
         let with = |fm| Options { segment, fm, model: Some(folder.clone()), ..options(1) };
         let plain = Codec::new(with(FmMode::Off)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap().0;
         let (bytes, report) = Codec::new(with(FmMode::Auto)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap();
-        assert!(bytes == plain && report.fm_share == 0.0);
+        assert!(bytes == plain && report.info.fm_share == 0.0);
         let error = Codec::new(with(FmMode::On)).unwrap().compress(&view, Bound::Nrmse(4e-3)).unwrap_err();
         assert!(error.kind() == crate::ErrorKind::Runtime && error.message().starts_with(place), "{error}");
     }
@@ -249,7 +249,7 @@ fn a_lone_window_uses_its_bound_up_at_the_highest_effort() {
     let codec = Codec::new(Options { effort: Effort::High, ..options(6) }).unwrap();
     for bound in [1e-2, 4e-3] {
         let (_, report) = codec.compress(&FieldView::new(&values, &dims).unwrap(), Bound::Nrmse(bound)).unwrap();
-        let used = report.nrmse / bound;
+        let used = report.info.nrmse / bound;
         assert!(used > 0.97, "NRMSE {used} of the bound {bound}");
     }
 }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::{Feed, GraphKind, Model};
 use crate::predict::Step;
 use crate::predict::fm::Memo;
-use crate::predict::tiles::{Cover, Span, gather};
+use crate::predict::tiles::{Cover, Span, crop};
 
 /// Pixels that neighbouring tiles share at least: twice the context that the graph sees well.
 const OVERLAP: usize = 32;
@@ -168,7 +168,7 @@ impl<'a> Enhancer<'a> {
         let extent = (self.cover.rows.tile, self.cover.columns.tile);
         let start = batch.planes.len();
         for frame in seen {
-            gather(frame, (self.h, self.w), (rows.start, columns.start), extent, &mut batch.planes);
+            crop(frame, (self.h, self.w), (rows.start, columns.start), extent, &mut batch.planes);
         }
         let planes = &mut batch.planes[start..];
         let points = planes.len() as f64;

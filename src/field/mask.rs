@@ -72,9 +72,7 @@ impl MaskModel {
         &mut self,
         coder: &mut C,
         classes: &mut [u8],
-        count: usize,
-        h: usize,
-        w: usize,
+        [count, h, w]: [usize; 3],
         kinds: u8,
     ) -> Result<()> {
         let size = h * w;

@@ -43,7 +43,7 @@ pub(crate) fn takes(h: usize, w: usize) -> bool {
 /// How much larger than the grid the root mean square difference between two devices' outputs can be, where every value
 /// of every graph differs by one grid step: the largest that tests have met, which the encoder's margin covers
 /// (docs/design.md, determinism).
-pub(crate) const FLIP_GAIN: f64 = 3.0;
+pub(crate) const DRIFT_GAIN: f64 = 3.0;
 
 /// Corrections that graphs made while a segment was encoded, for the check that decodes it: the same frames at the same
 /// step or noise have the same correction, and running the graph is most of the cost of either.
@@ -147,64 +147,68 @@ pub(crate) struct CodedLatents<R> {
     pub(crate) frames: Vec<R>,
 }
 
+/// The autoencoder for the windows of one segment.
+#[derive(Clone, Copy)]
+pub(crate) struct Autoencoder<'a> {
+    pub(crate) model: &'a Model,
+    /// Rows and columns of the segment's frames.
+    pub(crate) size: [usize; 2],
+    /// Of the field.
+    pub(crate) normalisation: &'a Normalisation,
+    /// Reconstructions are snapped to its multiples.
+    pub(crate) grid: f32,
+}
+
+impl Autoencoder<'_> {
+    /// Adds a tile's reconstruction, snapped, in working units, to a window's frames, `[frames][h][w]`.
+    fn place<R: Real>(&self, reconstruction: &mut [f32], frames: &mut [R], [h, w]: [usize; 2], tile: [usize; 4]) {
+        let [y0, x0, tile_h, tile_w] = tile;
+        let unit = unit(self.normalisation);
+        for v in reconstruction.iter_mut() {
+            *v /= unit;
+        }
+        self.model.snap(reconstruction, self.grid);
+        for t in 0..frames.len() / (h * w) {
+            for y in 0..tile_h {
+                let row = &mut frames[(t * h + y0 + y) * w + x0..][..tile_w];
+                for (slot, &v) in row.iter_mut().zip(&reconstruction[(t * tile_h + y) * tile_w..]) {
+                    *slot += R::from_f64(f64::from(v));
+                }
+            }
+        }
+    }
+}
+
 /// Runs a window `frames [count][h][w]` through the autoencoder with a gain.
 ///
 /// # Errors
 /// As the graphs'.
 pub(crate) fn encode_latents<R: Real>(
-    model: &Model,
+    autoencoder: Autoencoder<'_>,
     frames: &[R],
-    count: usize,
-    h: usize,
-    w: usize,
-    normalisation: &Normalisation,
-    grid: f32,
     gain: usize,
 ) -> Result<CodedLatents<R>> {
+    let Autoencoder { model, size: [h, w], normalisation, .. } = autoencoder;
+    let count = frames.len() / (h * w);
     let unit = unit(normalisation);
     let mut out = CodedLatents { bytes: Vec::new(), frames: vec![R::default(); frames.len()] };
     let mut writer = Writer::default();
-    for [y0, x0, tile_h, tile_w] in tiles(model, h, w)? {
-        let mut tile = Vec::with_capacity(count * tile_h * tile_w);
+    for tile in tiles(model, h, w)? {
+        let [y0, x0, tile_h, tile_w] = tile;
+        let mut values = Vec::with_capacity(count * tile_h * tile_w);
         for t in 0..count {
             for y in 0..tile_h {
                 let row = &frames[(t * h + y0 + y) * w + x0..][..tile_w];
-                tile.extend(row.iter().map(|v| v.to_f64() as f32 * unit));
+                values.extend(row.iter().map(|v| v.to_f64() as f32 * unit));
             }
         }
-        let (bytes, mut reconstruction) = analyse(model, &tile, count, tile_h, tile_w)?.encode(model, gain)?;
+        let (bytes, mut reconstruction) = analyse(model, &values, count, tile_h, tile_w)?.encode(model, gain)?;
         writer.varint(bytes.len() as u64);
         writer.bytes.extend_from_slice(&bytes);
-        place(model, &mut reconstruction, &mut out.frames, [y0, x0, tile_h, tile_w], count, h, w, unit, grid);
+        autoencoder.place(&mut reconstruction, &mut out.frames, [h, w], tile);
     }
     out.bytes = writer.bytes;
     Ok(out)
-}
-
-/// Snaps a tile's reconstruction in working units and adds it to the window's frames.
-fn place<R: Real>(
-    model: &Model,
-    reconstruction: &mut [f32],
-    frames: &mut [R],
-    [y0, x0, tile_h, tile_w]: [usize; 4],
-    count: usize,
-    h: usize,
-    w: usize,
-    unit: f32,
-    grid: f32,
-) {
-    for v in reconstruction.iter_mut() {
-        *v /= unit;
-    }
-    model.snap(reconstruction, grid);
-    for t in 0..count {
-        for y in 0..tile_h {
-            let row = &mut frames[(t * h + y0 + y) * w + x0..][..tile_w];
-            for (slot, &v) in row.iter_mut().zip(&reconstruction[(t * tile_h + y) * tile_w..]) {
-                *slot += R::from_f64(f64::from(v));
-            }
-        }
-    }
 }
 
 /// Reads a segment's latents window by window.
@@ -217,32 +221,21 @@ impl<'a> LatentReader<'a> {
         Self { reader: Reader::new(bytes) }
     }
 
-    /// Adds the next window's reconstruction, reduced by 2^`low` along rows and columns, to `frames` of that size; `h`
-    /// and `w` are those of the whole frames.
+    /// Adds the next window's reconstruction, reduced by 2^`low` along rows and columns, to `frames` of that size.
     ///
     /// # Errors
     /// `Corrupt`, or those of the model.
-    pub(crate) fn add<R: Real>(
-        &mut self,
-        model: &Model,
-        frames: &mut [R],
-        count: usize,
-        h: usize,
-        w: usize,
-        low: usize,
-        normalisation: &Normalisation,
-        grid: f32,
-    ) -> Result<()> {
-        let unit = unit(normalisation);
+    pub(crate) fn add<R: Real>(&mut self, autoencoder: Autoencoder<'_>, frames: &mut [R], low: usize) -> Result<()> {
+        let Autoencoder { model, size: [h, w], .. } = autoencoder;
         let scale = 1 << low;
+        let reduced = [h.div_ceil(scale), w.div_ceil(scale)];
+        let count = frames.len() / (reduced[0] * reduced[1]);
         for tile in tiles(model, h, w)? {
             let length = self.reader.length()?;
             let bytes = self.reader.bytes(length)?;
             let mut reconstruction = decode_tile(model, bytes, count, tile[2], tile[3], scale)?;
             // Tiles start at multiples of every scale.
-            let tile = tile.map(|n| n.div_ceil(scale));
-            let (h, w) = (h.div_ceil(scale), w.div_ceil(scale));
-            place(model, &mut reconstruction, frames, tile, count, h, w, unit, grid);
+            autoencoder.place(&mut reconstruction, frames, reduced, tile.map(|n| n.div_ceil(scale)));
         }
         Ok(())
     }
@@ -251,8 +244,9 @@ impl<'a> LatentReader<'a> {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub(crate) fn skip(&mut self, model: &Model, h: usize, w: usize) -> Result<()> {
-        for _ in tiles(model, h, w)? {
+    pub(crate) fn skip(&mut self, autoencoder: Autoencoder<'_>) -> Result<()> {
+        let [h, w] = autoencoder.size;
+        for _ in tiles(autoencoder.model, h, w)? {
             let length = self.reader.length()?;
             self.reader.bytes(length)?;
         }

@@ -4,7 +4,7 @@
 //! polynomial through them at the target, and the model's correction of it. All arithmetic is in a fixed order, so that
 //! two machines differ by no more than their graphs do.
 
-use super::tiles::{Cover, Span, gather};
+use super::tiles::{Cover, Span, crop};
 use crate::error::Result;
 use crate::model::{Feed, GraphKind, Model};
 
@@ -115,7 +115,7 @@ impl Batch {
         for (scratch, frame) in self.scratch.iter_mut().zip(frames) {
             scratch.clear();
             if let Some(frame) = frame {
-                gather(frame, size, corner, extent, scratch);
+                crop(frame, size, corner, extent, scratch);
             }
         }
         let [a, b, a2, b2] = &self.scratch;

@@ -7,7 +7,7 @@
 //! what the hyper-decoder makes of them. What the decoder graph makes of the values is float, and differs in its last
 //! bits between devices: the caller snaps it ([`Model::snap`]) before building on it.
 
-use super::tiles::gather;
+use super::tiles::crop;
 use crate::entropy::{LATENTS_MAX_VALUE, LatentsDecoder, LatentsEncoder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Feed, GraphKind, Latents, Model, Tables, Y_ROWS};
@@ -100,7 +100,7 @@ pub(crate) fn analyse(model: &Model, x: &[f32], frames: usize, h: usize, w: usiz
     let mut padded = Vec::with_capacity(part.frames * rows * columns);
     for frame in 0..part.frames {
         let frame = &x[frame.min(frames - 1) * h * w..][..h * w];
-        gather(frame, (h, w), (0, 0), (rows, columns), &mut padded);
+        crop(frame, (h, w), (0, 0), (rows, columns), &mut padded);
     }
     let feed = Feed { shape: &[1, part.frames, rows, columns], values: &padded };
     let y = run(model, GraphKind::Encoder, feed, [geometry.y])?;

@@ -105,7 +105,7 @@ pub(crate) fn reflect(i: usize, n: usize) -> usize {
 
 /// Copies the tile of `rows × columns` pixels that starts at (`top`, `left`) out of a frame `[h, w]`, reflected at the
 /// frame's far edges.
-pub(crate) fn gather(
+pub(crate) fn crop(
     frame: &[f32],
     (h, w): (usize, usize),
     (top, left): (usize, usize),
@@ -137,10 +137,10 @@ mod tests {
     fn gather_pads_at_the_far_edges() {
         let frame = [0.0, 1.0, 2.0, 10.0, 11.0, 12.0];
         let mut out = Vec::new();
-        gather(&frame, (2, 3), (0, 0), (4, 4), &mut out);
+        crop(&frame, (2, 3), (0, 0), (4, 4), &mut out);
         assert_eq!(out, [0.0, 1.0, 2.0, 1.0, 10.0, 11.0, 12.0, 11.0, 0.0, 1.0, 2.0, 1.0, 10.0, 11.0, 12.0, 11.0]);
         out.clear();
-        gather(&frame, (2, 3), (1, 1), (1, 2), &mut out);
+        crop(&frame, (2, 3), (1, 1), (1, 2), &mut out);
         assert_eq!(out, [11.0, 12.0]);
     }
 

@@ -184,6 +184,13 @@ fn code_mixed<C: BitCoder, I: Index>(
     done
 }
 
+/// Row `y` of a band, with its plane's magnitudes and block flags.
+struct BandRow<'a> {
+    y: usize,
+    own: &'a mut [u8],
+    flags: &'a [u8],
+}
+
 impl ContextModel {
     /// Fresh state, from the trained priors.
     pub(crate) fn new(mixing: Mixing) -> Self {
@@ -245,7 +252,7 @@ impl ContextModel {
                 for by in 0..band.h.div_ceil(BLOCK) {
                     self.code_flags(coder, frame, &context, own_flags, by);
                     for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
-                        self.code_row::<C, I, MIXING>(coder, frame, &context, own, own_flags, y)?;
+                        self.code_row::<C, I, MIXING>(coder, frame, &context, BandRow { y, own, flags: own_flags })?;
                     }
                 }
             }
@@ -279,17 +286,14 @@ impl ContextModel {
         }
     }
 
-    /// Codes row `y` of a band, but for blocks that hold nothing. `own` and `flags`: the plane's magnitudes and block
-    /// flags.
+    /// Codes a row of a band, but for blocks that hold nothing.
     #[inline(always)]
     fn code_row<C: BitCoder, I: Index, const MIXING: bool>(
         &mut self,
         coder: &mut C,
         frame: &mut [I],
         context: &BandContext<'_>,
-        own: &mut [u8],
-        flags: &[u8],
-        y: usize,
+        BandRow { y, own, flags }: BandRow<'_>,
     ) -> Result<()> {
         let &BandContext { band, width, .. } = context;
         for bx in 0..band.w.div_ceil(BLOCK) {

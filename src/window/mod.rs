@@ -6,7 +6,7 @@
 
 mod copy;
 
-pub(crate) use copy::{Placement, gather, original, scatter};
+pub(crate) use copy::{Placement, Source, WindowBox, scatter};
 
 use crate::error::{Error, Result};
 use crate::field::{MAX_DIMS, Region, Shape};

@@ -6,7 +6,7 @@ use super::refine::{Refinement, may_enhance};
 use super::trial::{Sample, TrialOutcome};
 use crate::codec::effort::{Breadth, EffortKnobs, EnhancedAt, NetworksPerSegment, SampleSize, TrialContexts};
 use crate::codec::segment::context::FieldContext;
-use crate::codec::segment::frames::{Frames, Source};
+use crate::codec::segment::frames::Frames;
 use crate::codec::tools::Tools;
 use crate::enhance::Network;
 use crate::error::Result;
@@ -18,6 +18,7 @@ use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
 use crate::residual::kernels::Kernel;
 use crate::stream::{PredictionMode, SegmentHeader};
+use crate::window::Source;
 
 /// Lengths of windows that are transformed as a whole, and of hierarchical ones.
 const TRANSFORM_LENGTHS: [usize; 4] = [1, 8, 16, 32];
@@ -311,12 +312,13 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
         gain: usize,
     ) -> Result<(Vec<R>, usize)> {
         let (h, w) = (self.sample.layout.h, self.sample.layout.w);
-        let (n, grid) = (h * w, fm::grid(self.base.step));
+        let n = h * w;
+        let (normalisation, grid) = (self.context.normalisation, fm::grid(self.base.step));
+        let autoencoder = fm::Autoencoder { model: package, size: [h, w], normalisation, grid };
         let mut residual = self.sample.frames[frames.start * n..frames.end * n].to_vec();
         let mut bytes = 0;
         for frames in residual.chunks_exact_mut(window * n) {
-            let normalisation = self.context.normalisation;
-            let coded = fm::encode_latents(package, frames, window, h, w, normalisation, grid, gain)?;
+            let coded = fm::encode_latents(autoencoder, frames, gain)?;
             bytes += coded.bytes.len();
             for (v, p) in frames.iter_mut().zip(&coded.frames) {
                 *v -= *p;

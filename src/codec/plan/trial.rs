@@ -2,7 +2,7 @@
 
 use crate::codec::effort::SampleSize;
 use crate::codec::segment::context::FieldContext;
-use crate::codec::segment::frames::{Frames, Source, unlimited};
+use crate::codec::segment::frames::{Frames, unlimited};
 use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::entropy::Cost;
 use crate::error::Result;
@@ -12,6 +12,7 @@ use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::SegmentHeader;
+use crate::window::Source;
 
 /// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
 /// which are often a volume's levels and not alike.

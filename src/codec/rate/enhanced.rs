@@ -6,7 +6,7 @@ use super::control::{Rate, Trial, Window, attempt};
 use super::step::STEP_POWER;
 use crate::codec::effort::LastStep;
 use crate::codec::segment::context::FieldContext;
-use crate::codec::segment::frames::{Frames, PART, Source, squared_error};
+use crate::codec::segment::frames::{Frames, PART, squared_error};
 use crate::codec::segment::state::SegmentState;
 use crate::enhance::{Enhancement, Enhancer, Queue};
 use crate::error::Result;
@@ -15,6 +15,7 @@ use crate::predict::fm::Memo;
 use crate::predict::{CodedWindow, Step, fm};
 use crate::residual::kernels::Kernel;
 use crate::stream::SegmentHeader;
+use crate::window::Source;
 use std::collections::HashSet;
 
 /// Solutions for the last window's step, at most; and steps that are tried where it is searched.

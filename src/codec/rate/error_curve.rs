@@ -6,13 +6,13 @@ use crate::bound::Bound;
 use crate::codec::codec::Codec;
 use crate::codec::plan::candidate::{FAST_CONTEXTS, untried};
 use crate::codec::segment::context::FieldContext;
-use crate::codec::segment::frames::{Frames, Source};
+use crate::codec::segment::frames::Frames;
 use crate::codec::tools::Tools;
 use crate::error::Result;
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
-use crate::window::Cut;
+use crate::window::{Cut, Source};
 
 /// Segments that stand for the field, and one in so many of their windows.
 const PROBES: usize = 8;

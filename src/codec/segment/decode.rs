@@ -198,7 +198,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         if kinds > 0 {
             self.classes.resize(points, 0);
             let masks = self.masks.get_or_insert_with(MaskModel::new);
-            masks.code(&mut self.mask, &mut self.classes, count, self.segment.h, self.segment.w, kinds)?;
+            masks.code(&mut self.mask, &mut self.classes, [count, self.segment.h, self.segment.w], kinds)?;
         }
         coded.count = count;
         coded.indices.clear();
@@ -234,12 +234,16 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         if latents {
             let begin = Instant::now();
             let package = self.context.package.ok_or_else(|| Error::internal("latents without a model"))?;
-            let (h, w) = (self.segment.h, self.segment.w);
+            let autoencoder = fm::Autoencoder {
+                model: package,
+                size: [self.segment.h, self.segment.w],
+                normalisation: self.context.normalisation,
+                grid: fm::grid(self.header.step),
+            };
             if used {
-                let (grid, normalisation) = (fm::grid(self.header.step), self.context.normalisation);
-                self.latents.add(package, &mut self.copy, window.count, h, w, halvings, normalisation, grid)?;
+                self.latents.add(autoencoder, &mut self.copy, halvings)?;
             } else {
-                self.latents.skip(package, h, w)?;
+                self.latents.skip(autoencoder)?;
             }
             stages.model += begin.elapsed().as_secs_f64();
         }
@@ -329,7 +333,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             finish(frames, &self.classes, context, &mut self.values);
             if let (Some(epsilon), true) = (context.pointwise(), self.corrected) {
                 let pointwise = self.pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
-                pointwise.decode(&mut self.corrections, &mut self.values, count, epsilon)?;
+                pointwise.decode(&mut self.corrections, &mut self.values, epsilon)?;
             }
         }
         if wanted { sink(DecodedWindow { first, count, h, w, values: &self.values }) } else { Ok(()) }

@@ -3,9 +3,13 @@
 
 use super::context::FieldContext;
 use super::decode::finish;
-use super::frames::{Frames, Source, unlimited};
+use super::frames::{Frames, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
-use crate::bound::{Bound, block, check::POINT_FLIPS, pointwise::PointwiseModel};
+use crate::bound::{
+    Bound, block,
+    check::POINT_DRIFT,
+    pointwise::{HalfWidth, PointwiseModel},
+};
 use crate::codec::plan::candidate::Candidate;
 use crate::codec::rate::budget::{Attempt, Goal};
 use crate::codec::rate::control::{Rate, Window};
@@ -21,7 +25,7 @@ use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
-use crate::window::original;
+use crate::window::Source;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -70,7 +74,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         sections.write_mask(&mut frames, count)?;
         out.stages.field += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
-        let predicted = predict_latents(&mut frames, count, source, &context, candidate)?;
+        let predicted = predict_latents(&mut frames, source, &context, candidate)?;
         if let Some(coded) = &predicted {
             sections.latents.extend_from_slice(&coded.bytes);
         }
@@ -163,7 +167,7 @@ impl<'a, T: Element> Sections<'a, T> {
         if kinds > 0 {
             self.masked = true;
             let (h, w) = (self.source.segment.h, self.source.segment.w);
-            self.masks.code(&mut self.mask, &mut frames.classes, count, h, w, kinds)?;
+            self.masks.code(&mut self.mask, &mut frames.classes, [count, h, w], kinds)?;
         }
         Ok(())
     }
@@ -179,15 +183,15 @@ impl<'a, T: Element> Sections<'a, T> {
         let (source, context) = (self.source, self.context);
         let segment = source.segment;
         if let Some(epsilon) = context.pointwise() {
-            original(source.values, segment, &source.at(first), count, &mut self.exact);
+            source.from_frame(first).original(count, &mut self.exact);
             finish(output, &frames.classes, context, &mut self.values);
             // Room for device drift (see Errors::hold).
-            let allowed = epsilon - POINT_FLIPS * context.drift(self.header);
+            let allowed = epsilon - POINT_DRIFT * context.drift(self.header);
             let (exact, values, classes) = (&self.exact, &mut self.values, &frames.classes);
             self.corrected |=
-                self.pointwise.encode(&mut self.corrections, exact, values, classes, count, epsilon, allowed)?;
+                self.pointwise.encode(&mut self.corrections, exact, values, classes, HalfWidth { epsilon, allowed })?;
         } else if let Bound::BlockL2(tau) = context.bound {
-            original(source.values, segment, &source.at(first), count, &mut self.exact);
+            source.from_frame(first).original(count, &mut self.exact);
             let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();
             let scale = context.normalisation.scale();
             let mut decoded: Vec<f64> =
@@ -236,7 +240,6 @@ fn not_empty(mut bytes: Vec<u8>) -> Vec<u8> {
 /// What the model says.
 pub(crate) fn predict_latents<T: Element, R: Kernel>(
     frames: &mut Frames<R>,
-    count: usize,
     source: &Source<'_, T>,
     context: &FieldContext<'_>,
     candidate: &Candidate,
@@ -244,9 +247,13 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     let (PredictionMode::Latents, Some(package)) = (candidate.header.mode, context.package) else {
         return Ok(None);
     };
-    let (h, w) = (source.segment.h, source.segment.w);
-    let (grid, gain) = (fm::grid(candidate.header.step), candidate.gain);
-    let coded = fm::encode_latents(package, &frames.frames, count, h, w, context.normalisation, grid, gain)?;
+    let autoencoder = fm::Autoencoder {
+        model: package,
+        size: [source.segment.h, source.segment.w],
+        normalisation: context.normalisation,
+        grid: fm::grid(candidate.header.step),
+    };
+    let coded = fm::encode_latents(autoencoder, &frames.frames, candidate.gain)?;
     for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
         *v -= *p;
     }

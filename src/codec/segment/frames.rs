@@ -1,28 +1,12 @@
-//! A segment in the caller's memory, and the frames of its windows in working units.
+//! The frames of a segment's windows in working units.
 
 use super::context::FieldContext;
 use crate::field::{Element, fill_holes};
 use crate::residual::kernels::Kernel;
-use crate::window::{Placement, Segment, gather};
+use crate::window::Source;
 
 /// One frame in so many speaks for all; a number that meets every layer of a hierarchy.
 pub(crate) const PART: usize = 3;
-
-/// A segment in the caller's memory.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a, T> {
-    pub(crate) values: &'a [T],
-    pub(crate) segment: &'a Segment,
-    /// Where its first frame lies.
-    pub(crate) placement: Placement,
-}
-
-impl<T> Source<'_, T> {
-    /// Where frame `t` lies.
-    pub(crate) fn at(&self, t: usize) -> Placement {
-        Placement { start: self.placement.start + t * self.placement.strides[0], strides: self.placement.strides }
-    }
-}
 
 /// A window's frames in working units, holes filled, and its mask.
 #[derive(Default)]
@@ -44,17 +28,9 @@ impl<R: Kernel> Frames<R> {
         count: usize,
     ) {
         let _span = tracing::debug_span!("gather").entered();
-        self.masked = gather(
-            source.values,
-            source.segment,
-            &source.at(first),
-            count,
-            context.normalisation,
-            context.specials,
-            &mut self.frames,
-            &mut self.classes,
-        );
         let norm = context.normalisation;
+        let (frames, classes) = (&mut self.frames, &mut self.classes);
+        self.masked = source.from_frame(first).normalised(count, norm, context.specials, frames, classes);
         self.limits = [norm.min, norm.max].map(|v| R::from_f64((v - norm.mean) / norm.scale()));
         if self.masked {
             fill_holes(&mut self.frames, &self.classes, count, source.segment.h, source.segment.w);

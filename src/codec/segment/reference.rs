@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
-use crate::predict::fm::FLIP_GAIN;
+use crate::predict::fm::DRIFT_GAIN;
 use crate::residual::real::Real;
 use crate::window::{Cut, Segment};
 
@@ -129,5 +129,5 @@ fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
 
 /// Root mean square error that device drift may add where the model's outputs are snapped to a grid of `grid`, in the same unit.
 pub(crate) fn drift_of_grid(grid: f32) -> f64 {
-    f64::from(grid) * FLIP_GAIN
+    f64::from(grid) * DRIFT_GAIN
 }

@@ -8,7 +8,7 @@ fn encode(windows: &[Vec<u8>], h: usize, w: usize, kinds: u8) -> Vec<u8> {
     let mut coder = Encoder::new(Vec::new());
     let mut model = MaskModel::new();
     for window in windows {
-        model.code(&mut coder, &mut window.clone(), window.len() / (h * w), h, w, kinds).unwrap();
+        model.code(&mut coder, &mut window.clone(), [window.len() / (h * w), h, w], kinds).unwrap();
     }
     coder.finish()
 }
@@ -20,7 +20,7 @@ fn decode(bytes: &[u8], counts: &[usize], h: usize, w: usize, kinds: u8) -> Resu
         .iter()
         .map(|&count| {
             let mut window = vec![7; count * h * w];
-            model.code(&mut coder, &mut window, count, h, w, kinds)?;
+            model.code(&mut coder, &mut window, [count, h, w], kinds)?;
             Ok(window)
         })
         .collect()

@@ -79,8 +79,8 @@ pub(crate) fn compress(
         std::iter::once(header).chain(streams.iter().map(|(stream, _)| stream.as_slice())).collect();
     let bytes = put(out, &parts)?;
     let mut achieved = Achieved::default();
-    for (stream, report) in &streams {
-        include(&mut achieved, report, inspect(stream)?.range);
+    for (_, report) in &streams {
+        include(&mut achieved, report);
     }
     Ok(Written { bytes, achieved })
 }
@@ -126,11 +126,12 @@ fn put(out: &mut [u8], parts: &[&[u8]]) -> Result<usize> {
     Ok(at)
 }
 
-fn include(achieved: &mut Achieved, report: &Report, range: f64) {
-    let over_range = if range > 0.0 { report.max_abs_error / range } else { 0.0 };
-    achieved.rms = achieved.rms.max(report.nrmse * range);
-    achieved.relative_rms = achieved.relative_rms.max(report.nrmse);
-    achieved.largest = achieved.largest.max(report.max_abs_error);
+fn include(achieved: &mut Achieved, report: &Report) {
+    let range = report.info.range;
+    let over_range = if range > 0.0 { report.info.max_abs_error / range } else { 0.0 };
+    achieved.rms = achieved.rms.max(report.info.nrmse * range);
+    achieved.relative_rms = achieved.relative_rms.max(report.info.nrmse);
+    achieved.largest = achieved.largest.max(report.info.max_abs_error);
     achieved.relative_largest = achieved.relative_largest.max(over_range);
 }
 
@@ -222,7 +223,7 @@ fn decompress_planes<T: Element + Pod>(
     for (plane, stream) in streams.iter().enumerate() {
         let mut field = FieldViewMut::strided(&mut values[plane..], shape.dims(), &strides[..shape.ndim()])?;
         let report = codec.decompress(stream, &Request::default(), &mut field)?;
-        include(&mut achieved, &report, inspect(stream)?.range);
+        include(&mut achieved, &report);
     }
     Ok(achieved)
 }
