@@ -1,5 +1,5 @@
-// fieldpress for C++17: owners, spans and exceptions over the C ABI of fieldpress.h, which says what the calls do. Nothing
-// to link beyond the C library.
+// fieldpress for C++17: owners, spans and exceptions over the C ABI of fieldpress.h, which says what the calls do.
+// Nothing to link beyond the C library.
 //
 //   fieldpress::codec codec("threads=1");
 //   std::vector<std::byte> stream = codec.compress(fieldpress::view(u.data(), {8, 256, 256}), fieldpress::nrmse(1e-3));

@@ -10,8 +10,8 @@
 //   fieldpress::reader reader("run.fpa");
 //   std::vector<double> values = reader.read<double>(reader.find("u"), step);
 //
-// Every call that is not noexcept may throw fieldpress::error. Calls that are collective (opening, end_step, flush, close)
-// throw on all ranks alike.
+// Every call that is not noexcept may throw fieldpress::error. Calls that are collective (opening, end_step, flush,
+// close) throw on all ranks alike.
 #ifndef FIELDPRESS_ARCHIVE_HPP
 #define FIELDPRESS_ARCHIVE_HPP
 
@@ -30,8 +30,8 @@ namespace fieldpress
 using step_report = fieldpress_step_report;
 using variable_info = fieldpress_variable;
 
-// An archive that is written. Moves, does not copy. Close it: a destructor must not wait for other ranks, so one that finds the
-// archive open leaves it as a crash would, with all committed steps.
+// An archive that is written. Moves, does not copy. Close it: a destructor must not wait for other ranks, so one that
+// finds the archive open leaves it as a crash would, with all committed steps.
 class archive
 {
 public:

@@ -1,4 +1,6 @@
-"""Draws an example's archive: python3 picture.py ARCHIVE VARIABLE OUT.png, through `fieldpress extract` (on PATH, or FIELDPRESS)."""
+"""Draws an example's archive: python3 picture.py ARCHIVE VARIABLE OUT.png, through `fieldpress extract` (on PATH, or
+FIELDPRESS).
+"""
 
 import os
 import subprocess

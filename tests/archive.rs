@@ -273,7 +273,8 @@ fn steps_that_ended_survive_a_bad_end() {
     assert!((0..3).all(|step| read(&reader, 0, &Selection::step(step)).is_ok()));
 }
 
-/// Files beside the archive have the same numbers in every session; what is kept of one must not be taken for another's.
+/// Files beside the archive have the same numbers in every session; what is kept of one must not be taken for
+/// another's.
 #[test]
 fn sessions_with_files_of_their_own_read_back() {
     let dims = [8, 30];
@@ -360,8 +361,8 @@ fn long_archives_open_through_their_blocks() {
     }
 }
 
-/// Bytes of the index for each chunk, where boxes lie far apart in a large domain, so that nothing about one says much about
-/// the next.
+/// Bytes of the index for each chunk, where boxes lie far apart in a large domain, so that nothing about one says much
+/// about the next.
 #[test]
 fn the_index_is_small() {
     let path = folder("index").join("a.fpa");

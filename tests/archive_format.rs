@@ -1,5 +1,5 @@
-//! The archive's format: a golden archive reads back to the same bits for ever. `FIELDPRESS_REGENERATE=1 cargo test --release
-//! --test archive_format` writes it anew; see `tests/assets/golden/README.md`.
+//! The archive's format: a golden archive reads back to the same bits for ever. `FIELDPRESS_REGENERATE=1 cargo test
+//! --release --test archive_format` writes it anew; see `tests/assets/golden/README.md`.
 
 mod common;
 
@@ -30,8 +30,8 @@ fn step(k: usize) -> Vec<f64> {
     })
 }
 
-/// One of everything: both types, all kinds of attributes, windows that follow others, a constant box, boxes without data, a
-/// restart from an earlier step, definitions that grow.
+/// One of everything: both types, all kinds of attributes, windows that follow others, a constant box, boxes without
+/// data, a restart from an earlier step, definitions that grow.
 fn write_golden(path: &std::path::Path) {
     let open = |more: &WriterOptions| Writer::open(Box::new(Serial), path, more.clone()).unwrap();
     let first = WriterOptions { mode: Mode::Replace, window: 4, keyframe: 2, ..options() };
@@ -122,8 +122,8 @@ fn the_golden_archive_reads_back() {
     assert_eq!((depths(0), depths(4)), (vec![0; 2], vec![1; 2]));
 }
 
-/// What is written today still is the golden archive, but for its id: a change that the golden archive does not show would
-/// otherwise go unnoticed until the next one.
+/// What is written today still is the golden archive, but for its id: a change that the golden archive does not show
+/// would otherwise go unnoticed until the next one.
 #[test]
 fn what_is_written_reads_as_the_golden_archive_does() {
     if regenerates() {

@@ -38,7 +38,8 @@ fn step(k: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Writes steps as one window, in whose streams the model is used. What is embedded is what was there when the archive was opened.
+/// Writes steps as one window, in whose streams the model is used. What is embedded is what was there when the archive
+/// was opened.
 fn write(path: &Path, model: &Path, embed_model: bool) -> fieldpress::Result<()> {
     let codec = options().codec.with_fm(FmMode::On).with_model(model.to_owned());
     let writer_options = WriterOptions { codec, embed_model, window: STEPS, ..Default::default() };

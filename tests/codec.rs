@@ -280,7 +280,8 @@ fn the_model_makes_no_stream_larger() {
     }
 }
 
-/// A mean over a cell is one over its points with data, also in streams without loss, which do not know what marks others.
+/// A mean over a cell is one over its points with data, also in streams without loss, which do not know what marks
+/// others.
 #[test]
 fn reduced_lossless_fields_leave_out_points_without_data() {
     let dims = [2, 4, 4];
@@ -306,7 +307,8 @@ fn bounds_that_mean_nothing_are_refused() {
     }
 }
 
-/// Squares of values below 1e-150 or above 1e150 are no f64 numbers, and what is promised and reported of them is the same.
+/// Squares of values below 1e-150 or above 1e150 are no f64 numbers, and what is promised and reported of them is the
+/// same.
 #[test]
 fn streams_do_not_depend_on_units() {
     let dims = [12, 24, 20];

@@ -1,6 +1,6 @@
 //! The format: golden streams decode to the same bits for ever, and `compress` makes them anew until it is changed on
-//! purpose. `FIELDPRESS_REGENERATE=1 cargo test --release --test format` writes them all again (those with a model need ONNX
-//! Runtime); see `tests/assets/golden/README.md`.
+//! purpose. `FIELDPRESS_REGENERATE=1 cargo test --release --test format` writes them all again (those with a model need
+//! ONNX Runtime); see `tests/assets/golden/README.md`.
 
 mod common;
 
@@ -170,7 +170,8 @@ fn decode_to_the_same_bits(with_model: bool) {
         }
         let decoded = decode(&reader(), &bytes, &Request::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         holds(&name, &case, &decoded);
-        // Another device's floats may flip a few values of a model by a grid step; the bound, checked above, covers that.
+        // Another device's floats may flip a few values of a model by a grid step; the bound, checked above, covers
+        // that.
         if hex(&decoded) != digests[&name] {
             assert!(case.needs_model(), "{name} decodes to other values than it did when it was made");
             println!("{name}: other floats than where it was made, within the bound");

@@ -1,5 +1,5 @@
-//! Hostile bytes: any change of a stream gives an error or the right data, and with its checksums made right again an error
-//! or some data: never a panic, never a hang, never memory beyond a small multiple of what the stream declares.
+//! Hostile bytes: any change of a stream gives an error or the right data, and with its checksums made right again an
+//! error or some data: never a panic, never a hang, never memory beyond a small multiple of what the stream declares.
 
 mod common;
 

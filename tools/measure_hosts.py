@@ -3,8 +3,8 @@
 
     cmake --build build && .venv/bin/python tools/measure_hosts.py
 
-Gray-Scott through ADIOS2, with the operator and without, each setting several times in turn, and the operator beside the
-bare C call. Times are the median's; only their ratios to the uncompressed write of the same run carry over.
+Gray-Scott through ADIOS2, with the operator and without, each setting several times in turn, and the operator beside
+the bare C call. Times are the median's; only their ratios to the uncompressed write of the same run carry over.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def gray_scott() -> list[dict[str, str]]:
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """Markdown: one row for a bound, effort and window; times beside those of the uncompressed write of the same window."""
+    """Markdown: one row for a bound, effort and window; times beside those of the uncompressed write of the same
+    window.
+    """
     lines = []
     for steps in SPACINGS:
         lines += [f"Outputs every {steps} solver steps:", ""]

@@ -3,8 +3,8 @@
 
     tools/measure_memory.py [--data data] [--out docs/benchmarks]
 
-Needs a release build (`cargo build --release`), the fields of tools/fetch-data, ONNX Runtime (see the README) and numpy.
-A field's frames are repeated forwards and backwards in time, so that longer ones are no rougher than the first.
+Needs a release build (`cargo build --release`), the fields of tools/fetch-data, ONNX Runtime (see the README) and
+numpy. A field's frames are repeated forwards and backwards in time, so that longer ones are no rougher than the first.
 """
 
 import argparse

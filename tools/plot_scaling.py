@@ -20,8 +20,8 @@ TITLES = [
 
 
 def medians(folder: Path) -> dict[str, dict[int, dict[str, float]]]:
-    """For each storage and kind and number of ranks the median over steps, the first left out, of every column. Where steps are
-    committed by the window, the mean: most steps cost nothing then."""
+    """For each storage and kind and number of ranks the median over steps, the first left out, of every column. Where
+    steps are committed by the window, the mean: most steps cost nothing then."""
     rows = defaultdict(list)
     with (folder / "scaling.csv").open() as file:
         for row in csv.DictReader(file):

@@ -31,7 +31,9 @@ def interpolator(args: argparse.Namespace) -> None:
     from training.train_interpolator import InterpolatorRun, train
 
     train(
-        InterpolatorRun(loop_config(args, "interpolator"), args.cache, initial=weights.start(args.start) if args.start else None)
+        InterpolatorRun(
+            loop_config(args, "interpolator"), args.cache, initial=weights.start(args.start) if args.start else None
+        )
     )
 
 
@@ -181,7 +183,9 @@ def add_training_arguments(p: argparse.ArgumentParser) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="fieldpress-train", description="Corpus, training and export of fieldpress models")
+    parser = argparse.ArgumentParser(
+        prog="fieldpress-train", description="Corpus, training and export of fieldpress models"
+    )
     commands = parser.add_subparsers(required=True)
 
     p = commands.add_parser("corpus", help="build the corpus cache")
@@ -208,7 +212,9 @@ def main() -> None:
     add_training_arguments(p)
     p.add_argument("--pairs", type=Path, required=True, help="folder that `pairs` wrote")
     p.add_argument("--start", type=Path, help="weights of a new run: a package, or a file that `keep` wrote")
-    p.add_argument("--fine", action="store_true", help="the larger network of effort 2; starts from a small one's weights, too")
+    p.add_argument(
+        "--fine", action="store_true", help="the larger network of effort 2; starts from a small one's weights, too"
+    )
     p.set_defaults(run=enhancer)
 
     p = commands.add_parser("latents", help="train or resume the autoencoder and its entropy model")
@@ -218,10 +224,14 @@ def main() -> None:
     p = commands.add_parser("reference", help="train or resume the paper's architecture, for comparison")
     add_training_arguments(p)
     p.add_argument("--start", type=Path, help="weights of a new run: its package, or a file that `keep` wrote")
-    p.add_argument("--transposed", action="store_true", help="the ablation: transposed convolutions for the super-resolution")
+    p.add_argument(
+        "--transposed", action="store_true", help="the ablation: transposed convolutions for the super-resolution"
+    )
     p.set_defaults(run=reference)
 
-    p = commands.add_parser("export", help="write a model package from run folders (at any time, also while they train)")
+    p = commands.add_parser(
+        "export", help="write a model package from run folders (at any time, also while they train)"
+    )
     p.add_argument("out", type=Path, help="package folder, e.g. models/default")
     p.add_argument("--interpolator", type=Path, help="run folder of the interpolator")
     p.add_argument("--latents", type=Path, help="run folder of the autoencoder")
@@ -229,7 +239,9 @@ def main() -> None:
     p.add_argument("--enhancer-fine", type=Path, help="run folder of the larger enhancer")
     p.add_argument("--base", type=Path, help="package whose parts are taken over where no run is named")
     p.add_argument("--reference", type=Path, help="run folder of the paper's architecture, for a package of its own")
-    p.add_argument("--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here")
+    p.add_argument(
+        "--hyper-variants", type=Path, help="also write the hyper-decoder in f64 and with permuted channels here"
+    )
     p.set_defaults(run=export)
 
     p = commands.add_parser("evaluate", help="gain of a package's interpolator on .npy sequences [frames, H, W]")
@@ -239,7 +251,9 @@ def main() -> None:
 
     p = commands.add_parser("gain", help="sizes of the tool's streams with and without the model; CSV and tables")
     p.add_argument("out", type=Path, help="CSV to write")
-    p.add_argument("files", type=Path, nargs="*", help=".npy files [frames, H, W] (default: the corpus's held-out sequences)")
+    p.add_argument(
+        "files", type=Path, nargs="*", help=".npy files [frames, H, W] (default: the corpus's held-out sequences)"
+    )
     p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
     p.add_argument("--package", type=Path, default=Path("models/default"))
     p.add_argument("--cache", type=Path, default=build.DEFAULT_CACHE)
@@ -253,7 +267,9 @@ def main() -> None:
     p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; both networks at once only at 2")
     p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")
     p.add_argument("--against", type=Path, help="an earlier CSV, of another package: also print sizes over its")
-    p.add_argument("--common", type=Path, nargs="*", default=[], help="CSVs: tables of what all of them have, too, alone")
+    p.add_argument(
+        "--common", type=Path, nargs="*", default=[], help="CSVs: tables of what all of them have, too, alone"
+    )
     p.add_argument("--tables", action="store_true", help="print the tables of an earlier CSV; measure nothing")
     p.set_defaults(run=gain)
 
@@ -271,17 +287,25 @@ def main() -> None:
     p.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
     p.add_argument("--minutes", type=float, help="of each network, side by side; default 60")
     p.add_argument("--steps", type=int, help="for each network")
-    p.add_argument("--distances", type=int, nargs="+", default=[1], help="at which the run writes, in frames of the data")
+    p.add_argument(
+        "--distances", type=int, nargs="+", default=[1], help="at which the run writes, in frames of the data"
+    )
     p.add_argument("--learning-rate", type=float, default=3e-4)
     p.add_argument("--pairs", type=int, default=200, help="crops that the tool codes for the enhancer")
     p.add_argument("--seed", type=int, default=1)
     networks = ["interpolator", "enhancer", "enhancer_fine"]
     p.add_argument(
-        "--networks", nargs="+", choices=networks, default=networks, help="effort 1 uses the first two, 2 all but enhancer"
+        "--networks",
+        nargs="+",
+        choices=networks,
+        default=networks,
+        help="effort 1 uses the first two, 2 all but enhancer",
     )
     p.set_defaults(run=finetune)
 
-    p = commands.add_parser("keep", help="write a run's averaged weights in half precision, for a later run to start from")
+    p = commands.add_parser(
+        "keep", help="write a run's averaged weights in half precision, for a later run to start from"
+    )
     p.add_argument("run_folder", type=Path)
     p.add_argument("out", type=Path, help="e.g. training/records/reference.pt")
     p.set_defaults(run=keep)

@@ -1,4 +1,6 @@
-"""Measures a package's interpolator on whole frames of `.npy` sequences, through ONNX Runtime: gain over the polynomial base."""
+"""Measures a package's interpolator on whole frames of `.npy` sequences, through ONNX Runtime: gain over the polynomial
+base.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Writes a model package (docs/model-package.md) from training checkpoints: ONNX graphs, entropy tables, manifest.
 
-Float weights are stored as f16 and cast on load; the PyTorch model is rounded the same way first, so that every graph is
-checked against PyTorch within float rounding. The hyper-decoder holds integers in f32 and must agree to the bit.
+Float weights are stored as f16 and cast on load; the PyTorch model is rounded the same way first, so that every graph
+is checked against PyTorch within float rounding. The hyper-decoder holds integers in f32 and must agree to the bit.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def checkpoint(config: ExportConfig, folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         if config.untrained:
             return None
-        raise FileNotFoundError(f"{path} is not there: {folder} is not the folder of a run, or of one without a checkpoint yet")
+        raise FileNotFoundError(
+            f"{path} is not there: {folder} is not the folder of a run, or of one without a checkpoint yet"
+        )
     return torch.load(path, weights_only=True)
 
 
@@ -119,7 +121,9 @@ def to_onnx(model: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> 
 
 
 def halve(model: onnx.ModelProto, exact: frozenset[str] = frozenset()) -> onnx.ModelProto:
-    """Stores large f32 initialisers but `exact` ones as f16 with a Cast, which ONNX Runtime folds when it loads the graph."""
+    """Stores large f32 initialisers but `exact` ones as f16 with a Cast, which ONNX Runtime folds when it loads the
+    graph.
+    """
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -153,7 +157,9 @@ def check(name: str, data: bytes, model: nn.Module, inputs: dict[str, Tensor]) -
         allowed = TOLERANCE * (float(np.sqrt(np.mean(reference**2))) + 1e-3)
         # Not the other way round: a NaN is no agreement.
         if reference.shape != got.shape or not error <= allowed:
-            raise ValueError(f"{name}: ONNX differs from PyTorch by {error:.2e} (allowed {allowed:.2e}), shape {got.shape}")
+            raise ValueError(
+                f"{name}: ONNX differs from PyTorch by {error:.2e} (allowed {allowed:.2e}), shape {got.shape}"
+            )
 
 
 def write(
@@ -175,8 +181,8 @@ def write(
 class IntegerGraph(nn.Module):
     """The hyper-decoder as exported: integer weights, 3×3 as shifted copies and a 1×1 product.
 
-    A plain 3×3 convolution may run as Winograd on some device, whose transforms are not exact in integers; a 1×1 cannot.
-    `matrix` writes the products as MatMul, for arithmetic in which a runtime has no convolution (f64).
+    A plain 3×3 convolution may run as Winograd on some device, whose transforms are not exact in integers; a 1×1
+    cannot. `matrix` writes the products as MatMul, for arithmetic in which a runtime has no convolution (f64).
     """
 
     def __init__(
@@ -245,12 +251,16 @@ class IntegerGraph(nn.Module):
 
 
 def integer_graph(decoder: hyper.HyperDecoder, channels: int, slices: int = 1, **options: Any) -> bytes:
-    """Serialised hyper-decoder, checked to the bit against the training arithmetic; it may serve several slices alike."""
+    """Serialised hyper-decoder, checked to the bit against the training arithmetic; it may serve several slices
+    alike.
+    """
     model = IntegerGraph(decoder, slices=slices, **options).eval()
     graph = to_onnx(model, {"z_hat": torch.zeros(1, channels, 2, 3)}, ["mean", "scale_index"])
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
-    z = torch.from_numpy(np.random.default_rng(5).integers(-hyper.Z_LIMIT, hyper.Z_LIMIT + 1, (2, channels, 3, 2))).float()
+    z = torch.from_numpy(
+        np.random.default_rng(5).integers(-hyper.Z_LIMIT, hyper.Z_LIMIT + 1, (2, channels, 3, 2))
+    ).float()
     for test in (z, torch.round(z / 25)):
         with torch.no_grad():
             parts = [decoder(part) for part in test.chunk(slices, dim=1)]
@@ -287,7 +297,9 @@ def tables(prior: hyper.FactorisedPrior, slices: int = 1) -> dict[str, Any]:
         reach = 9 * scale + 1
         low, high = max(-hyper.Z_LIMIT, math.floor(mean - reach)), min(hyper.Z_LIMIT, math.ceil(mean + reach))
         low, high = min(low, hyper.Z_LIMIT - 1), max(high, -hyper.Z_LIMIT + 1)
-        rows_z.append(table(low, high, lambda v, m=mean, s=scale: 1 / (1 + math.exp(-max(-60.0, min(60.0, (v - m) / s))))))
+        rows_z.append(
+            table(low, high, lambda v, m=mean, s=scale: 1 / (1 + math.exp(-max(-60.0, min(60.0, (v - m) / s)))))
+        )
     rows_y = []
     for sigma in hyper.scale_table():
         reach = max(1, math.ceil(3.9 * sigma))
@@ -322,7 +334,10 @@ def export_interpolator(config: ExportConfig, run: Path) -> tuple[dict[str, Any]
     round_weights(model)
     generator = torch.Generator().manual_seed(3)
     example = {"planes": torch.randn(1, 6, 64, 64, generator=generator), "cond": torch.zeros(1, 4)}
-    test = {"planes": torch.randn(2, 6, 64, 128, generator=generator), "cond": torch.tensor([[-1.0, -2, 1, 0], [-3, 1, 1, 1]])}
+    test = {
+        "planes": torch.randn(2, 6, 64, 128, generator=generator),
+        "cond": torch.tensor([[-1.0, -2, 1, 0], [-3, 1, 1, 1]]),
+    }
     write(config.out, "interpolator.onnx", model, example, test, ["correction"])
     c = model.config
     return {"graph": "interpolator.onnx", "align": c.align, "max_tile": 256, "parameters": count(model)}, record
@@ -360,7 +375,10 @@ def export_latents(config: ExportConfig, run: Path) -> tuple[dict[str, Any], dic
             (config.hyper_variants / f"{name}.onnx").write_bytes(integer_graph(decoder, c.z_channels, **options))
     (config.out / "tables.json").write_text(json.dumps(tables(model.prior), separators=(",", ":")))
     section = {
-        **{k: f"{k}.onnx" for k in ("encoder", "hyper_encoder", "hyper_decoder", "decoder", "decoder_half", "decoder_quarter")},
+        **{
+            k: f"{k}.onnx"
+            for k in ("encoder", "hyper_encoder", "hyper_decoder", "decoder", "decoder_half", "decoder_quarter")
+        },
         "tables": "tables.json",
         "align": 64,
         "max_tile": 256,
@@ -424,7 +442,13 @@ def export_enhancer(
     example = {"frames": torch.randn(1, c.frames, 64, 64, generator=generator), "cond": torch.zeros(1, 1)}
     test = {"frames": 9 * torch.randn(2, c.frames, 64, 128, generator=generator), "cond": torch.tensor([[1.0], [5.0]])}
     write(config.out, f"{name}.onnx", model, example, test, ["correction"], exact)
-    section = {"graph": f"{name}.onnx", "align": c.align, "max_tile": 256, "frames": c.frames, "parameters": count(model)}
+    section = {
+        "graph": f"{name}.onnx",
+        "align": c.align,
+        "max_tile": 256,
+        "frames": c.frames,
+        "parameters": count(model),
+    }
     return section, record
 
 
@@ -481,8 +505,12 @@ def build(config: ExportConfig) -> dict[str, Any]:
         manifest["latents"], records["reference"] = export_reference(config, config.reference)
         parts.append("latents: the architecture of the paper, C = 16, integer hyperprior")
     if config.enhancer:
-        manifest["enhancer"], records["enhancer"] = export_enhancer(config, config.enhancer, "enhancer", EnhancerConfig())
-        parts.append(f"enhancer: five frames, stride-4 stem, U-Net {asdict(EnhancerConfig())['widths']}, gated linear head")
+        manifest["enhancer"], records["enhancer"] = export_enhancer(
+            config, config.enhancer, "enhancer", EnhancerConfig()
+        )
+        parts.append(
+            f"enhancer: five frames, stride-4 stem, U-Net {asdict(EnhancerConfig())['widths']}, gated linear head"
+        )
     if config.enhancer_fine:
         name = "enhancer_fine"
         manifest[name], records[name] = export_enhancer(config, config.enhancer_fine, name, FineEnhancerConfig())
@@ -503,7 +531,9 @@ def build(config: ExportConfig) -> dict[str, Any]:
         "record": "training/records",
     }
     files = sorted(p for p in config.out.iterdir() if p.name != "manifest.json" and p.suffix in (".onnx", ".json"))
-    manifest["files"] = {p.name: {"bytes": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in files}
+    manifest["files"] = {
+        p.name: {"bytes": p.stat().st_size, "sha256": hashlib.sha256(p.read_bytes()).hexdigest()} for p in files
+    }
     total = sum(p.stat().st_size for p in files)
     if total > MAX_BYTES:
         raise ValueError(f"package of {total} bytes; at most {MAX_BYTES} are allowed")

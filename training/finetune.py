@@ -1,8 +1,9 @@
-"""Continues the interpolator and the enhancers of a package on a user's own sequences, and writes a new package with them.
+"""Continues the interpolator and the enhancers of a package on a user's own sequences, and writes a new package with
+them.
 
-Weights come from the package's graphs (initialisers keep their PyTorch names), so no checkpoint of the base is needed. Its
-other parts are taken over unchanged. The enhancers learn from what the tool makes of the sequences. The networks know
-nothing of each other, and train side by side, a core each.
+Weights come from the package's graphs (initialisers keep their PyTorch names), so no checkpoint of the base is needed.
+Its other parts are taken over unchanged. The enhancers learn from what the tool makes of the sequences. The networks
+know nothing of each other, and train side by side, a core each.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ def alone(train: Callable[[Any], Run], run: InterpolatorRun | EnhancerRun, failu
 
 
 def side_by_side(runs: list[tuple[Callable[[Any], Run], Any]]) -> None:
-    """Trains in processes of their own, and fresh ones: PyTorch's threads do not survive a fork, and its settings are of all of
-    a process. The first failure ends all, and is raised here."""
+    """Trains in processes of their own, and fresh ones: PyTorch's threads do not survive a fork, and its settings are
+    of all of a process. The first failure ends all, and is raised here."""
     spawn = multiprocessing.get_context("spawn")
     failure, theirs = spawn.Pipe(duplex=False)
     processes = [spawn.Process(target=alone, args=(*run, theirs), daemon=True) for run in runs]
@@ -77,7 +78,9 @@ def side_by_side(runs: list[tuple[Callable[[Any], Run], Any]]) -> None:
             wait(running)
             for process in processes:
                 if process.exitcode:
-                    raise failure.recv() if failure.poll() else RuntimeError(f"a training ended with {process.exitcode}")
+                    raise (
+                        failure.recv() if failure.poll() else RuntimeError(f"a training ended with {process.exitcode}")
+                    )
     finally:
         for process in processes:
             process.terminate()
@@ -102,7 +105,9 @@ def begun(config: FinetuneConfig) -> dict[str, object]:
 
 
 def enter(config: FinetuneConfig) -> None:
-    """Begins a run folder, or goes on with one that was begun with the same. The data is in it once all of it was sound."""
+    """Begins a run folder, or goes on with one that was begun with the same. The data is in it once all of it was
+    sound.
+    """
     asked, note = begun(config), config.run_folder / "finetune.json"
     if note.exists():
         for name, value in json.loads(note.read_text()).items():

@@ -1,8 +1,9 @@
 """Measures what the model saves: streams of the `fieldpress` tool with `--fm auto`, `on` and `off` at the same bound.
 
-Fields are the held-out sequences of the corpus (`<cache>/test`), the held-out climate variables, and any `.npy` files given,
-at several frame distances. For each field the distance at which averaging begins to fail is fixed by the data alone, before
-anything is compressed: the smallest at which the average of a frame's neighbours misses it by more than `FAILING` of the range.
+Fields are the held-out sequences of the corpus (`<cache>/test`), the held-out climate variables, and any `.npy` files
+given, at several frame distances. For each field the distance at which averaging begins to fail is fixed by the data
+alone, before anything is compressed: the smallest at which the average of a frame's neighbours misses it by more than
+`FAILING` of the range.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances:
         for distance in distances:
             values = np.ascontiguousarray(whole[::distance][:frames, y : y + size, x : x + size], dtype=np.float32)
             if not np.isfinite(values).all():
-                raise ValueError(f"{path}: every {distance}th frame has values that are NaN or infinite in the central crop")
+                raise ValueError(
+                    f"{path}: every {distance}th frame has values that are NaN or infinite in the central crop"
+                )
             if len(values) >= min(frames, 9) and values.max() > values.min():
                 found.append((distance, values, average_nrmse(values)))
         if not found and kind == GIVEN:
@@ -89,7 +92,9 @@ def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances:
             yield Field(kind, path.stem, distance, values, miss, distance == first)
 
 
-def compress(tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path) -> dict[str, object]:
+def compress(
+    tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path
+) -> dict[str, object]:
     out = folder / "stream.fp"
     command = [tool, "compress", field, "-o", out, "--bound", f"nrmse={bound:g}", "--fm", mode, "--model", package]
     command += ["--effort", effort, "--device", "cpu", "--threads", "1", "--json"]
@@ -101,7 +106,9 @@ def compress(tool: Path, field: Path, bound: float, mode: str, effort: int, pack
     return report
 
 
-def measure(field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int) -> Row:
+def measure(
+    field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int
+) -> Row:
     path = folder / "field.npy"
     np.save(path, field.values)
     found = {mode: compress(tool, path, bound, mode, effort, package, folder) for mode in modes}
@@ -189,19 +196,25 @@ def gain(config: GainConfig) -> list[Row]:
     if missing := {"off", "auto"} - set(config.modes):
         raise ValueError(f"the gain is of `auto` over `off`; the modes lack {', '.join(sorted(missing))}")
     files = [(GIVEN, p) for p in config.files] or corpus_files(config.cache, config.kinds, config.split)
-    todo = [f for f in fields(files, config.frames, config.size, config.distances) if f.failing or not config.only_failing]
+    todo = [
+        f for f in fields(files, config.frames, config.size, config.distances) if f.failing or not config.only_failing
+    ]
     config.out.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     with tempfile.TemporaryDirectory(prefix="fieldpress-gain-") as scratch:
         for field in tqdm(todo, desc="gain", disable=None):
             for bound in config.bounds:
-                rows.append(measure(field, bound, config.tool, config.package, Path(scratch), config.modes, config.effort))
+                rows.append(
+                    measure(field, bound, config.tool, config.package, Path(scratch), config.modes, config.effort)
+                )
             write(rows, config.out)
     return rows
 
 
 def label(row: Row) -> str:
-    """What a table calls a field: a sequence of the corpus by its variable (`9000_T`: `T`), a given file by its name."""
+    """What a table calls a field: a sequence of the corpus by its variable (`9000_T`: `T`), a given file by its
+    name.
+    """
     return row.field if row.kind == GIVEN else row.field.split("_")[-1]
 
 
@@ -216,7 +229,9 @@ def common(rows: Sequence[Row], others: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: off over auto and off over on, per field, at the distance where averaging begins to fail and over all."""
+    """Markdown: off over auto and off over on, per field, at the distance where averaging begins to fail and over
+    all.
+    """
     bounds = sorted({r.bound for r in rows}, reverse=True)
     heads = [f"{b:g}" for b in bounds]
     lines = [
@@ -227,7 +242,9 @@ def table(rows: Sequence[Row]) -> str:
         cells = {r.bound: r for r in rows if (r.kind, r.field, r.distance) == key}
         first = next(iter(cells.values()))
         auto = [f"{cells[b].gain:.3f}" if b in cells else "–" for b in bounds]
-        on = [f"{cells[b].off_bytes / cells[b].on_bytes:.3f}" if b in cells and cells[b].on_bytes else "–" for b in bounds]
+        on = [
+            f"{cells[b].off_bytes / cells[b].on_bytes:.3f}" if b in cells and cells[b].on_bytes else "–" for b in bounds
+        ]
         mark = " *" if first.failing else ""
         lines.append(
             f"| {key[0]} | `{label(first)}` | {key[2]}{mark} | {first.average_nrmse:.2g} | "
@@ -237,8 +254,8 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def against(rows: Sequence[Row], other: Sequence[Row]) -> str:
-    """Markdown: sizes of each mode over those of another measurement's `auto` and `on`, geometric means over the simulated fields
-    that both have, at the distance where averaging begins to fail."""
+    """Markdown: sizes of each mode over those of another measurement's `auto` and `on`, geometric means over the
+    simulated fields that both have, at the distance where averaging begins to fail."""
     known = {(r.kind, r.field, r.distance, r.bound): r for r in other}
     pairs = [(r, known.get((r.kind, r.field, r.distance, r.bound))) for r in rows if r.failing and r.kind != "climate"]
     bounds = sorted({r.bound for r, o in pairs if o}, reverse=True)
@@ -247,7 +264,11 @@ def against(rows: Sequence[Row], other: Sequence[Row]) -> str:
         for base in ("auto", "on"):
             means = []
             for bound in bounds:
-                sizes = [(getattr(r, f"{mode}_bytes"), getattr(o, f"{base}_bytes")) for r, o in pairs if o and r.bound == bound]
+                sizes = [
+                    (getattr(r, f"{mode}_bytes"), getattr(o, f"{base}_bytes"))
+                    for r, o in pairs
+                    if o and r.bound == bound
+                ]
                 means.append(geometric_mean([a / b for a, b in sizes if a and b]))
             if not any(np.isnan(means)):
                 lines.append(f"| `{mode}`, over `{base}` | {' | '.join(f'{m:.3f}' for m in means)} |")
@@ -273,5 +294,7 @@ def summary(rows: Sequence[Row]) -> str:
     lines.append("")
     lines.append(f"Points where `auto` is over {LOSS_ALLOWED - 1:.1%} larger than `off`: {len(worst)} of {len(rows)}.")
     for r in worst:
-        lines.append(f"- {r.kind} `{label(r)}` distance {r.distance}, NRMSE {r.bound:g}: {1 / r.gain - 1:+.2%} ({r.auto_way})")
+        lines.append(
+            f"- {r.kind} `{label(r)}` distance {r.distance}, NRMSE {r.bound:g}: {1 / r.gain - 1:+.2%} ({r.auto_way})"
+        )
     return "\n".join(lines)

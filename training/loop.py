@@ -1,7 +1,8 @@
 """The training loop shared by both parts: schedule, averaged weights, checkpoints, exact resume, log.
 
-A batch is a function of `(seed, step)`, so a resumed run continues the same sequence of batches. The learning rate falls by
-a cosine over the *budget*: a number of steps (deterministic) or of training minutes (for a machine with a deadline).
+A batch is a function of `(seed, step)`, so a resumed run continues the same sequence of batches. The learning rate
+falls by a cosine over the *budget*: a number of steps (deterministic) or of training minutes (for a machine with a
+deadline).
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ class Run:
         for name, value in state.get("config", {}).items():
             if value != getattr(self.config, name):
                 raise ValueError(
-                    f"{self.path.parent} holds a run with {name.replace('_', ' ')} {value}, not {getattr(self.config, name)}: "
+                    f"{self.path.parent} holds a run with {name.replace('_', ' ')} {value}, "
+                    f"not {getattr(self.config, name)}: "
                     "name another folder, or go on as it began"
                 )
         self.model.load_state_dict(state["model"])
@@ -152,7 +154,9 @@ class Run:
         figures: list[dict[str, float]] = []
         skipped = 0
         saved = time.monotonic()
-        bar = tqdm(total=1.0, desc=c.folder.name, position=c.line, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}")
+        bar = tqdm(
+            total=1.0, desc=c.folder.name, position=c.line, disable=None, bar_format="{l_bar}{bar}| {elapsed} {postfix}"
+        )
         while self.progress() < 1:
             start, core = time.monotonic(), time.process_time()
             rng = np.random.default_rng([c.seed, self.step])
@@ -168,7 +172,9 @@ class Run:
                 self.optimizer.step()
                 skipped = 0
             elif (skipped := skipped + 1) == MOST_SKIPPED:
-                raise FloatingPointError(f"{skipped} gradients in a row, to step {self.step + 1} of {c.folder}, were not finite")
+                raise FloatingPointError(
+                    f"{skipped} gradients in a row, to step {self.step + 1} of {c.folder}, were not finite"
+                )
             self.step += 1
             ema = min(c.ema, (1 + self.step) / (10 + self.step))
             with torch.no_grad():

@@ -1,6 +1,7 @@
 """Pairs for the enhancer: crops of the corpus, coded and decoded by the real tool, at random bounds.
 
-A pair is three small files: the decoded frames, the error over its root mean square (f16), and what is known of both (JSON).
+A pair is three small files: the decoded frames, the error over its root mean square (f16), and what is known of both
+(JSON).
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def save(stem: Path, sequence: Sequence, frames: Array, decoded: Array, bound: f
     stem.with_suffix(".json").write_text(json.dumps(known))
 
 
-def drawn(corpus: Corpus, seed: int, index: int, written: tuple[int, ...] | None = None) -> tuple[Sequence, Array, float]:
+def drawn(
+    corpus: Corpus, seed: int, index: int, written: tuple[int, ...] | None = None
+) -> tuple[Sequence, Array, float]:
     """A random crop at a random frame distance, of those `written` where given, and a random bound."""
     rng = np.random.default_rng([seed, index])
     sequence = corpus.draw(rng)
@@ -114,10 +117,11 @@ def make(
     written: tuple[int, ...] | None = None,
     predictor: Path | None = None,
 ) -> None:
-    """Writes `count` training pairs to `out/train`, and all of validation, if any, to `out/val`; what is there already stays.
+    """Writes `count` training pairs to `out/train`, and all of validation, if any, to `out/val`; what is there already
+    stays.
 
-    `written` are the frame distances to draw; all up to `MAX_DISTANCE` unless given. Every second pair is coded with the package
-    `predictor`, which has no enhancer: what an interpolator's prediction leaves has errors of its own."""
+    `written` are the frame distances to draw; all up to `MAX_DISTANCE` unless given. Every second pair is coded with
+    the package `predictor`, which has no enhancer: what an interpolator's prediction leaves has errors of its own."""
     train = Corpus(cache / "train", WEIGHTS)
     val = list(fixed(Corpus(cache / "val"))) if (cache / "val").exists() else []
     jobs = [("train", index) for index in range(count)]

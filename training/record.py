@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def record(run: Path, out: Path, every: int = 200) -> None:
-    """Writes `<out>.csv` (one row per `every` steps) and `<out>.json` (every validation, newest last), if there are any."""
+    """Writes `<out>.csv` (one row per `every` steps) and `<out>.json` (every validation, newest last), if there are
+    any.
+    """
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     # A resumed run repeats the steps since its last checkpoint; the later entry is the one that counts.
     curve = {r["step"]: r for r in rows if "loss" in r and r["step"] % every == 0}
@@ -20,4 +22,6 @@ def record(run: Path, out: Path, every: int = 200) -> None:
         writer.writeheader()
         writer.writerows(curve[s] for s in sorted(curve))
     if checks:
-        out.with_suffix(".json").write_text(json.dumps([{"step": s, **checks[s]} for s in sorted(checks)], indent=1) + "\n")
+        out.with_suffix(".json").write_text(
+            json.dumps([{"step": s, **checks[s]} for s in sorted(checks)], indent=1) + "\n"
+        )

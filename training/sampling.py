@@ -60,7 +60,9 @@ class Corpus:
             frames = np.load(path, mmap_mode="r")
             span, mean = statistics(path, frames)
             if span > 0:
-                self.sequences.setdefault(path.parent.name, []).append(Sequence(path.parent.name, path, frames, span, mean))
+                self.sequences.setdefault(path.parent.name, []).append(
+                    Sequence(path.parent.name, path, frames, span, mean)
+                )
 
     def draw(self, rng: np.random.Generator) -> Sequence:
         kinds = sorted(self.sequences)

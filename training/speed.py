@@ -70,8 +70,8 @@ def graphs(package: Path, side: int) -> list[Graph]:
 
 
 def timings(packages: Sequence[Path], side: int = 256, rounds: int = 9) -> list[Timing]:
-    """Medians over `rounds` runs of each graph, after one that is not counted; graphs take turns, so that what else the machine
-    does falls on all of them."""
+    """Medians over `rounds` runs of each graph, after one that is not counted; graphs take turns, so that what else the
+    machine does falls on all of them."""
     known = [graph for package in packages for graph in graphs(package, side)]
     for graph in known:
         graph.run()

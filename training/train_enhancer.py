@@ -1,4 +1,6 @@
-"""Trains the enhancer on pairs that the real tool made: loss per sample `log(mse + floor)`, one unit being the frames' error."""
+"""Trains the enhancer on pairs that the real tool made: loss per sample `log(mse + floor)`, one unit being the frames'
+error.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,8 @@ class EnhancerRun:
     """Folder that `training.cli pairs` wrote."""
     model: EnhancerConfig = field(default_factory=EnhancerConfig)
     crops: tuple[int, ...] = (96, 128, 192, 256)
-    """Sides of crops; a batch has one of them, and fewer of larger ones. With 96 alone the network learns where edges are:
-    better on 96, worse than nothing on tiles of 256."""
+    """Sides of crops; a batch has one of them, and fewer of larger ones. With 96 alone the network learns where edges
+    are: better on 96, worse than nothing on tiles of 256."""
     weights: dict[str, float] = field(
         default_factory=lambda: {"turbulence": 1.5, "quasigeostrophic": 1.3, "weather": 1.5, "climate": 0.5}
     )
@@ -57,10 +59,14 @@ def inputs(decoded: Array, sigma: float) -> tuple[Array, float]:
 def sample(pair: Pair, time: int, frames: int, place: tuple[slice, slice]) -> tuple[Array, Array]:
     """The decoded frames around one, the ends repeated, and what it lacks over `sigma`."""
     times = np.clip(np.arange(time - frames // 2, time + frames // 2 + 1), 0, len(pair.decoded) - 1)
-    return np.asarray(pair.decoded[times, *place], dtype=np.float32), np.asarray(pair.error[time, *place], dtype=np.float32)
+    return np.asarray(pair.decoded[times, *place], dtype=np.float32), np.asarray(
+        pair.error[time, *place], dtype=np.float32
+    )
 
 
-def draw(known: dict[str, list[Pair]], config: EnhancerRun, crop: int, rng: np.random.Generator) -> tuple[Array, float, Array]:
+def draw(
+    known: dict[str, list[Pair]], config: EnhancerRun, crop: int, rng: np.random.Generator
+) -> tuple[Array, float, Array]:
     """A random crop in a random orientation, direction of time and sign."""
     kinds = sorted(known)
     share = np.array([config.weights.get(kind, 1.0) for kind in kinds])
@@ -129,7 +135,8 @@ def evaluate(model: nn.Module, known: dict[str, list[Pair]], config: EnhancerCon
 
 
 def start(model: nn.Module, initial: dict[str, Tensor]) -> None:
-    """Takes over weights: all of the model's, or all of a smaller one's, whose function the model's other weights leave as it is.
+    """Takes over weights: all of the model's, or all of a smaller one's, whose function the model's other weights leave
+    as it is.
 
     Raises `ValueError` where they are of neither."""
     known = model.state_dict()
@@ -158,7 +165,9 @@ def train(config: EnhancerRun) -> Run:
     def loss(model: nn.Module, rng: np.random.Generator, size: int) -> tuple[Tensor, dict[str, float]]:
         crop = int(rng.choice(crops))
         count = max(1, round(size * (crops[0] / crop) ** 2))
-        values, gain = sample_loss(model, collate([draw(known, config, crop, rng) for _ in range(count)]), config.loop.bfloat16)
+        values, gain = sample_loss(
+            model, collate([draw(known, config, crop, rng) for _ in range(count)]), config.loop.bfloat16
+        )
         return values.mean(), {"gain_db": float(gain.mean())}
 
     def validate(model: nn.Module) -> dict[str, Any]:

@@ -26,7 +26,9 @@ class InterpolatorRun:
     cache: Path
     model: InterpolatorConfig = field(default_factory=InterpolatorConfig)
     crop: int = 128
-    weights: dict[str, float] = field(default_factory=lambda: {"turbulence": 2.0, "quasigeostrophic": 1.5, "climate": 0.5})
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"turbulence": 2.0, "quasigeostrophic": 1.5, "climate": 0.5}
+    )
     initial: dict[str, Tensor] | None = None
     """Weights to start from, where there is no checkpoint to resume."""
     written: tuple[int, ...] | None = None
@@ -64,7 +66,9 @@ def validation_batches(cache: Path, per_cell: int = 2) -> dict[str, triplets.Bat
                 for step in VALIDATION_STEPS:
                     for _ in range(per_cell):
                         time = int(rng.integers(margin, count - margin))
-                        requests.append(triplets.request(sequence, 128, distance, time, (True, True), step * sequence.range, rng))
+                        requests.append(
+                            triplets.request(sequence, 128, distance, time, (True, True), step * sequence.range, rng)
+                        )
             if requests:
                 out[f"{kind}/{distance}"] = triplets.collate(requests)
     return out

@@ -1,8 +1,8 @@
 """Trains the autoencoder against what it must save: bits of the latents plus an estimate of the residual coder's bits.
 
-Per sample a gain is drawn; the residual coder's step is about `1/gain` of the field's range. The residual goes through a DCT
-along the frames and the CDF 9/7 wavelet; a coefficient `c` at step `q` is charged `soft_bits(c/q)`. The loss is the
-logarithm of the total, so that every field counts by its relative saving.
+Per sample a gain is drawn; the residual coder's step is about `1/gain` of the field's range. The residual goes through
+a DCT along the frames and the CDF 9/7 wavelet; a coefficient `c` at step `q` is charged `soft_bits(c/q)`. The loss is
+the logarithm of the total, so that every field counts by its relative saving.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from training.sampling import Corpus, Sequence, crop
 
 MAX_STRIDE = 12
 DEAD_ZONE, KNEE, WEIGHT = 0.4, 0.25, 1.8
-"""Shape of `soft_bits`, set against the neighbour-context entropy of quantised turbulence (within a third, 1e-2 to 1e-3)."""
+"""Shape of `soft_bits`, set against the neighbour-context entropy of quantised turbulence (within a third)."""
 
 
 RATES = (("linear", 0.02), ("to_", 0.1), ("encoder.out", 0.1))
@@ -133,7 +133,10 @@ def train(config: LatentsRun) -> Run:
         out = evaluate(model, collate(windows, chosen, steps), config.loop.bfloat16, training=True)
         total = (out.latent_bits + out.residual_bits) / pixels
         value = torch.log(total + 2e-3).mean() + 0.05 * torch.log(out.heads + 1e-6).mean()
-        return value, {"total": float(total.detach().mean()), "latents": float(out.latent_bits.detach().mean()) / pixels}
+        return value, {
+            "total": float(total.detach().mean()),
+            "latents": float(out.latent_bits.detach().mean()) / pixels,
+        }
 
     def validate(model: Autoencoder) -> dict[str, Any]:
         held = Corpus(config.cache / "val")
@@ -148,7 +151,9 @@ def train(config: LatentsRun) -> Run:
                     rows.append(window(sequence, frames, stride, start, config.crop, rng))
                 o = evaluate(model, collate(rows, [gain] * len(rows), [1 / gain] * len(rows)), False, training=False)
                 out[f"{kind}/{gain:g}"] = {
-                    "total_over_plain": round(float(((o.latent_bits + o.residual_bits) / o.plain_bits.clamp_min(64)).mean()), 3),
+                    "total_over_plain": round(
+                        float(((o.latent_bits + o.residual_bits) / o.plain_bits.clamp_min(64)).mean()), 3
+                    ),
                     "latent_bpp": round(float(o.latent_bits.mean()) / pixels, 4),
                     "nrmse": round(float(o.nrmse.mean()), 5),
                 }

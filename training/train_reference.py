@@ -1,4 +1,6 @@
-"""Trains the paper's architecture with the paper's loss: mean square error of the normalised field + λ × bits per element."""
+"""Trains the paper's architecture with the paper's loss: mean square error of the normalised field + λ × bits per
+element.
+"""
 
 from __future__ import annotations
 

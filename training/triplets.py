@@ -16,7 +16,7 @@ MAX_DISTANCE = 16
 MOST_DRAWS = 10_000
 """Samples drawn for one, at most; of those of the corpus, one in three to ten is taken."""
 FLOOR = 0.25
-"""Errors below this share of the references' own mean square error hardly matter: the rest of the frame is no better."""
+"""Errors below this share of the references' own mean square error hardly matter: the frame is no better."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Request:
     scatter: tuple[float, float, float, float]
     """Factors on the step per reference: hierarchy layers are coded at different steps."""
     remainder: tuple[float, float] = (0.0, 0.0)
-    """How `a` and `b` were coded: 0 as a key frame, else as a residual of this share of its distance from the mean of *its*
-    neighbours (`a2` and `b`, or `a` and `b2`), the rest taken as predicted."""
+    """How `a` and `b` were coded: 0 as a key frame, else as a residual of this share of its distance from the mean of
+    *its* neighbours (`a2` and `b`, or `a` and `b2`), the rest taken as predicted."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,13 @@ class Batch:
 
 
 def request(
-    sequence: Sequence, size: int, distance: int, time: int, present: tuple[bool, bool], step: float, rng: np.random.Generator
+    sequence: Sequence,
+    size: int,
+    distance: int,
+    time: int,
+    present: tuple[bool, bool],
+    step: float,
+    rng: np.random.Generator,
 ) -> Request:
     count = len(sequence.frames)
     left, right = (present[0] and time - 3 * distance >= 0), (present[1] and time + 3 * distance < count)
@@ -65,8 +71,8 @@ def request(
 
 
 def worth(error: float, spread: float, span: float, step: float) -> float:
-    """Share of samples kept, of those whose average of neighbours misses by `error` (RMS) in a frame of standard deviation
-    `spread` and a sequence of range `span`.
+    """Share of samples kept, of those whose average of neighbours misses by `error` (RMS) in a frame of standard
+    deviation `spread` and a sequence of range `span`.
 
     Little is left to gain far below the step or the finest bound, and less where the frames have little in common."""
     keep = 1.0 if error > 0.1 * step else 0.1 if error > 0.01 * step else 0.0
@@ -80,8 +86,8 @@ def worth(error: float, spread: float, span: float, step: float) -> float:
 def draw(corpus: Corpus, size: int, rng: np.random.Generator, written: tuple[int, ...] | None = None) -> Request:
     """A sample at a random rate and step; most of those that have little to teach are redrawn.
 
-    `written` are the frame distances at which frames will be written, where that is known: a hierarchical window then asks
-    for these, twice and four times these.
+    `written` are the frame distances at which frames will be written, where that is known: a hierarchical window then
+    asks for these, twice and four times these.
 
     Raises `ValueError` where nothing worth learning from comes up."""
     for _ in range(MOST_DRAWS):
@@ -104,7 +110,8 @@ def draw(corpus: Corpus, size: int, rng: np.random.Generator, written: tuple[int
         if rng.random() < worth(error, float(f[2].std(dtype=np.float64)), sequence.range, step):
             return made
     raise ValueError(
-        f"{MOST_DRAWS} samples in a row had nothing to learn from, the last of {sequence.path}, which spans {sequence.range:g}: "
+        f"{MOST_DRAWS} samples in a row had nothing to learn from, the last of {sequence.path}, "
+        f"which spans {sequence.range:g}: "
         "do its fields stand still between frames, or is that range one of a fill value?"
     )
 
@@ -140,7 +147,15 @@ def base(a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: T
 
 
 def normalise(
-    a2: Tensor, a: Tensor, b: Tensor, b2: Tensor, has_a2: Tensor, has_b2: Tensor, q: Tensor, target: Tensor, noise: Tensor
+    a2: Tensor,
+    a: Tensor,
+    b: Tensor,
+    b2: Tensor,
+    has_a2: Tensor,
+    has_b2: Tensor,
+    q: Tensor,
+    target: Tensor,
+    noise: Tensor,
 ) -> Batch:
     """The graph's inputs; `noise [N]` is the mean square coding error of the inner references."""
     pair = torch.cat([a, b], dim=1)
@@ -149,7 +164,15 @@ def normalise(
     e = (b - a).square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp_min(1e-4 * s)
     middle = base(a2, a, b, b2, has_a2, has_b2)
     planes = torch.cat(
-        [(a - m) / s, (b - m) / s, (b - a) / e, has_a2 * (a2 - a) / e, has_b2 * (b2 - b) / e, (middle - (a + b) / 2) / e], dim=1
+        [
+            (a - m) / s,
+            (b - m) / s,
+            (b - a) / e,
+            has_a2 * (a2 - a) / e,
+            has_b2 * (b2 - b) / e,
+            (middle - (a + b) / 2) / e,
+        ],
+        dim=1,
     )
     ratio = torch.log(e / s).clamp(-8, 2)
     coarseness = torch.log(q / e).clamp(-8, 4)

@@ -1,4 +1,6 @@
-"""Users' own sequences for fine-tuning: checked before anything starts, and brought into the form that training reads."""
+"""Users' own sequences for fine-tuning: checked before anything starts, and brought into the form that training
+reads.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 WINDOWS = 8
-"""A sequence has to reach over this many times the largest frame distance that is asked for: one hierarchical window."""
+"""A sequence has to reach over this many times the largest frame distance asked for: one hierarchical window."""
 STILL = 2e-5
-"""Change between frames, RMS over the range, below which there is nothing to learn: far below any bound of the networks."""
+"""RMS change between frames over the range below which there is nothing to learn: far below any bound."""
 TOWARDS = "fine-tuning reads .npy files [frames, H, W] of finite real numbers, one variable each, in order of time"
 
 
@@ -21,7 +23,8 @@ def refuse(path: Path, what: str) -> ValueError:
 def opened(path: Path, distances: Sequence[int]) -> np.ndarray:
     """The sequence of a file, mapped.
 
-    Raises `ValueError`, with the file and what is wrong with it, where training cannot use it at these frame distances."""
+    Raises `ValueError`, with the file and what is wrong with it, where training cannot use it at these frame
+    distances."""
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as wrong:
@@ -32,7 +35,9 @@ def opened(path: Path, distances: Sequence[int]) -> np.ndarray:
         raise refuse(path, f"it has {frames.ndim} dimensions, {frames.shape}")
     needed = WINDOWS * max(distances) + 1
     if len(frames) < needed:
-        raise refuse(path, f"{len(frames)} frames are too few for a frame distance of {max(distances)}, which takes {needed}")
+        raise refuse(
+            path, f"{len(frames)} frames are too few for a frame distance of {max(distances)}, which takes {needed}"
+        )
     return frames
 
 
@@ -50,8 +55,8 @@ def limits(path: Path, frames: np.ndarray) -> tuple[float, float]:
 
 
 def prepare(path: Path, out: Path, distances: Sequence[int]) -> None:
-    """Writes a user's sequence to `out` in units of its range, less its middle, in single precision: fields of any unit and
-    precision train alike, since the networks see no units. One frame or two are in memory at a time.
+    """Writes a user's sequence to `out` in units of its range, less its middle, in single precision: fields of any unit
+    and precision train alike, since the networks see no units. One frame or two are in memory at a time.
 
     Raises `ValueError` as [`opened`] does, and where values are not finite, are all alike, or do not change in time."""
     frames = opened(path, distances)
@@ -67,8 +72,8 @@ def prepare(path: Path, out: Path, distances: Sequence[int]) -> None:
     if change < STILL:
         raise refuse(
             path,
-            f"between frames at distance {step} values change by {change:.1e} of their range (from {least:g} to {most:g}; "
-            "is one of these a fill value?)",
+            f"between frames at distance {step} values change by {change:.1e} of their range (from {least:g} to "
+            f"{most:g}; is one of these a fill value?)",
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_suffix(".part.npy")

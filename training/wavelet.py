@@ -1,7 +1,7 @@
 """CDF 9/7 wavelet in matrix form, and the codec's dead-zone quantisation as a corruption for training.
 
-One level of the transform of length `n` is an `n × n` matrix (low-pass half first) built by lifting the unit vectors with
-symmetric extension; 2-D levels are two matrix products, which one core does far faster than the lifting's slices.
+One level of the transform of length `n` is an `n × n` matrix (low-pass half first) built by lifting the unit vectors
+with symmetric extension; 2-D levels are two matrix products, which one core does far faster than the lifting's slices.
 Scaling makes the transform nearly orthonormal, as in the residual coder.
 """
 
@@ -41,7 +41,9 @@ def matrices(n: int) -> tuple[Tensor, Tensor]:
 
 
 def separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """`rows · x · columnsᵀ` per image, as two plain matrix products (a broadcast batched product is many times slower)."""
+    """`rows · x · columnsᵀ` per image, as two plain matrix products (a broadcast batched product is many times
+    slower).
+    """
     x = (x @ columns.T).transpose(-1, -2).contiguous()
     return (x @ rows.T).transpose(-1, -2)
 

@@ -1,7 +1,7 @@
 """Weights without the rest of a run: from a package's graph, or kept as one small half-precision file in the tree.
 
-A run folder is large and does not outlive its machine. What a later run starts from is the averaged weights alone, with a
-fresh optimiser and schedule.
+A run folder is large and does not outlive its machine. What a later run starts from is the averaged weights alone, with
+a fresh optimiser and schedule.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def of_graph(graph: Path) -> dict[str, Tensor]:
 
 
 def of_reference(package: Path, config: ReferenceConfig) -> dict[str, Tensor]:
-    """State dict of the paper's architecture from its package: the integer hyper-decoder back to master weights, exactly, and
-    the prior from the entropy tables."""
+    """State dict of the paper's architecture from its package: the integer hyper-decoder back to master weights,
+    exactly, and the prior from the entropy tables."""
     model = Reference(config)
     for part in ("encoder", "decoder", "hyper_encoder"):
         module, found = getattr(model, part), of_graph(package / f"{part}.onnx")

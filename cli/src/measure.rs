@@ -1,5 +1,5 @@
-//! Errors between an original and its decoded values, computed here, in f64, without the library: what `verify` says must not
-//! rest on the code that it verifies.
+//! Errors between an original and its decoded values, computed here, in f64, without the library: what `verify` says
+//! must not rest on the code that it verifies.
 
 use crate::source::{Data, Field, advance, is_masked};
 use fieldpress::{Bound, Element};
@@ -129,8 +129,8 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
     out
 }
 
-/// Root mean square and largest error of output at a reduced scale, against the original's averages over the points with data
-/// of each `factor` × `factor` cell.
+/// Root mean square and largest error of output at a reduced scale, against the original's averages over the points
+/// with data of each `factor` × `factor` cell.
 pub fn reduced_errors(original: &Field, reduced: &Field, factor: usize, fill_value: Option<f64>) -> (f64, f64) {
     let (from, to) = (original.shape.dims(), reduced.shape.dims());
     match (&original.data, &reduced.data) {
@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn blocks_do_not_cross_independent_axes() {
-        // Two independent indices of ten frames: the ninth frame of the first and the first of the second are blocks apart.
+        // Two independent indices of ten frames: the ninth frame of the first and the first of the second are blocks
+        // apart.
         let original = vec![0.0f64; 20];
         let mut decoded = original.clone();
         decoded[9] = 3.0;

@@ -72,8 +72,8 @@ pub fn read(path: &str, name: &str) -> Result<Field, Failure> {
     Ok(field)
 }
 
-/// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is set,
-/// NetCDF's own default for points that were never written, if it occurs among the values.
+/// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is
+/// set, NetCDF's own default for points that were never written, if it occurs among the values.
 fn fill_value(variable: &Variable<'_>, data: &Data) -> Option<f64> {
     // netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE.
     const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
@@ -111,7 +111,8 @@ fn is_packed(variable: &Variable<'_>) -> bool {
     ["scale_factor", "add_offset"].into_iter().any(|name| !attribute_values(variable, name).is_empty())
 }
 
-/// The values that integers stand for: f64 where their scale or offset is a double, f32 otherwise; NaN for points without data.
+/// The values that integers stand for: f64 where their scale or offset is a double, f32 otherwise; NaN for points
+/// without data.
 fn unpacked(packed: &[f64], variable: &Variable<'_>, shape: Shape) -> Result<Field, Failure> {
     let number = |name: &str| attribute_values(variable, name).first().copied();
     let (scale, offset) = (number("scale_factor").unwrap_or(1.0), number("add_offset").unwrap_or(0.0));

@@ -1,7 +1,7 @@
 //! Progress on a terminal, and logs on standard error.
 //!
-//! The codec tells how far it is by tracing events of the target [`TARGET`] with the fields `done` and `total`; a layer here
-//! turns them into the bar's position. Where standard error is not a terminal, indicatif draws nothing.
+//! The codec tells how far it is by tracing events of the target [`TARGET`] with the fields `done` and `total`; a layer
+//! here turns them into the bar's position. Where standard error is not a terminal, indicatif draws nothing.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::{Mutex, PoisonError};

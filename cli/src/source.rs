@@ -171,8 +171,8 @@ fn read_standard() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Reads a field: `x.npy`, `file:variable` where no file has that whole name, or raw values as `expected` says; `-` is NumPy's
-/// or raw values from standard input.
+/// Reads a field: `x.npy`, `file:variable` where no file has that whole name, or raw values as `expected` says; `-` is
+/// NumPy's or raw values from standard input.
 pub fn read_field(name: &str, expected: Expected<'_>) -> Result<Field, Failure> {
     let path = Path::new(name);
     let field = match name.rsplit_once(':') {

@@ -1,4 +1,5 @@
-// The life cycle in C++: compress a field under an error bound, look at the stream, decompress all of it and a part, check.
+// The life cycle in C++: compress a field under an error bound, look at the stream, decompress all of it and a part,
+// check.
 
 #include <fieldpress.hpp>
 

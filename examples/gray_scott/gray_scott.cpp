@@ -1,11 +1,11 @@
-// Gray-Scott reaction and diffusion in three dimensions, the customary example of in-situ output, writing through ADIOS2
-// with fieldpress as its operator. Two chemicals, U and V, on a periodic cube:
+// Gray-Scott reaction and diffusion in three dimensions, the customary example of in-situ output, writing through
+// ADIOS2 with fieldpress as its operator. Two chemicals, U and V, on a periodic cube:
 //
 //   dU/dt = Du lap U - U V^2 + F (1 - U),   dV/dt = Dv lap V + U V^2 - (F + k) V     (Pearson, Science 261, 1993)
 //
-// An operator sees what one Put gives it. Two ways to give it time are shown: a Put for each output (window 1), where the
-// operator sees the cube's levels, and a Put for several outputs under a leading time axis (window 8), where it sees how
-// each point went on. docs/hosts.md has what that makes of the file's size.
+// An operator sees what one Put gives it. Two ways to give it time are shown: a Put for each output (window 1), where
+// the operator sees the cube's levels, and a Put for several outputs under a leading time axis (window 8), where it
+// sees how each point went on. docs/hosts.md has what that makes of the file's size.
 //
 //   gray_scott OUTPUT.bp [size=64] [outputs=16] [steps=20] [spinup=600] [window=1] [accuracy=0] [effort=1]
 //              [originals=FILE]

@@ -3,8 +3,8 @@
 !
 !   dh/dt = -d(H u)/dx - d(H v)/dy,   du/dt = -g dh/dx,   dv/dt = -g dh/dy,   H the depth at rest
 !
-! Every output hands the height's interior to fieldpress, one time step per call, in place; a window of eight gives bytes
-! for the file. At the end the short window is flushed, and all of it is read back and compared.
+! Every output hands the height's interior to fieldpress, one time step per call, in place; a window of eight gives
+! bytes for the file. At the end the short window is flushed, and all of it is read back and compared.
 !
 !   shallow_water FOLDER
 program shallow_water

@@ -1,5 +1,5 @@
-//! Hostile archives: opening, checking, reading and repairing any bytes gives an error or values, within time and memory that
-//! follow from the bytes and the declared shapes; and what `repair` writes can be opened.
+//! Hostile archives: opening, checking, reading and repairing any bytes gives an error or values, within time and
+//! memory that follow from the bytes and the declared shapes; and what `repair` writes can be opened.
 #![no_main]
 
 use fieldpress::archive::{Reader, Selection, repair, verify};
@@ -9,7 +9,8 @@ use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Variables with more points are not read whole: the caller, not the library, allocates a field, after having seen its shape.
+/// Variables with more points are not read whole: the caller, not the library, allocates a field, after having seen its
+/// shape.
 const MOST_POINTS: usize = 1 << 16;
 /// So many variables are read of each archive.
 const MOST: usize = 4;

@@ -1,5 +1,5 @@
-//! Hostile streams: inspecting and decoding any bytes gives an error or a field, within time and memory that follow from
-//! the bytes and the declared shape.
+//! Hostile streams: inspecting and decoding any bytes gives an error or a field, within time and memory that follow
+//! from the bytes and the declared shape.
 #![no_main]
 
 use fieldpress::{Codec, DType, FieldViewMut, Options, Region, Request, Scale, StreamInfo, inspect};

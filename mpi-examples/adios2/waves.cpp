@@ -3,9 +3,9 @@
 //   ADIOS2_PLUGIN_PATH=... mpirun -n 4 adios2_waves write waves     waves.0.bp to waves.3.bp
 //   ADIOS2_PLUGIN_PATH=... mpirun -n 3 adios2_waves read waves      by another number of ranks, without a parameter
 //
-// Both print the same line for each step; reading also checks the bound at every point. One file for each rank, because the
-// ADIOS2 of PyPI is built without MPI; with one that has it, adios2::ADIOS(MPI_COMM_WORLD) and one name for all ranks is
-// the only difference (mpi-examples/README.md).
+// Both print the same line for each step; reading also checks the bound at every point. One file for each rank, because
+// the ADIOS2 of PyPI is built without MPI; with one that has it, adios2::ADIOS(MPI_COMM_WORLD) and one name for all
+// ranks is the only difference (mpi-examples/README.md).
 #include <adios2.h>
 #include <mpi.h>
 

@@ -1,4 +1,5 @@
-! The shallow-water equations on a periodic square, on a 2-D grid of ranks, written to an archive through module fieldpress_mpi.
+! The shallow-water equations on a periodic square, on a 2-D grid of ranks, written to an archive through module
+! fieldpress_mpi.
 !
 !   mpirun -n 4 shallow_water write shallow-water.fpa     the simulation
 !   mpirun -n 2 shallow_water read shallow-water.fpa      strips, by another number of ranks

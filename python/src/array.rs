@@ -1,7 +1,7 @@
 //! NumPy arrays as the library's fields.
 //!
-//! An input comes as the run of memory from its first to its last element (one axis, no gaps) with its sizes and strides,
-//! so that a part of an array is read where it lies. The package makes that run from the array's own strides.
+//! An input comes as the run of memory from its first to its last element (one axis, no gaps) with its sizes and
+//! strides, so that a part of an array is read where it lies. The package makes that run from the array's own strides.
 
 use crate::errors::raised;
 use fieldpress::ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeBuilder};

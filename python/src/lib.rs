@@ -1,8 +1,9 @@
-//! The extension module `fieldpress._fieldpress`, beneath the Python package: the calls of the Rust API on NumPy's memory.
+//! The extension module `fieldpress._fieldpress`, beneath the Python package: the calls of the Rust API on NumPy's
+//! memory.
 //!
 //! In: arrays, streams and text that the package's Python has brought into form. Out: bytes, filled arrays, and
-//! dictionaries that the package makes typed objects of. Nothing is decided here: options, bounds and errors are those of
-//! the library. Every call that codes or reads releases the GIL; a panic becomes an exception.
+//! dictionaries that the package makes typed objects of. Nothing is decided here: options, bounds and errors are those
+//! of the library. Every call that codes or reads releases the GIL; a panic becomes an exception.
 
 mod array;
 mod codec;

@@ -1,5 +1,5 @@
-//! Windows of one box that follow each other in time: each is predicted from the last step decoded before it, until a window
-//! that needs none before it comes again.
+//! Windows of one box that follow each other in time: each is predicted from the last step decoded before it, until a
+//! window that needs none before it comes again.
 
 use super::buffer::Buffer;
 use crate::codec::{Codec, ReferenceFrame, Request};
@@ -7,12 +7,12 @@ use crate::error::Result;
 use crate::field::{DType, Region};
 use std::collections::HashMap;
 
-/// Windows of at least so many steps are taken as frames in time; shorter ones of fields with three axes or more leave the
-/// frames along the field's own axis.
+/// Windows of at least so many steps are taken as frames in time; shorter ones of fields with three axes or more leave
+/// the frames along the field's own axis.
 const FRAMES_IN_TIME: usize = 4;
 
-/// The axes of a window of `steps` steps of a box with `ndim` axes that are frames, rows and columns, where the default is not
-/// meant; `given`: what the caller said of one step.
+/// The axes of a window of `steps` steps of a box with `ndim` axes that are frames, rows and columns, where the default
+/// is not meant; `given`: what the caller said of one step.
 pub(super) fn axes(steps: usize, ndim: usize, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
     if steps == 1 {
         return given;

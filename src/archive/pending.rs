@@ -96,8 +96,8 @@ impl Pending {
         error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), range, steps)
     }
 
-    /// The stream of this box, after the window before it where there is one, and what the next window may follow. `range` is that
-    /// of the variable, where it is not 0.
+    /// The stream of this box, after the window before it where there is one, and what the next window may follow.
+    /// `range` is that of the variable, where it is not 0.
     pub(super) fn compress(
         &self,
         codec: &Codec,
@@ -125,7 +125,8 @@ impl Pending {
         let decoded = followed.then(|| Link::decode(codec, &bytes, field.dtype(), self.steps, count, link));
         let next = match decoded.transpose() {
             Ok(frame) => frame.map(|frame| Link { end, depth, drift: report.drift, frame }),
-            // The stream has been checked; the model has failed since. The next window begins anew, with a model or without.
+            // The stream has been checked; the model has failed since. The next window begins anew, with a model or
+            // without.
             Err(error) if options.fm.goes_without(&error) => {
                 tracing::warn!(reason = error.message(), "fm=auto: the model fails, the next window follows none");
                 None

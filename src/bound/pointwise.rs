@@ -55,8 +55,8 @@ impl PointwiseModel {
         Ok(())
     }
 
-    /// Moves the points of `decoded [count][h][w]` that miss what is allowed, and codes the corrections for the decoder.
-    /// Points with a class other than 0 are left alone. True where any point was moved.
+    /// Moves the points of `decoded [count][h][w]` that miss what is allowed, and codes the corrections for the
+    /// decoder. Points with a class other than 0 are left alone. True where any point was moved.
     ///
     /// # Errors
     /// `Internal` where a value cannot be corrected.

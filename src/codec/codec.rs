@@ -48,8 +48,8 @@ impl Codec {
     /// simulation learns at its start what its first checkpoint would fail on.
     ///
     /// # Errors
-    /// `InvalidArgument` for axes that do not fit the shape; `Runtime` and `Model` where a model, `fm=on` or a device that
-    /// was asked for cannot be had.
+    /// `InvalidArgument` for axes that do not fit the shape; `Runtime` and `Model` where a model, `fm=on` or a device
+    /// that was asked for cannot be had.
     pub fn check(&self, shape: &Shape) -> Result<()> {
         Cut::axes(shape, self.options.axes)?;
         self.model().map(drop)
@@ -76,8 +76,8 @@ impl Codec {
         self.model.get_or_init(|| self.open_model()).clone()
     }
 
-    /// The package that streams of this codec name: that of its model, which is opened, also where another takes its place on
-    /// the disk later.
+    /// The package that streams of this codec name: that of its model, which is opened, also where another takes its
+    /// place on the disk later.
     ///
     /// # Errors
     /// `Model` where there is none; as [`Codec::check`].
@@ -112,8 +112,8 @@ impl Codec {
         self.compress_with(&self.options, field, bound, None)
     }
 
-    /// Compresses a field that follows another in time, whose last frame, as a reader decodes it, is `before`: its first windows
-    /// are predicted from that. Only [`Codec::decompress_after`] with the same frame decodes the stream.
+    /// Compresses a field that follows another in time, whose last frame, as a reader decodes it, is `before`: its
+    /// first windows are predicted from that. Only [`Codec::decompress_after`] with the same frame decodes the stream.
     ///
     /// # Errors
     /// As [`Codec::compress`]; `InvalidArgument` where the frame does not fit the field.
@@ -168,8 +168,8 @@ impl Codec {
         self.decompress_with(stream, request, None, out)
     }
 
-    /// As [`Codec::decompress`], for streams of [`Codec::compress_after`]: `before` is the last frame decoded from the stream that
-    /// this one follows. A stream that follows none is decoded, too.
+    /// As [`Codec::decompress`], for streams of [`Codec::compress_after`]: `before` is the last frame decoded from the
+    /// stream that this one follows. A stream that follows none is decoded, too.
     ///
     /// # Errors
     /// As [`Codec::decompress`]; `InvalidArgument` where the frame is not the one that the stream was made after.
@@ -236,7 +236,8 @@ impl Codec {
     }
 }
 
-/// What a stream's header, its table and the heads of its sections say; decodes no values, and tests no section's checksum.
+/// What a stream's header, its table and the heads of its sections say; decodes no values, and tests no section's
+/// checksum.
 ///
 /// # Errors
 /// `Corrupt` and `Unsupported`.

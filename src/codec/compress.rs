@@ -27,9 +27,9 @@ pub(crate) struct Compressed {
     pub(crate) stages: StageSeconds,
 }
 
-/// What the model has to leave of a stream's bytes, as samples tell, to be taken at its word at normal effort. Fields that it gains
-/// less on are coded without it, too, as are those with holes or bounds on points, those of a few bytes, and at the highest effort
-/// all: the smaller stream counts.
+/// What the model has to leave of a stream's bytes, as samples tell, to be taken at its word at normal effort. Fields
+/// that it gains less on are coded without it, too, as are those with holes or bounds on points, those of a few bytes,
+/// and at the highest effort all: the smaller stream counts.
 const SURE_GAIN: f64 = 0.96;
 /// Streams of so few bytes are doubted, whatever samples tell: little of them is typical.
 const FEW_BYTES: usize = 8192;
@@ -136,8 +136,8 @@ struct Segments {
 }
 
 impl<T: Element> Asked<'_, T> {
-    /// Whether the model may have made a stream larger than it would be without: samples err, and know nothing of corrections of
-    /// points and of holes.
+    /// Whether the model may have made a stream larger than it would be without: samples err, and know nothing of
+    /// corrections of points and of holes.
     fn is_doubtful(&self, found: &Segments, options: &Options) -> bool {
         let sampled = self.stats.valid == self.field.shape().len()
             && matches!(self.header.bound, Bound::Nrmse(_) | Bound::Psnr(_));

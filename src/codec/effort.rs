@@ -28,8 +28,8 @@ pub(crate) struct EffortKnobs {
     pub(crate) networks_per_segment: NetworksPerSegment,
     /// The step at which enhanced candidates are compared.
     pub(crate) enhanced_at: EnhancedAt,
-    /// Bytes that enhancement must save of a segment that uses no model else: what naming the model costs a stream, and more where a
-    /// part of a segment speaks for it.
+    /// Bytes that enhancement must save of a segment that uses no model else: what naming the model costs a stream, and
+    /// more where a part of a segment speaks for it.
     pub(crate) naming_bytes: f64,
     /// Which streams that use the model are made once more without it, the smaller one being kept.
     pub(crate) made_without_model: MadeWithoutModel,
@@ -42,8 +42,8 @@ pub(crate) struct EffortKnobs {
     pub(crate) slack: f64,
     /// How the last window's step is found where frames are enhanced.
     pub(crate) enhanced_last_step: LastStep,
-    /// The share of the squared error that a pass may leave unused where frames are enhanced; how much enhancement takes away is not
-    /// known before.
+    /// The share of the squared error that a pass may leave unused where frames are enhanced; how much enhancement
+    /// takes away is not known before.
     pub(crate) slack_enhanced: f64,
     /// What a pass whose last window's step strayed far from the others' teaches the next.
     pub(crate) overshoot: OvershootCorrection,

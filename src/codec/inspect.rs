@@ -6,8 +6,8 @@ use crate::field::Region;
 use crate::stream::{Content, SegmentBytes, Stream, VERSION};
 use crate::window::Cut;
 
-/// What a stream's header, its table and the heads of its sections say, of those sections that `region` touches; of all where none
-/// is given. Tests no section's checksum, and so reads little of each.
+/// What a stream's header, its table and the heads of its sections say, of those sections that `region` touches; of all
+/// where none is given. Tests no section's checksum, and so reads little of each.
 pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<StreamInfo> {
     let header = &stream.header;
     let whole = Region::whole(&header.shape);

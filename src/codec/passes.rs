@@ -384,7 +384,8 @@ impl<T: Element> Passes<'_, T> {
         }
     }
 
-    /// Encodes and checks one segment at a step, as its candidate says, if it has one yet; `left` of the budget where it is the last.
+    /// Encodes and checks one segment at a step, as its candidate says, if it has one yet; `left` of the budget where
+    /// it is the last.
     fn code_segment<R: Kernel>(
         &self,
         index: usize,

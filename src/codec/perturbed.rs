@@ -1,5 +1,5 @@
-//! The bound holds on other devices: streams that use the model are decoded with every output of every graph moved by just
-//! under the grid (docs/design.md, the same bytes everywhere).
+//! The bound holds on other devices: streams that use the model are decoded with every output of every graph moved by
+//! just under the grid (docs/design.md, the same bytes everywhere).
 
 use crate::model::Model;
 use crate::model::testing::runtime;
@@ -82,8 +82,8 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
     assert!(used.contains(&"hierarchical".to_owned()) && used.contains(&"latents".to_owned()), "{used:?}");
 }
 
-/// The finest bounds that the model is used at leave room for what instruction sets were seen to differ by; finer ones do
-/// without it.
+/// The finest bounds that the model is used at leave room for what instruction sets were seen to differ by; finer ones
+/// do without it.
 #[test]
 fn the_model_stays_out_where_floats_are_coarser_than_the_grid() {
     const SEEN: f32 = 1e-6;

@@ -1,5 +1,5 @@
-//! How far a call is, told by tracing events of the target `fieldpress::progress` with the fields `done` and `total`, both in
-//! values of the field. A program that wants a progress bar subscribes to them; nobody else pays for them.
+//! How far a call is, told by tracing events of the target `fieldpress::progress` with the fields `done` and `total`,
+//! both in values of the field. A program that wants a progress bar subscribes to them; nobody else pays for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -51,8 +51,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The shape of the output for a stream: the box's counts; along rows and columns at a reduced scale `f`, the scaled
-    /// grid's points `floor(start/f) .. ceil((start + count)/f)`.
+    /// The shape of the output for a stream: the box's counts; along rows and columns at a reduced scale `f`, the
+    /// scaled grid's points `floor(start/f) .. ceil((start + count)/f)`.
     ///
     /// # Errors
     /// `InvalidArgument` where the box is not inside the field.

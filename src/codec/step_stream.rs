@@ -1,7 +1,8 @@
 //! Windows of time steps: a field that arrives one step at a time, compressed a window at once.
 //!
-//! In: one time step per call, in the caller's memory. Out: a stream whenever a window is full, and one of a short window
-//! when asked. Steps are copied, since the caller's array holds the next step by then; that copy is the only one.
+//! In: one time step per call, in the caller's memory. Out: a stream whenever a window is full, and one of a short
+//! window when asked. Steps are copied, since the caller's array holds the next step by then; that copy is the only
+//! one.
 
 use super::codec::{Codec, MAX_OVERHEAD};
 use super::report::Report;
@@ -38,8 +39,8 @@ impl StepStream {
     /// A stream of steps of `shape` and `dtype`, in windows of `window` steps (0: [`DEFAULT_WINDOW`]), under `bound`.
     ///
     /// # Errors
-    /// `InvalidArgument` where a step has more dimensions than leave room for time, where a window has more elements than
-    /// memory can address, and for axes that do not fit.
+    /// `InvalidArgument` where a step has more dimensions than leave room for time, where a window has more elements
+    /// than memory can address, and for axes that do not fit.
     pub fn new(codec: Arc<Codec>, shape: &Shape, dtype: DType, window: usize, bound: Bound) -> Result<Self> {
         let window = if window == 0 { DEFAULT_WINDOW } else { window };
         if shape.ndim() == MAX_DIMS {
@@ -83,8 +84,8 @@ impl StepStream {
     /// Takes one time step, and returns its window's stream if that is now full.
     ///
     /// # Errors
-    /// `InvalidArgument` for a step of another shape or type, which is not taken, and where the window is full because its
-    /// compression failed; as [`Codec::compress`], after which the window is kept for [`StepStream::flush`].
+    /// `InvalidArgument` for a step of another shape or type, which is not taken, and where the window is full because
+    /// its compression failed; as [`Codec::compress`], after which the window is kept for [`StepStream::flush`].
     pub fn push(&mut self, step: &FieldView<'_>) -> Result<Option<(Vec<u8>, Report)>> {
         if *step.shape() != self.step || step.dtype() != self.dtype() {
             return Err(Error::invalid(format!(

@@ -1,5 +1,5 @@
-//! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX Runtime
-//! (`tools/test` provides it) and say so where it is missing.
+//! The foundation model inside the codec: used, bounded, and safe against another device's floats. These need ONNX
+//! Runtime (`tools/test` provides it) and say so where it is missing.
 
 use super::{Codec, Request, inspect};
 use crate::bound::Bound;
@@ -153,8 +153,8 @@ fn the_grid_is_finer_than_any_step() {
     }
 }
 
-/// A copy of the shipped package, of the parts named alone, whose manifest lets graphs see frames of any size, which they fail on
-/// where rows are odd.
+/// A copy of the shipped package, of the parts named alone, whose manifest lets graphs see frames of any size, which
+/// they fail on where rows are odd.
 fn failing(name: &str, parts: &[&str]) -> std::path::PathBuf {
     let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default");
     let to = std::env::temp_dir().join(format!("fieldpress-{name}-{}", std::process::id()));
@@ -193,8 +193,8 @@ fn a_graph_that_fails_costs_the_gain_and_not_the_checkpoint() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// The sample on which the mode is decided with `fm=on` has 64 × 128 points, which the graphs take, and the frames have not: it is the
-/// check that sees the enhancer fail first, and where there is one segment what settles the step.
+/// The sample on which the mode is decided with `fm=on` has 64 × 128 points, which the graphs take, and the frames have
+/// not: it is the check that sees the enhancer fail first, and where there is one segment what settles the step.
 #[test]
 fn a_graph_that_fails_late_costs_no_more() {
     let folder = failing("late", &["enhancer"]);

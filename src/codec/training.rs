@@ -75,8 +75,8 @@ fn headers(frames: usize) -> Vec<SegmentHeader> {
     ]
 }
 
-/// FP_PRIORS="path:TxHxW …" names the training fields; writes `src/residual/priors.bin`, or with FP_MEASURE set only prints
-/// the total bytes of these fields, for comparing priors on fields that they were not trained on.
+/// FP_PRIORS="path:TxHxW …" names the training fields; writes `src/residual/priors.bin`, or with FP_MEASURE set only
+/// prints the total bytes of these fields, for comparing priors on fields that they were not trained on.
 #[test]
 #[ignore = "trains the priors; see docs/design.md"]
 fn train_priors() {

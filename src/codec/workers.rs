@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// A pool of threads, shared by all codecs of the process that want as many: a codec may be made for every call, as where the
-/// range that bounds refer to changes from step to step, and starts no threads then.
+/// A pool of threads, shared by all codecs of the process that want as many: a codec may be made for every call, as
+/// where the range that bounds refer to changes from step to step, and starts no threads then.
 pub(crate) struct Workers {
     pub(super) pool: Arc<rayon::ThreadPool>,
     /// The process that started them.
@@ -36,8 +36,8 @@ impl Workers {
         Ok(Self { pool, process })
     }
 
-    /// Whether this process is a child of the one that started them: threads do not survive a fork, and waiting for them would
-    /// have no end.
+    /// Whether this process is a child of the one that started them: threads do not survive a fork, and waiting for
+    /// them would have no end.
     pub(super) fn are_gone(&self) -> bool {
         std::process::id() != self.process
     }

@@ -81,15 +81,16 @@ pub unsafe extern "C" fn fieldpress_compress_bound(
     })
 }
 
-/// Compresses a field. When this returns FIELDPRESS_OK, the stream has been decoded and the bound checked on the result.
+/// Compresses a field. When this returns FIELDPRESS_OK, the stream has been decoded and the bound checked on the
+/// result.
 ///
 /// handle: from fieldpress_create.
 /// field: the field; neither it nor what lies between its elements may change during the call.
 /// bound_kind: what is bounded, a fieldpress_bound_kind.
 /// bound_value: the bound, finite and greater than 0, in the unit of its kind.
 /// buffer: where the stream is stored.
-/// bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that is
-///   needed; fieldpress_compress_bound gives one that always suffices.
+/// bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that
+///   is needed; fieldpress_compress_bound gives one that always suffices.
 /// report: what was done, or null. Its member size must be set.
 ///
 /// # Safety
@@ -131,8 +132,9 @@ pub unsafe extern "C" fn fieldpress_compress(
 /// handle: from fieldpress_create; its options need not be those of the compression.
 /// stream, stream_bytes: the stream. Bytes from anywhere are safe: damaged ones are found.
 /// request: the scale and the box to decode; null for the whole field. A box decodes only the chunks that it touches.
-/// output: where the values go: dtype as the stream's, ndim and dims as fieldpress_output_dims says, any strides. It must not
-///   overlap the stream. Its values are unspecified after an error; memory between its elements is never changed.
+/// output: where the values go: dtype as the stream's, ndim and dims as fieldpress_output_dims says, any strides. It
+///   must not overlap the stream. Its values are unspecified after an error; memory between its elements is never
+///   changed.
 /// report: what was done, or null. Its member size must be set.
 ///
 /// # Safety
@@ -170,8 +172,8 @@ pub unsafe extern "C" fn fieldpress_decompress(
 /// stream, stream_bytes: the stream.
 /// request: as for fieldpress_decompress.
 /// ndim: where the number of dimensions is stored.
-/// dims: where FIELDPRESS_MAX_DIMS sizes are stored, slowest first, 1 beyond ndim. At a scale f, rows and columns start ..
-///   start+count of the field become the points floor(start/f) .. ceil((start+count)/f).
+/// dims: where FIELDPRESS_MAX_DIMS sizes are stored, slowest first, 1 beyond ndim. At a scale f, rows and columns start
+///   .. start+count of the field become the points floor(start/f) .. ceil((start+count)/f).
 ///
 /// # Safety
 /// Each pointer is null or valid for its type; `stream` has `stream_bytes` readable bytes, `dims` has room for
@@ -220,8 +222,8 @@ pub unsafe extern "C" fn fieldpress_inspect(
     })
 }
 
-/// What went wrong in the calling thread's last call that failed, as a sentence in UTF-8; "" if none has. Valid until that
-/// thread's next call that fails, or its end. Not to be freed.
+/// What went wrong in the calling thread's last call that failed, as a sentence in UTF-8; "" if none has. Valid until
+/// that thread's next call that fails, or its end. Not to be freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fieldpress_last_error() -> *const c_char {
     last_error()

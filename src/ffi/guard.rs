@@ -35,13 +35,15 @@ impl Drop for InCall {
     }
 }
 
-/// Whether a panic here, now, will be caught by [`guard`]: on the calling thread, or on a worker that hands its panic to it.
+/// Whether a panic here, now, will be caught by [`guard`]: on the calling thread, or on a worker that hands its panic
+/// to it.
 fn is_caught_by_guard() -> bool {
     let on_caller = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
     on_caller || (CALLS.load(Ordering::Relaxed) > 0 && rayon::current_thread_index().is_some())
 }
 
-/// The standard hook prints; a library inside a simulation must not. Panics of others go to the hook that was there before.
+/// The standard hook prints; a library inside a simulation must not. Panics of others go to the hook that was there
+/// before.
 fn silence_own_panics() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -59,7 +61,8 @@ fn silence_own_panics() {
 /// # Errors
 /// As `body`.
 pub fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    // Whatever a panic left half-done is a handle's caches behind their own locks; nothing else is shared with the caller.
+    // Whatever a panic left half-done is a handle's caches behind their own locks; nothing else is shared with the
+    // caller.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         silence_own_panics();
         let _in_call = InCall::enter();

@@ -2,8 +2,8 @@
 //!
 //! In: pointers from C, checked before they are followed. Out: a status, and a sentence for the calling thread. Nothing
 //! here prints, exits, or unwinds into the caller. Names are the C names, so that a search from either side finds both;
-//! the header is generated from these files (`cbindgen.toml`), and a test compares the two. Guard and pointers are public
-//! for the crate that adds MPI.
+//! the header is generated from these files (`cbindgen.toml`), and a test compares the two. Guard and pointers are
+//! public for the crate that adds MPI.
 #![allow(non_camel_case_types)]
 
 mod archive;

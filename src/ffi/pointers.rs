@@ -165,8 +165,8 @@ unsafe fn caller_size<T: Versioned>(pointer: *const T, name: &str) -> Result<usi
     Ok(size)
 }
 
-/// A versioned struct from C: members that an older caller does not have are zero; a newer caller's further members must be
-/// zero, as this library cannot do what they ask.
+/// A versioned struct from C: members that an older caller does not have are zero; a newer caller's further members
+/// must be zero, as this library cannot do what they ask.
 ///
 /// # Safety
 /// Where `pointer` is not null, it points to as many readable bytes as its `size` member says.
@@ -198,7 +198,8 @@ impl<T: Versioned> Output<T> {
     /// Checks before the work is done.
     ///
     /// # Safety
-    /// Where `pointer` is not null, it points to as many writable bytes as its `size` member says, during `Self`'s life.
+    /// Where `pointer` is not null, it points to as many writable bytes as its `size` member says, during `Self`'s
+    /// life.
     pub(super) unsafe fn required(pointer: *mut T, name: &str) -> Result<Self> {
         // SAFETY: the caller's promise.
         let size = unsafe { caller_size(pointer.cast_const(), name) }?;
@@ -270,8 +271,8 @@ fn layout(field: &fieldpress_field) -> Result<Layout> {
 /// A view of a field to be compressed.
 ///
 /// # Safety
-/// Where the descriptor's `data` is neither null nor misaligned, the elements that its sizes and strides reach, and those
-/// between them, are readable and nobody writes to them during `'a`.
+/// Where the descriptor's `data` is neither null nor misaligned, the elements that its sizes and strides reach, and
+/// those between them, are readable and nobody writes to them during `'a`.
 pub(super) unsafe fn view<'a>(field: &fieldpress_field) -> Result<FieldView<'a>> {
     let Layout { shape, dtype, strides, span } = layout(field)?;
     let strides = &strides[..shape.ndim()];

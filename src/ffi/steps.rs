@@ -9,8 +9,8 @@ use crate::codec::{Report, StepStream};
 use crate::error::{Error, ErrorKind, Result};
 use std::ffi::c_void;
 
-/// Creates a stream of time steps: fieldpress_stream_push takes one step per call and gives bytes whenever a window of them
-/// is full. Each window becomes a stream of its own, of dims {steps, step's dims}, with time slowest.
+/// Creates a stream of time steps: fieldpress_stream_push takes one step per call and gives bytes whenever a window of
+/// them is full. Each window becomes a stream of its own, of dims {steps, step's dims}, with time slowest.
 ///
 /// handle: from fieldpress_create; it may be destroyed before the stream is.
 /// step: one time step: its dtype, ndim (at most 4) and dims are used; data may be null.
@@ -44,8 +44,8 @@ pub unsafe extern "C" fn fieldpress_stream_create(
     })
 }
 
-/// Destroys a stream of time steps; steps that wait for their window are lost. No call may be using it. Null is allowed and
-/// does nothing.
+/// Destroys a stream of time steps; steps that wait for their window are lost. No call may be using it. Null is allowed
+/// and does nothing.
 ///
 /// # Safety
 /// `stream` is null or comes from `fieldpress_stream_create` and has not been destroyed.
@@ -86,8 +86,8 @@ pub unsafe extern "C" fn fieldpress_stream_bound(
 /// stream: from fieldpress_stream_create.
 /// step: the time step, of the stream's dtype, ndim and dims, with any strides.
 /// buffer: where the window's bytes are stored when this step fills it.
-/// bytes: on entry the buffer's size, which must be at least what fieldpress_stream_bound says; on return the bytes stored: 0
-///   where the window is not full yet.
+/// bytes: on entry the buffer's size, which must be at least what fieldpress_stream_bound says; on return the bytes
+///   stored: 0 where the window is not full yet.
 /// report: what was done, or null. Its member size must be set. All zero where the window is not full yet.
 ///
 /// After an error that names an argument, the step has not been taken; after any other, the window is kept:

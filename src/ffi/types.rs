@@ -73,8 +73,8 @@ pub enum fieldpress_bound_kind {
     FIELDPRESS_BOUND_LOSSLESS = 6,
 }
 
-/// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads may
-/// use one handle at the same time.
+/// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads
+/// may use one handle at the same time.
 pub struct fieldpress_handle {
     pub(super) codec: Arc<Codec>,
 }
@@ -100,11 +100,12 @@ pub struct fieldpress_field {
     pub dtype: i32,
     /// Number of dimensions, 1 to FIELDPRESS_MAX_DIMS.
     pub ndim: u32,
-    /// Number of elements along each dimension, slowest first (C order), each at least 1. The last two dimensions are the
-    /// rows and columns of a frame, the one before them counts frames (time steps or levels), earlier ones are independent.
+    /// Number of elements along each dimension, slowest first (C order), each at least 1. The last two dimensions are
+    /// the rows and columns of a frame, the one before them counts frames (time steps or levels), earlier ones are
+    /// independent.
     pub dims: [usize; FIELDPRESS_MAX_DIMS],
-    /// Distance between neighbours along each dimension, in elements, not bytes. All zero: contiguous. Strides larger than
-    /// that leave out cells between, so that the interior of an array with halo cells is compressed in place.
+    /// Distance between neighbours along each dimension, in elements, not bytes. All zero: contiguous. Strides larger
+    /// than that leave out cells between, so that the interior of an array with halo cells is compressed in place.
     pub strides: [usize; FIELDPRESS_MAX_DIMS],
 }
 
@@ -114,7 +115,8 @@ pub struct fieldpress_field {
 pub struct fieldpress_request {
     /// sizeof(fieldpress_request), set by the caller.
     pub size: usize,
-    /// Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and columns.
+    /// Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and
+    /// columns.
     pub scale: u32,
     /// Number of dimensions of the box, the same as the field's; 0: no box, the whole field.
     pub ndim: u32,

@@ -1,7 +1,7 @@
 //! Fields: an n-d array of f32 or f64 in the caller's memory, with its shape and strides.
 //!
-//! In: the caller's slice. Out: a checked view that the codec gathers from, or scatters to, chunk by chunk. Nothing here
-//! copies a whole field.
+//! In: the caller's slice. Out: a checked view that the codec gathers from, or scatters to, chunk by chunk. Nothing
+//! here copies a whole field.
 
 mod array;
 mod mask;
@@ -193,8 +193,8 @@ impl<'a> FieldView<'a> {
         Ok(Self { values: T::values(values), strides: shape.contiguous_strides(), shape })
     }
 
-    /// A field inside a larger array, for example without its halo cells. `strides` are in elements and `values` starts at
-    /// the field's first element.
+    /// A field inside a larger array, for example without its halo cells. `strides` are in elements and `values` starts
+    /// at the field's first element.
     ///
     /// # Errors
     /// `InvalidArgument` where the last element would lie beyond `values`.

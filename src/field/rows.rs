@@ -2,8 +2,8 @@
 
 use super::{Element, FieldView, MAX_DIMS, Shape};
 
-/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order indices
-/// `from..until` of an array.
+/// Calls `f(first index, offset of its element, count, stride)` for every run along the last axis of the C-order
+/// indices `from..until` of an array.
 pub(crate) fn for_each_run(
     shape: &Shape,
     strides: &[usize; MAX_DIMS],

@@ -125,8 +125,8 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) ->
     }
 }
 
-/// The affine map between a field's values and working values: `value = working · 2^exponent + mean`. The power of two is
-/// exact and brings the range to between 1/2 and 1, whatever the field's units.
+/// The affine map between a field's values and working values: `value = working · 2^exponent + mean`. The power of two
+/// is exact and brings the range to between 1/2 and 1, whatever the field's units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Normalisation {
     pub(crate) mean: f64,

@@ -1,5 +1,5 @@
-//! The stream: a header, a table of sections, and the sections, each with its checksum. `docs/format.md` describes it to the
-//! byte.
+//! The stream: a header, a table of sections, and the sections, each with its checksum. `docs/format.md` describes it
+//! to the byte.
 
 mod described;
 mod header;

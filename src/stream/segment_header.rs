@@ -60,7 +60,8 @@ impl SegmentHeader {
         self.uses_model || self.enhance.is_some() || self.mode == PredictionMode::Latents
     }
 
-    /// The counts of frames of the windows that `frames` frames are cut into, where they follow a reference frame or do not.
+    /// The counts of frames of the windows that `frames` frames are cut into, where they follow a reference frame or do
+    /// not.
     pub(crate) fn windows(&self, frames: usize, follows: bool) -> Vec<usize> {
         let mut out = Vec::new();
         let mut left = frames;

@@ -1,4 +1,5 @@
-//! What the tests of archives by one process share: a variable, a field of the whole domain, and writing and reading it.
+//! What the tests of archives by one process share: a variable, a field of the whole domain, and writing and reading
+//! it.
 
 use fieldpress::archive::{Attribute, Reader, Selection, Serial, VariableId, VariableInfo, Writer, WriterOptions};
 use fieldpress::{Bound, DType, FieldView, FieldViewMut, Options, Region, Shape};

@@ -1,5 +1,5 @@
-//! A second reader of the stream's outer structure, written from docs/format.md and not from the library, and the sealing of
-//! streams that a test has changed.
+//! A second reader of the stream's outer structure, written from docs/format.md and not from the library, and the
+//! sealing of streams that a test has changed.
 
 use std::ops::Range;
 
@@ -67,7 +67,8 @@ impl Cursor<'_> {
 }
 
 impl Structure {
-    /// The structure of a sound stream; panics for others. `sections` is how many it has, which the cut of the field says.
+    /// The structure of a sound stream; panics for others. `sections` is how many it has, which the cut of the field
+    /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
         assert_eq!(&bytes[..6], b"FPRS\x01\0");
@@ -101,8 +102,8 @@ impl Structure {
             }
             other => panic!("content {other}"),
         }
-        // The number of sections follows from the cut of the field; here it is found as the one whose lengths and checksum
-        // add up, so that this reader does not depend on the library's cut.
+        // The number of sections follows from the cut of the field; here it is found as the one whose lengths and
+        // checksum add up, so that this reader does not depend on the library's cut.
         let mut lengths = Vec::new();
         let mut checksums = Vec::new();
         loop {

@@ -1,4 +1,5 @@
-"""Acoustic waves in a random medium: second order in time, pseudo-spectral Laplacian, random sources and sponge-free box.
+"""Acoustic waves in a random medium: second order in time, pseudo-spectral Laplacian, random sources and sponge-free
+box.
 
 ∂²p/∂t² = ∇·(c² ∇p) + s
 """

@@ -59,7 +59,8 @@ def save(path: Path, array: np.ndarray) -> None:
 def build(cache: Path, kinds: list[str], seeds: int | None = None, test_seed: int | None = None) -> None:
     """Makes what is missing of `kinds`; `seeds` overrides the number of training seeds.
 
-    With a `test_seed` it makes test sequences of that seed alone, as a split `test-<seed>`: what nothing was decided by."""
+    With a `test_seed` it makes test sequences of that seed alone, as a split `test-<seed>`: what nothing was decided
+    by."""
     if test_seed is not None and test_seed < TEST_SEED:
         raise ValueError(f"test seeds are {TEST_SEED} and above, not {test_seed}: those below train and validate")
     jobs = []

@@ -1,8 +1,9 @@
-"""Real climate fields from free packages: COADS and Levitus climatologies and an ocean atlas (Debian's `ferret-datasets`).
+"""Real climate fields from free packages: COADS and Levitus climatologies and an ocean atlas (Debian's
+`ferret-datasets`).
 
-Months or levels as frames. Land is filled smoothly. Two variables are kept for validation. Not used, on purpose: the Navy
-winds of the same package, a test field of the benchmarks, and everything of `ldcpy`. `esmvaltool-sample-data` holds grids of
-2×2 points only, so it adds nothing.
+Months or levels as frames. Land is filled smoothly. Two variables are kept for validation. Not used, on purpose: the
+Navy winds of the same package, a test field of the benchmarks, and everything of `ldcpy`. `esmvaltool-sample-data`
+holds grids of 2×2 points only, so it adds nothing.
 
 The folder with the unpacked `.cdf` and `.nc` files is named by the environment variable FIELDPRESS_CLIMATE
 (Debian installs it as /usr/share/ferret-vis/data).

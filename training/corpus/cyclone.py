@@ -1,4 +1,5 @@
-"""Tropical-cyclone-like vortices: Holland-profile winds and pressure, translating and spiralling over a moving background.
+"""Tropical-cyclone-like vortices: Holland-profile winds and pressure, translating and spiralling over a moving
+background.
 
 Closed-form (nothing is integrated): pressure `p`, wind `u`, and a rain-like `r` with rotating spiral bands.
 """
@@ -16,7 +17,10 @@ def background(grid: Grid, rng: np.random.Generator, frames: int, slope: float) 
     spectrum = grid.random_field(rng, (k > 0) * (1 + (k / 3) ** 2) ** (-slope / 2))
     drift = rng.normal(0, 0.02, 2)
     omega = (rng.normal(0, 0.03, grid.k2.shape) * np.sqrt(k)).astype(np.float32)
-    out = [grid.inverse(spectrum * np.exp(-1j * t * (drift[0] * grid.kx + drift[1] * grid.ky + omega))) for t in range(frames)]
+    out = [
+        grid.inverse(spectrum * np.exp(-1j * t * (drift[0] * grid.kx + drift[1] * grid.ky + omega)))
+        for t in range(frames)
+    ]
     field = np.stack(out).astype(np.float32)
     return field / field.std()
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from training.corpus.spectral import Array
 
-REGIMES = ((0.026, 0.051), (0.039, 0.058), (0.018, 0.051), (0.029, 0.057), (0.026, 0.055), (0.0367, 0.0649), (0.022, 0.051))
+REGIMES = (
+    (0.026, 0.051),
+    (0.039, 0.058),
+    (0.018, 0.051),
+    (0.029, 0.057),
+    (0.026, 0.055),
+    (0.0367, 0.0649),
+    (0.022, 0.051),
+)
 """(F, k) after Pearson 1993: waves, moving spots, worms, chaos, replication."""
 
 

@@ -1,4 +1,6 @@
-"""Gaussian random fields of random spectral slope: drifting, dispersing (each wave at its own speed) or carried by a flow."""
+"""Gaussian random fields of random spectral slope: drifting, dispersing (each wave at its own speed) or carried by a
+flow.
+"""
 
 from __future__ import annotations
 

@@ -46,4 +46,6 @@ class Grid:
 
     def random_field(self, rng: np.random.Generator, spectrum: Array) -> Array:
         """Spectrum of a Gaussian random field whose amplitude per mode is `spectrum` (up to a factor)."""
-        return self.forward(rng.standard_normal((self.size, self.size)).astype(np.float32)) * spectrum.astype(np.float32)
+        return self.forward(rng.standard_normal((self.size, self.size)).astype(np.float32)) * spectrum.astype(
+            np.float32
+        )

@@ -2,9 +2,9 @@
 
     ∂w/∂t + u·∇w = (−1)^(p+1) ν ∇^(2p) w − μ w + f,    u = ∇⊥ ∇⁻² w
 
-Time stepping is a third-order Runge–Kutta with integrating factor. After a spin-up of `spin_up` large-eddy turnovers the
-*solver step* is fixed so that the RMS displacement in one step is `cfl_rms` grid cells; sequences are saved every few steps.
-Neighbouring-frame averages are excellent at `every = 3`, and begin to fail at `every = 20`.
+Time stepping is a third-order Runge–Kutta with integrating factor. After a spin-up of `spin_up` large-eddy turnovers
+the *solver step* is fixed so that the RMS displacement in one step is `cfl_rms` grid cells; sequences are saved every
+few steps. Neighbouring-frame averages are excellent at `every = 3`, and begin to fail at `every = 20`.
 
 Seeds: training below 5000, validation and tuning 5000 to 8999, test from 9000.
 """

@@ -42,7 +42,9 @@ def generate(seed: int, size: int, frames: int) -> dict[str, Array]:
     def tendency(s: list[Array]) -> list[Array]:
         u = [inverse(x) for x in s]
         w = [curl(s, i) for i in range(3)]
-        cross = [fft.rfftn(u[(i + 1) % 3] * w[(i + 2) % 3] - u[(i + 2) % 3] * w[(i + 1) % 3], workers=1) for i in range(3)]
+        cross = [
+            fft.rfftn(u[(i + 1) % 3] * w[(i + 2) % 3] - u[(i + 2) % 3] * w[(i + 1) % 3], workers=1) for i in range(3)
+        ]
         return [t + forcing * x for t, x in zip(project(cross), s, strict=True)]
 
     dt = 0.12 * dx

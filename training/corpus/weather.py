@@ -2,9 +2,10 @@
 
     ∂θ/∂t + J(ψ, θ) = −v ∂T₀/∂y − μ θ − ν ∇⁴ θ,    T₀ = cos y
 
-Ground is a fractal coastline, a cell or two wide, and mountains on the land. Fields: surface temperature `t` (T₀ less a lapse
-rate with height, warmer or colder over land, plus anomalies that the sea damps), wind `u` (braked over land) and rain `pr`
-(rare, never negative, with a long tail). What stands still is sharp and what moves is smooth, which no other kind has.
+Ground is a fractal coastline, a cell or two wide, and mountains on the land. Fields: surface temperature `t` (T₀ less a
+lapse rate with height, warmer or colder over land, plus anomalies that the sea damps), wind `u` (braked over land) and
+rain `pr` (rare, never negative, with a long tail). What stands still is sharp and what moves is smooth, which no other
+kind has.
 """
 
 from __future__ import annotations

@@ -41,11 +41,15 @@ def dct_rows(n: int) -> np.ndarray:
 def lowest_frequencies(count: int, frames: int) -> list[tuple[int, int, int]]:
     """The `(t, y, x)` frequencies that a smooth moving field fills first; time counts a little more than space."""
     every = [(t, y, x) for t in range(frames) for y in range(CELL) for x in range(CELL)]
-    return sorted(every, key=lambda f: ((1.6 * f[0] / frames) ** 2 + (f[1] / CELL) ** 2 + (f[2] / CELL) ** 2, f))[:count]
+    return sorted(every, key=lambda f: ((1.6 * f[0] / frames) ** 2 + (f[1] / CELL) ** 2 + (f[2] / CELL) ** 2, f))[
+        :count
+    ]
 
 
 def block_basis(count: int, frames: int, size: int) -> np.ndarray:
-    """`[count, frames, size, size]`: the lowest DCT vectors sampled on a `size²` cell (16, or 8 and 4 for the small heads)."""
+    """`[count, frames, size, size]`: the lowest DCT vectors sampled on a `size²` cell (16, or 8 and 4 for the small
+    heads).
+    """
     time, space = dct_rows(frames), dct_rows(CELL).reshape(CELL, size, CELL // size).mean(axis=2)
     return np.stack(
         [

@@ -1,11 +1,12 @@
 """The enhancer: five decoded frames in, a correction of the middle one out (docs/model-package.md).
 
-`frames [N, 5, H, W]`, less their mean and over the root mean square error of decoding, so that one unit is the noise; `cond
-[N, 1]`, the logarithm of their standard deviation in that unit. The body is `gated_unet.py`'s.
+`frames [N, 5, H, W]`, less their mean and over the root mean square error of decoding, so that one unit is the noise;
+`cond [N, 1]`, the logarithm of their standard deviation in that unit. The body is `gated_unet.py`'s.
 
-The stem's kernels sum to zero, since the level of a frame says nothing of its noise, and their features are bent towards a
-limit: a front of a thousand units is no reason for a correction of a thousand. One frame at a time (and not eight at once)
-learns about ten times faster for the same multiplications, since its sixteen outputs have all of the stem to read from.
+The stem's kernels sum to zero, since the level of a frame says nothing of its noise, and their features are bent
+towards a limit: a front of a thousand units is no reason for a correction of a thousand. One frame at a time (and not
+eight at once) learns about ten times faster for the same multiplications, since its sixteen outputs have all of the
+stem to read from.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ def enhancer(config: EnhancerConfig) -> Enhancer:
 
 
 class FineEnhancer(Enhancer):
-    """The same with more blocks, and a second gated head for every 2×2 cell. With the small one's weights and new ones that
-    start at zero it begins as what the small one is."""
+    """The same with more blocks, and a second gated head for every 2×2 cell. With the small one's weights and new ones
+    that start at zero it begins as what the small one is."""
 
     def __init__(self, config: FineEnhancerConfig) -> None:
         super().__init__(config)

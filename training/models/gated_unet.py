@@ -1,11 +1,12 @@
-"""The body of the interpolator and the enhancer: a stride-4 stem of linear features, a U-Net without norms, and a gated head.
+"""The body of the interpolator and the enhancer: a stride-4 stem of linear features, a U-Net without norms, and a gated
+head.
 
-The stem makes `stem` features per 4×4 cell; the U-Net works on them at 1/8, 1/16 and 1/32, with one block at 1/4; the head is
-the sum of a direct term and a *gated* term, the stem's features times coefficients from the U-Net.
+The stem makes `stem` features per 4×4 cell; the U-Net works on them at 1/8, 1/16 and 1/32, with one block at 1/4; the
+head is the sum of a direct term and a *gated* term, the stem's features times coefficients from the U-Net.
 
-What ONNX Runtime is slow at on a core is left out. Conditions enter at the coarsest scale and in the head alone, since a
-sum with a broadcast bias costs two changes of layout. Growing is a 1×1 convolution and a repetition of every value, which
-the block after it smooths.
+What ONNX Runtime is slow at on a core is left out. Conditions enter at the coarsest scale and in the head alone, since
+a sum with a broadcast bias costs two changes of layout. Growing is a 1×1 convolution and a repetition of every value,
+which the block after it smooths.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def stem(config: GatedUnetConfig, planes: int, bias: bool) -> nn.Conv2d:
 
 
 class GatedUnet(nn.Module):
-    """Starts as nothing: its output is zero until it is trained. `conditions` conditions go through `hidden` features."""
+    """Starts as nothing: its output is zero until it is trained. `conditions` conditions go through `hidden`
+    features.
+    """
 
     def __init__(self, config: GatedUnetConfig, stem: nn.Conv2d, conditions: int, hidden: int) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """Entropy model of the latents: hyper-encoder, integer-exact hyper-decoder, factorised prior, scale table.
 
 The hyper-decoder computes in integers only. Weights are integers in ±127, activations integers in 0..255 (input: ±127),
-every layer is `Floor(sum · 2^-shift)` and `Clip`. In training the same arithmetic runs with straight-through gradients on
-float master weights, so that the export is a copy of integers, not an approximation. f32 holds every sum exactly while it
-stays below 2^24; `range_proof` gives the largest possible sum of each layer for any input.
+every layer is `Floor(sum · 2^-shift)` and `Clip`. In training the same arithmetic runs with straight-through gradients
+on float master weights, so that the export is a copy of integers, not an approximation. f32 holds every sum exactly
+while it stays below 2^24; `range_proof` gives the largest possible sum of each layer for any input.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class IntegerConv(nn.Module):
         super().__init__()
         self.kernel, self.shift, self.low, self.high = kernel, shift, low, high
         fan = inputs * kernel * kernel
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) * (2.0 / fan) ** 0.5 * 2**shift / MASTER_SCALE)
+        self.weight = nn.Parameter(
+            torch.randn(outputs, inputs, kernel, kernel) * (2.0 / fan) ** 0.5 * 2**shift / MASTER_SCALE
+        )
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def integers(self) -> tuple[Tensor, Tensor]:
@@ -80,7 +82,9 @@ class IntegerConv(nn.Module):
         return round_through(weight), round_through(self.bias * (BIAS_SCALE * 2.0**self.shift))
 
     def set_integers(self, weight: Tensor, bias: Tensor) -> None:
-        """Master weights of exported integers: those of [`integers`], a row of `[kernel, kernel, inputs]` for each output."""
+        """Master weights of exported integers: those of [`integers`], a row of `[kernel, kernel, inputs]` for each
+        output.
+        """
         outputs, inputs, k, _ = self.weight.shape
         self.weight.copy_(weight.reshape(outputs, k, k, inputs).permute(0, 3, 1, 2) / MASTER_SCALE)
         self.bias.copy_(bias / (BIAS_SCALE * 2.0**self.shift))
@@ -130,7 +134,9 @@ class HyperDecoder(nn.Module):
         for name, conv in zip(names, self.convs, strict=True):
             weight, bias = conv.integers()
             # Partial sums in any order are bounded by the sum of magnitudes, so that is what must stay below the limit.
-            bound = int((weight.detach().abs().double().sum(dim=(1, 2, 3)) * limit + bias.detach().abs().double()).max())
+            bound = int(
+                (weight.detach().abs().double().sum(dim=(1, 2, 3)) * limit + bias.detach().abs().double()).max()
+            )
             proof.append({"layer": name, "largest_sum": bound, "limit": EXACT_LIMIT})
             if bound >= EXACT_LIMIT:
                 raise ValueError(f"hyper-decoder layer {name}: a sum can reach {bound}, exact only below {EXACT_LIMIT}")
@@ -175,7 +181,9 @@ class FactorisedPrior(nn.Module):
 
 
 def gaussian_bits(symbol: Tensor, scale: Tensor) -> Tensor:
-    """Bits of a zero-mean Gaussian symbol; beyond 2^-16 a slowly rising cost, as of an escape, that still has a gradient."""
+    """Bits of a zero-mean Gaussian symbol; beyond 2^-16 a slowly rising cost, as of an escape, that still has a
+    gradient.
+    """
     distance = symbol.abs()
     root = 0.7071067811865476
     mass = 0.5 * (torch.erfc(-(0.5 - distance) / scale * root) - torch.erfc((0.5 + distance) / scale * root))
@@ -192,8 +200,8 @@ def quantised(
 ) -> tuple[Tensor, Tensor]:
     """Latents `y` as a decoder has them, and the bits of `y` and `z` in each sample.
 
-    `modelled`: means (sixteenths) and scale indices of `y` from rounded hyper-latents; `prior_bits`: bits of hyper-latents. In
-    training uniform noise stands for rounding where bits are counted.
+    `modelled`: means (sixteenths) and scale indices of `y` from rounded hyper-latents; `prior_bits`: bits of
+    hyper-latents. In training uniform noise stands for rounding where bits are counted.
     """
     z_hat = round_through(z.clamp(-Z_LIMIT, Z_LIMIT))
     mean, index = modelled(z_hat)

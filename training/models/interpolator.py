@@ -1,11 +1,11 @@
 """The interpolator: four decoded frames in, a correction to the polynomial base of the middle frame out.
 
-`planes [N, 6, H, W]` and `cond [N, 4]` as in docs/model-package.md. The body is `gated_unet.py`'s: its gated term multiplies
-the stem's features (local derivatives of the references, say) by coefficients (a velocity, say). An advected field needs just
-that product: the correction to the average is v·∇(b−a)/2 to leading order.
+`planes [N, 6, H, W]` and `cond [N, 4]` as in docs/model-package.md. The body is `gated_unet.py`'s: its gated term
+multiplies the stem's features (local derivatives of the references, say) by coefficients (a velocity, say). An advected
+field needs just that product: the correction to the average is v·∇(b−a)/2 to leading order.
 
-Of the six planes the stem reads the four from `(b−m)/s` to `(b2−b)/e`; the other two are linear in these, with coefficients
-that `cond` tells.
+Of the six planes the stem reads the four from `(b−m)/s` to `(b2−b)/e`; the other two are linear in these, with
+coefficients that `cond` tells.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
 """The architecture of the paper that fieldpress follows, as the package `reference`: what ours is measured against.
 
-Frames go through 2-D convolutions to `[C, H/4, W/4]` each, merged through 3-D convolutions to the latent
-`[4C, T/4, H/16, W/16]`, and back through 3-D transposed convolutions to `[2C, T, H/4, W/4]`. A super-resolution decoder
-enlarges every frame by 4: a blueprint-separable convolution (BSConv, Haase and Amthor 2020), six blocks of BSConv, ConvNeXt
-block (Liu et al. 2022), enhanced spatial attention (ESA, Liu et al. 2020) and contrast-aware channel attention (CCA, Hui et
-al. 2019), their outputs fused, and a pixel shuffle. With `super_resolution` off, two transposed convolutions take its place:
-the paper's ablation. A hyperprior models each `T/4` slice of `y`.
+Frames go through 2-D convolutions to `[C, H/4, W/4]` each, merged through 3-D convolutions to the latent `[4C, T/4,
+H/16, W/16]`, and back through 3-D transposed convolutions to `[2C, T, H/4, W/4]`. A super-resolution decoder enlarges
+every frame by 4: a blueprint-separable convolution (BSConv, Haase and Amthor 2020), six blocks of BSConv, ConvNeXt
+block (Liu et al. 2022), enhanced spatial attention (ESA, Liu et al. 2020) and contrast-aware channel attention (CCA,
+Hui et al. 2019), their outputs fused, and a pixel shuffle. With `super_resolution` off, two transposed convolutions
+take its place: the paper's ablation. A hyperprior models each `T/4` slice of `y`.
 
-What differs: the hyper-decoder is the integer-exact one of ours, since the library decodes with no other; the time axis of
-`y` and `z` is folded into channels, slice after slice, as docs/model-package.md has it. The 3-D convolutions stay in f32:
-their gradients in bf16 are now and then not finite on a CPU.
+What differs: the hyper-decoder is the integer-exact one of ours, since the library decodes with no other; the time axis
+of `y` and `z` is folded into channels, slice after slice, as docs/model-package.md has it. The 3-D convolutions stay in
+f32: their gradients in bf16 are now and then not finite on a CPU.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class BSConv(nn.Sequential):
     """1×1, then depthwise 3×3."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 1, bias=False), nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs))
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 1, bias=False), nn.Conv2d(outputs, outputs, 3, padding=1, groups=outputs)
+        )
 
 
 class ChannelNorm(nn.Module):
@@ -85,7 +87,9 @@ class SpatialAttention(nn.Module):
         inner = channels // 4
         self.enter = nn.Conv2d(channels, inner, 1)
         self.reduce = nn.Conv2d(inner, inner, 3, stride=2)
-        self.coarse = nn.Sequential(nn.Conv2d(inner, inner, 3, padding=1), nn.GELU(), nn.Conv2d(inner, inner, 3, padding=1))
+        self.coarse = nn.Sequential(
+            nn.Conv2d(inner, inner, 3, padding=1), nn.GELU(), nn.Conv2d(inner, inner, 3, padding=1)
+        )
         self.beside = nn.Conv2d(inner, inner, 1)
         self.leave = nn.Conv2d(inner, channels, 1)
 
@@ -101,7 +105,9 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weigh = nn.Sequential(nn.Conv2d(channels, channels // 8, 1), nn.ReLU(), nn.Conv2d(channels // 8, channels, 1))
+        self.weigh = nn.Sequential(
+            nn.Conv2d(channels, channels // 8, 1), nn.ReLU(), nn.Conv2d(channels // 8, channels, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)
@@ -112,7 +118,11 @@ class ChannelAttention(nn.Module):
 class BCB(nn.Sequential):
     def __init__(self, channels: int) -> None:
         super().__init__(
-            BSConv(channels, channels), nn.GELU(), ConvNeXt(channels), SpatialAttention(channels), ChannelAttention(channels)
+            BSConv(channels, channels),
+            nn.GELU(),
+            ConvNeXt(channels),
+            SpatialAttention(channels),
+            ChannelAttention(channels),
         )
 
 

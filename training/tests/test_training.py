@@ -139,7 +139,10 @@ def test_an_interrupted_run_resumes_exactly(cache: Path, tmp_path: Path, monkeyp
     assert torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)["step"] == 10
     resumed = train_interpolator(broken)
     assert resumed.step == 20
-    for ours, theirs in ((whole.model.state_dict(), resumed.model.state_dict()), (whole.averaged(), resumed.averaged())):
+    for ours, theirs in (
+        (whole.model.state_dict(), resumed.model.state_dict()),
+        (whole.averaged(), resumed.averaged()),
+    ):
         assert all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
@@ -179,7 +182,9 @@ def test_latents_train_and_validate(cache: Path, tmp_path: Path) -> None:
     assert "random_fields/12" in run.history[-1]["validation"]
 
 
-def checkpoint(folder: Path, model: torch.nn.Module, scale: float, earlier: list[dict[str, object]] | None = None) -> Path:
+def checkpoint(
+    folder: Path, model: torch.nn.Module, scale: float, earlier: list[dict[str, object]] | None = None
+) -> Path:
     """A run's folder with random weights."""
     folder.mkdir()
     torch.manual_seed(1)
@@ -242,7 +247,9 @@ def test_a_package_remembers_the_runs_behind_it(tmp_path: Path) -> None:
 def test_the_package_is_whole(tmp_path: Path) -> None:
     out = tmp_path / "default"
     none = tmp_path / "none"
-    manifest = export(ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none, enhancer_fine=none, untrained=True))
+    manifest = export(
+        ExportConfig(out, none, none, tmp_path / "hyper", enhancer=none, enhancer_fine=none, untrained=True)
+    )
     assert manifest == json.loads((out / "manifest.json").read_text())
     named = set(manifest["files"])
     parts = {manifest["interpolator"]["graph"], manifest["enhancer"]["graph"], manifest["latents"]["encoder"]}

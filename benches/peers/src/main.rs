@@ -108,8 +108,8 @@ struct PlanArgs {
     /// Timed runs of each; the median counts.
     #[arg(long, default_value_t = 3)]
     repeats: usize,
-    /// Earlier results: the peers' modes and parameters are taken from them where they still meet the target, which saves
-    /// the search. Everything is measured anew.
+    /// Earlier results: the peers' modes and parameters are taken from them where they still meet the target, which
+    /// saves the search. Everything is measured anew.
     #[arg(long, value_name = "CSV")]
     parameters: Vec<PathBuf>,
     /// A model package that was fine-tuned: adds fieldpress-2-tuned, effort 2 with it.

@@ -1,4 +1,5 @@
-//! Where fieldpress's time goes: the library's tracing spans, by the processor time spent in each, as flame graphs and tables.
+//! Where fieldpress's time goes: the library's tracing spans, by the processor time spent in each, as flame graphs and
+//! tables.
 
 use crate::input::{self, Values};
 use crate::peers::{Fieldpress, Method};

@@ -73,7 +73,8 @@ impl<'a, T: Sample> Reference<'a, T> {
     }
 }
 
-/// Fills holes frame by frame: averages of ever larger neighbourhoods, as many as it takes to reach a valid point (push–pull).
+/// Fills holes frame by frame: averages of ever larger neighbourhoods, as many as it takes to reach a valid point
+/// (push–pull).
 fn fill_smoothly<T: Sample>(values: &[T], valid: &[bool], dims: &[usize]) -> Vec<T> {
     let columns = *dims.last().unwrap_or(&1);
     let rows = dims.len().checked_sub(2).map_or(1, |axis| dims[axis]);

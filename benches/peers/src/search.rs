@@ -20,11 +20,13 @@ pub struct Trial {
     pub bytes: usize,
 }
 
-/// Parameters tried on each side of a jump, a hundredth apart, in case the error is not monotonous and meets the target there.
+/// Parameters tried on each side of a jump, a hundredth apart, in case the error is not monotonous and meets the target
+/// there.
 const AROUND_A_JUMP: i32 = 10;
 
-/// Bisects `trial` for the parameter whose error is `target`: the nearest within [`TOLERANCE`], or the nearest below the
-/// target where a method cannot meet it (its error jumps over it). Ends once the error is within `close` of the target.
+/// Bisects `trial` for the parameter whose error is `target`: the nearest within [`TOLERANCE`], or the nearest below
+/// the target where a method cannot meet it (its error jumps over it). Ends once the error is within `close` of the
+/// target.
 pub fn search_within(
     close: f64,
     start: f64,

@@ -1,8 +1,8 @@
 //! Lossless coding of a slice of values through pco, bit for bit, with a raw copy where that is no shorter.
 //!
 //! Layout: a method byte; for [`RAW`] the values, little-endian; for [`PCO`] chunks of at most [`CHUNK`] values, each a
-//! length (u32) and as many bytes: pco's chunk and page of format version 4.1 without its header, or, where the length is
-//! that of the raw values, those. How many values there are is not stored: the caller knows.
+//! length (u32) and as many bytes: pco's chunk and page of format version 4.1 without its header, or, where the length
+//! is that of the raw values, those. How many values there are is not stored: the caller knows.
 
 use crate::error::{Error, Result};
 use crate::field::{Element, Values, ValuesMut};
@@ -124,8 +124,8 @@ fn from_raw<T: Element>(bytes: &[u8], out: &mut [T]) -> Result<()> {
     Ok(())
 }
 
-/// True for a value with which pco's float arithmetic gives the same bits on every machine: 0, or finite and far from the
-/// subnormal numbers (which some simulation codes flush to 0) even where it is scaled by a quantum of its mantissa.
+/// True for a value with which pco's float arithmetic gives the same bits on every machine: 0, or finite and far from
+/// the subnormal numbers (which some simulation codes flush to 0) even where it is scaled by a quantum of its mantissa.
 fn plain(exponent: u32, least: u32, nonfinite: u32, zero: bool) -> bool {
     zero || (exponent >= least && exponent < nonfinite)
 }
@@ -161,7 +161,8 @@ fn decode_chunk<N: Number>(bytes: &[u8], out: &mut [N], width: u32) -> Result<()
 }
 
 /// Admits only what our encoder lets pco write, by the first bits of a chunk: no dictionaries (their length is taken on
-/// trust), no convolutions (they overflow on hostile weights), and short lookback windows (allocated before they are used).
+/// trust), no convolutions (they overflow on hostile weights), and short lookback windows (allocated before they are
+/// used).
 fn check(bytes: &[u8], width: u32) -> Result<()> {
     let mut head = [0u8; 16];
     let n = bytes.len().min(16);

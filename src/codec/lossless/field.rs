@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::field::{Element, FieldView, Region, for_each_run};
 use crate::stream::{Content, LOSSLESS_CHUNK, Stream};
 
-/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the axes
-/// that `axes` names): over the points with data, or else as the first point. What marks points without is `fill_value`, which the
-/// stream does not say, and what is not finite.
+/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the
+/// axes that `axes` names): over the points with data, or else as the first point. What marks points without is
+/// `fill_value`, which the stream does not say, and what is not finite.
 ///
 /// # Errors
 /// `Corrupt`.
@@ -36,8 +36,8 @@ pub(crate) fn decompress<T: Element>(
     let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
     // Sums, counts and first points of the scaled points, kept only where points are averaged.
     let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
-    // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the ends of
-    // their blocks.
+    // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the
+    // ends of their blocks.
     let (first, last) = (0..ndim).fold((0, 0), |(first, last), axis| {
         let (from, until) = (scaled[axis].0 * factors[axis], scaled[axis].1 * factors[axis]);
         (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])

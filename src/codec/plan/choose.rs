@@ -27,8 +27,8 @@ const HIERARCHY_LENGTHS: [usize; 4] = [4, 8, 16, 32];
 const USUAL_LENGTH: usize = 8;
 /// One row in so many is looked at for a basis.
 const BASIS_ROWS: usize = 4;
-/// Factors from layer to layer, in 1/32 above 1; and for interpolated windows that may be enhanced, where candidates are compared as
-/// they are enhanced: what corrects all layers alike makes errors that serve no other frame no cheaper.
+/// Factors from layer to layer, in 1/32 above 1; and for interpolated windows that may be enhanced, where candidates
+/// are compared as they are enhanced: what corrects all layers alike makes errors that serve no other frame no cheaper.
 const LAYER_FACTOR: u8 = 5;
 const LAYER_FACTOR_ENHANCED: u8 = 0;
 /// What the interpolator leaves of the bits of hierarchical windows, at the least.
@@ -291,7 +291,8 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
             let left = Sample { frames: residual, count, layout, reference: None, share: sample.share * part };
             let found = left.try_out(&trial, self.comparison.step, ModelUse::Off)?;
             let share = sample.count as f64 / count as f64;
-            // Less error than asked for is no gain here: the latents cost the same at a coarser step, however little is left.
+            // Less error than asked for is no gain here: the latents cost the same at a coarser step, however little is
+            // left.
             let least_error = self.comparison.error.unwrap_or(0.0);
             let found = found.map(|found| TrialOutcome {
                 bits: (found.bits + 8.0 * bytes as f64) * share,

@@ -1,5 +1,5 @@
-//! Comparing candidates at equal error: a trial whose error is far from the first one's is repeated at other steps, and what differs
-//! still is levelled by the slope of rate over error.
+//! Comparing candidates at equal error: a trial whose error is far from the first one's is repeated at other steps, and
+//! what differs still is levelled by the slope of rate over error.
 
 use super::candidate::{Candidate, over};
 use super::trial::TrialOutcome;
@@ -7,8 +7,8 @@ use crate::codec::rate::step::STEP_POWER;
 use crate::error::Result;
 use crate::stream::SegmentHeader;
 
-/// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels the
-/// differences of error that are left between trials until two trials of a candidate tell better.
+/// Bits fall with the squared error to a power between 0.2 and 1, which differs from field to field; this one levels
+/// the differences of error that are left between trials until two trials of a candidate tell better.
 const ERROR_POWER: f64 = 0.75;
 /// A trial whose error differs by more than this factor is repeated at a step that brings it near.
 const ERROR_NEAR: f64 = 1.06;
@@ -55,8 +55,8 @@ impl Comparison {
         self.best.clone().unwrap_or_else(|| (f64::INFINITY, Candidate::plain(base)))
     }
 
-    /// Tries a candidate, again at other steps while its error is not near the common one and it may be the best. `try_at` makes a
-    /// trial at a step, `None` where that cannot be coded.
+    /// Tries a candidate, again at other steps while its error is not near the common one and it may be the best.
+    /// `try_at` makes a trial at a step, `None` where that cannot be coded.
     ///
     /// # Errors
     /// Those of `try_at`.
@@ -117,7 +117,8 @@ mod tests {
         SegmentHeader { window, ..untried(64, FAST_CONTEXTS) }
     }
 
-    /// Trials of a candidate whose error at a step of 1 is `error`, and whose bits at an error of 1 are `bits`, falling with a power.
+    /// Trials of a candidate whose error at a step of 1 is `error`, and whose bits at an error of 1 are `bits`, falling
+    /// with a power.
     fn trials(error: f64, bits: f64, power: f64) -> impl FnMut(f64) -> Result<Option<TrialOutcome>> {
         move |step| {
             let error = error * step.powf(STEP_POWER);

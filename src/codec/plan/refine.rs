@@ -1,5 +1,5 @@
-//! The last step of mode decision: the best candidates without and with each part of the model, compared as they are enhanced. Where
-//! the effort says so they are tried again, at the step that their enhanced error asks for.
+//! The last step of mode decision: the best candidates without and with each part of the model, compared as they are
+//! enhanced. Where the effort says so they are tried again, at the step that their enhanced error asks for.
 
 use super::candidate::{Candidate, HOPELESS, over};
 use super::compare::Comparison;
@@ -96,8 +96,9 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         self.known.iter().map(|known| known.after).fold(f64::INFINITY, f64::min)
     }
 
-    /// The best. `errors`: the squared error of the sample that bits are of so far, and the one that is wanted; where they are given,
-    /// the enhanced candidates that come near the best are tried once more, at a step that leads to the wanted one.
+    /// The best. `errors`: the squared error of the sample that bits are of so far, and the one that is wanted; where
+    /// they are given, the enhanced candidates that come near the best are tried once more, at a step that leads to the
+    /// wanted one.
     ///
     /// # Errors
     /// What the model says.
@@ -205,8 +206,8 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         with_interpolator(header, Some(self.package), [layout.h, layout.w], self.tools.options.fm, None, f)
     }
 
-    /// The errors of the sample, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is nothing to
-    /// enhance.
+    /// The errors of the sample, decoded as `frames` and enhanced, as one frame in `every` tells; `None` where there is
+    /// nothing to enhance.
     fn enhanced(
         &self,
         header: &SegmentHeader,
@@ -248,8 +249,8 @@ fn every(bytes: f64) -> usize {
     if bytes < FEW_BYTES { 1 } else { PART }
 }
 
-/// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the size that
-/// the enhancer knows.
+/// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the
+/// size that the enhancer knows.
 pub(super) fn may_enhance<R>(context: &FieldContext<'_>) -> bool {
     let nrmse = match context.bound {
         Bound::Nrmse(nrmse) => nrmse,

@@ -14,13 +14,13 @@ use crate::residual::layout::Layout;
 use crate::stream::SegmentHeader;
 use crate::window::Source;
 
-/// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along their frames,
-/// which are often a volume's levels and not alike.
+/// Frames of a sample: a key frame and the longest window. Segments of fewer than twice as many are sampled whole along
+/// their frames, which are often a volume's levels and not alike.
 const SAMPLE_FRAMES: usize = 33;
 /// A sample of at least this many values is always taken (or the segment, where that is smaller).
 const SAMPLE_VALUES: usize = 1 << 17;
-/// A sample on which the model is tried has frames of at least this many points (or the tile's, where that is smaller): on smaller
-/// ones it sees too much of the padding, and the adaptive coder has learnt too little to tell.
+/// A sample on which the model is tried has frames of at least this many points (or the tile's, where that is smaller):
+/// on smaller ones it sees too much of the padding, and the adaptive coder has learnt too little to tell.
 const MODEL_AREA: usize = 128 * 128;
 /// The share of a segment that a sample takes at normal effort.
 const SAMPLE_SHARE: usize = 8;
@@ -58,7 +58,8 @@ impl<R: Kernel> Sample<R> {
         (!enough).then(|| Self::piece(source, context, self.count, MODEL_AREA))
     }
 
-    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's middle.
+    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's
+    /// middle.
     fn piece<T: Element>(source: &Source<'_, T>, context: &FieldContext<'_>, count: usize, area: usize) -> Self {
         let segment = source.segment;
         let area = area.min(segment.h * segment.w);
@@ -133,8 +134,9 @@ impl<R: Kernel> Sample<R> {
         Ok(done.map(|()| out))
     }
 
-    /// Codes it with a header at a step, and shows each window to `see`: the state before the next one, the window, what is written
-    /// of it, its squared error before synthesis, and what its decoder gets. `None` where an index would be too large.
+    /// Codes it with a header at a step, and shows each window to `see`: the state before the next one, the window,
+    /// what is written of it, its squared error before synthesis, and what its decoder gets. `None` where an index
+    /// would be too large.
     ///
     /// # Errors
     /// What the model or `see` says.
@@ -169,6 +171,7 @@ pub(crate) struct TrialOutcome {
     pub(crate) bits: f64,
     /// Squared error.
     pub(crate) error: f64,
-    /// Squared error of the coefficients, which the wavelet, not quite orthonormal, enlarges by what depends on the field.
+    /// Squared error of the coefficients, which the wavelet, not quite orthonormal, enlarges by what depends on the
+    /// field.
     pub(crate) coefficients: f64,
 }

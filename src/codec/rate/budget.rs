@@ -57,7 +57,8 @@ pub(crate) struct Goal<'a> {
 /// An error budget for a segment.
 #[derive(Debug)]
 pub(crate) struct Budget<'a> {
-    /// The sum of squared errors over valid points that a reader may get, in working units: after enhancement, where there is one.
+    /// The sum of squared errors over valid points that a reader may get, in working units: after enhancement, where
+    /// there is one.
     pub(crate) squared_error: f64,
     /// What its windows are expected to spend of it.
     pub(crate) forecast: &'a Forecast,

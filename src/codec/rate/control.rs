@@ -1,5 +1,6 @@
-//! Each window's step, such that a segment's squared error comes out at its budget. All steps should be nearly the same, which is
-//! cheapest; a forecast of the windows' errors tells early where the account is heading, and the last window settles it.
+//! Each window's step, such that a segment's squared error comes out at its budget. All steps should be nearly the
+//! same, which is cheapest; a forecast of the windows' errors tells early where the account is heading, and the last
+//! window settles it.
 
 use super::budget::{Attempt, Goal, Role};
 use super::step::{STEP_POWER, StepSearch};
@@ -166,8 +167,8 @@ pub(crate) fn attempt<R: Kernel>(
     }))
 }
 
-/// The window coded at the coarsest step found whose squared error is within the search's budget, and close to it. `None` where
-/// there is none.
+/// The window coded at the coarsest step found whose squared error is within the search's budget, and close to it.
+/// `None` where there is none.
 fn solve<R: Kernel>(
     state: &mut SegmentState<'_, R>,
     window: Window<'_, R>,
@@ -222,7 +223,8 @@ mod tests {
     use crate::codec::rate::forecast::Forecast;
     use crate::options::Effort;
 
-    /// Codes a segment of windows whose squared errors are `over` times those predicted: steps, and the share of the budget spent.
+    /// Codes a segment of windows whose squared errors are `over` times those predicted: steps, and the share of the
+    /// budget spent.
     fn run(over: f64, windows: usize) -> (Vec<f64>, f64, Rate<'static>) {
         let forecast: &'static Forecast = Box::leak(Box::new(Forecast::synthetic(&vec![1.0; windows])));
         let squared_error = forecast.total(0.1);

@@ -1,5 +1,6 @@
-//! Enhanced rate control: using an error budget up in a segment whose frames are enhanced. The share of the error that enhancement
-//! leaves is measured while the windows are coded, and the last window's step is set by what has really been spent.
+//! Enhanced rate control: using an error budget up in a segment whose frames are enhanced. The share of the error that
+//! enhancement leaves is measured while the windows are coded, and the last window's step is set by what has really
+//! been spent.
 
 use super::budget::{Goal, Role};
 use super::control::{Rate, Trial, Window, attempt};
@@ -21,7 +22,8 @@ use std::collections::HashSet;
 /// Solutions for the last window's step, at most; and steps that are tried where it is searched.
 const ROUNDS: usize = 4;
 const STEPS_TRIED: usize = 8;
-/// Logarithms of steps that are nearer to each other than this are not told apart, and one is this far from the last at most.
+/// Logarithms of steps that are nearer to each other than this are not told apart, and one is this far from the last at
+/// most.
 const NARROW: f64 = 0.012;
 const FARTHEST: f64 = 1.0;
 /// Where the error does not grow over so much, it will not.
@@ -162,8 +164,8 @@ impl<'a, R: Kernel> EnhancedRate<'a, R> {
         Ok(Some(trial))
     }
 
-    /// Searches the step of the last window with which the enhanced segment uses most of its budget and stays within it, from a first
-    /// trial on. `None` where the windows before have left nothing of it.
+    /// Searches the step of the last window with which the enhanced segment uses most of its budget and stays within
+    /// it, from a first trial on. `None` where the windows before have left nothing of it.
     fn search(
         &self,
         rate: &mut Rate<'_>,
@@ -233,8 +235,8 @@ impl<'a, R: Kernel> EnhancedRate<'a, R> {
         Ok(())
     }
 
-    /// The errors before and after enhancement of one in `every` of the frames in the queue and of the last window, were that coded
-    /// so.
+    /// The errors before and after enhancement of one in `every` of the frames in the queue and of the last window,
+    /// were that coded so.
     fn ahead(&self, window: Window<'_, R>, trial: &Trial<R>, every: usize) -> Result<(f64, f64)> {
         let n = window.frames.frames.len() / window.count;
         let mut queue = self.queue.clone();
@@ -273,8 +275,8 @@ impl<'a, R: Kernel> EnhancedRate<'a, R> {
     }
 }
 
-/// A search of the step with which the error comes nearest to a budget, from within it. The error is rough where frames hang on each
-/// other: what looks beyond the budget by its trend may still be within it.
+/// A search of the step with which the error comes nearest to a budget, from within it. The error is rough where frames
+/// hang on each other: what looks beyond the budget by its trend may still be within it.
 struct Bracket {
     /// The logarithm of the error that is aimed at.
     target: f64,
@@ -305,8 +307,8 @@ impl Bracket {
         better
     }
 
-    /// Takes in the error of a trial and its share of the budget; the logarithm of the step to try next, `None` where none is worth
-    /// while.
+    /// Takes in the error of a trial and its share of the budget; the logarithm of the step to try next, `None` where
+    /// none is worth while.
     fn next(&mut self, log_step: f64, error: f64, share: f64) -> Option<f64> {
         let point = (log_step, error.max(f64::MIN_POSITIVE).ln());
         // A much coarser step that makes no more error: all there can be is made.

@@ -1,5 +1,5 @@
-//! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget among fields that
-//! are coded apart.
+//! How a field's error grows with the quantiser's step, forecast from some of its segments: for sharing an error budget
+//! among fields that are coded apart.
 
 use super::forecast::{Forecast, Looked, Subject};
 use crate::bound::Bound;
@@ -20,8 +20,8 @@ const WINDOW_STRIDE: usize = 4;
 /// A uniform quantiser's squared error over its squared step, where the step is too fine for the coder to say.
 const FINE: f64 = 1.0 / 12.0;
 
-/// Estimated sums of squared errors over the field's valid points, in squared units, for each of `steps`, which rise, in units;
-/// one is `unit` in the field's.
+/// Estimated sums of squared errors over the field's valid points, in squared units, for each of `steps`, which rise,
+/// in units; one is `unit` in the field's.
 pub(crate) fn error_curve(
     field: &FieldView<'_>,
     codec: &Codec,

@@ -1,4 +1,5 @@
-//! What the passes over a field teach each other: how much of the error budget the next one may spend, and predict to spend.
+//! What the passes over a field teach each other: how much of the error budget the next one may spend, and predict to
+//! spend.
 
 use crate::codec::effort::OvershootCorrection;
 

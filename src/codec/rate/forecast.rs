@@ -37,8 +37,8 @@ impl Looked {
 /// A window's squared error as a function of the step.
 #[derive(Clone, Debug)]
 enum Curve {
-    /// From a spectrum, times what the error was over the spectrum's at one step (it knows nothing of masks, or of indices that
-    /// are set to zero for their rate).
+    /// From a spectrum, times what the error was over the spectrum's at one step (it knows nothing of masks, or of
+    /// indices that are set to zero for their rate).
     Spectrum(Spectrum, f64),
     /// Known at one step.
     Point { step: f64, error: f64 },
@@ -80,8 +80,8 @@ impl Forecast {
         Self { curves: Vec::new(), of: Vec::new(), over: 1.0, enhancement_ratio: 1.0 }
     }
 
-    /// A forecast for a subject that is coded at about `step`; `load` gives the frames asked for. Where frames depend on each other,
-    /// all windows are looked at. `None` where the step is too fine.
+    /// A forecast for a subject that is coded at about `step`; `load` gives the frames asked for. Where frames depend
+    /// on each other, all windows are looked at. `None` where the step is too fine.
     ///
     /// # Errors
     /// What `load` says.

@@ -47,8 +47,8 @@ const SLACK_ENOUGH: f64 = 0.03;
 /// Logarithms of steps nearer than this are the same step.
 const SAME: f64 = 2.0 / 256.0 * std::f64::consts::LN_2;
 
-/// A search for the coarsest step whose squared error is within a budget, by trials; before each, estimates of the error tell where it
-/// is worth while.
+/// A search for the coarsest step whose squared error is within a budget, by trials; before each, estimates of the
+/// error tell where it is worth while.
 pub(crate) struct StepSearch {
     budget: f64,
     /// The share of the budget that may be left unused.
@@ -159,7 +159,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Searches on a curve, with estimates that are `bias` times too small: the largest error found within the budget, and the trials.
+    /// Searches on a curve, with estimates that are `bias` times too small: the largest error found within the budget,
+    /// and the trials.
     fn search(error: impl Fn(f64) -> f64, bias: f64, budget: f64, start: f64) -> (Option<f64>, usize) {
         let mut search = StepSearch::new(start, budget, 1.0, 0.006, 4);
         for trials in 0..12 {

@@ -13,7 +13,8 @@ use crate::residual::real::Real;
 use crate::stream::{PredictionMode, SegmentHeader};
 use crate::window::Segment;
 
-/// Device drift of enhanced frames over that of the frames before enhancement, less 1; the enhancer's own drift comes on top.
+/// Device drift of enhanced frames over that of the frames before enhancement, less 1; the enhancer's own drift comes
+/// on top.
 const ENHANCER_DRIFT: f64 = 0.25;
 
 /// What all segments of a field share, when they are encoded and when they are decoded.
@@ -52,7 +53,8 @@ impl FieldContext<'_> {
         tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
     }
 
-    /// The reference frame before a segment, in working units, where the stream follows another and the segment is at its start.
+    /// The reference frame before a segment, in working units, where the stream follows another and the segment is at
+    /// its start.
     pub(crate) fn reference_frame<R: Real>(&self, segment: &Segment) -> Option<Vec<R>> {
         self.reference.and_then(|reference| reference.frame(segment, self.normalisation))
     }
@@ -79,8 +81,8 @@ impl FieldContext<'_> {
     }
 }
 
-/// Calls `f` with the use that coding frames of `[h][w]` makes of a package; the interpolator's corrections that are in `memo` are not
-/// computed again.
+/// Calls `f` with the use that coding frames of `[h][w]` makes of a package; the interpolator's corrections that are in
+/// `memo` are not computed again.
 ///
 /// # Errors
 /// Those of `f`.

@@ -42,8 +42,8 @@ pub(crate) struct Work<'a, R: Kernel> {
     pub(crate) buffers: &'a mut Buffers<R>,
 }
 
-/// Decodes the windows of a segment up to the one that holds the part's last frame, and hands those that hold frames of the part to
-/// `sink`.
+/// Decodes the windows of a segment up to the one that holds the part's last frame, and hands those that hold frames of
+/// the part to `sink`.
 ///
 /// # Errors
 /// `Corrupt`, what the model says, or what `sink` says.

@@ -1,5 +1,5 @@
-//! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of its
-//! section.
+//! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of
+//! its section.
 
 use super::context::FieldContext;
 use super::decode::finish;

@@ -52,7 +52,8 @@ impl<R: Kernel> Frames<R> {
     }
 }
 
-/// Squared error of `decoded`, clamped to `limits`, over the points whose class is 0; over all where no classes are given.
+/// Squared error of `decoded`, clamped to `limits`, over the points whose class is 0; over all where no classes are
+/// given.
 pub(crate) fn squared_error<R: Kernel>(frames: &[R], decoded: &[R], classes: &[u8], limits: [R; 2]) -> f64 {
     if classes.is_empty() {
         return R::squared_error(frames, decoded, limits);

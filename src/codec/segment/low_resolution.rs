@@ -1,5 +1,5 @@
-//! Windows at a reduced spatial resolution: the low-pass corner of their planes, synthesised no further than it has to be, and
-//! moved to the middles of the blocks of points that it stands for.
+//! Windows at a reduced spatial resolution: the low-pass corner of their planes, synthesised no further than it has to
+//! be, and moved to the middles of the blocks of points that it stands for.
 
 use super::state::SegmentState;
 use crate::predict::Reconstruction;

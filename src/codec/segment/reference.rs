@@ -1,5 +1,5 @@
-//! The reference frame: the frame before a field, from which its first windows are predicted where one stream follows another in
-//! time.
+//! The reference frame: the frame before a field, from which its first windows are predicted where one stream follows
+//! another in time.
 
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
@@ -12,8 +12,8 @@ use crate::window::{Cut, Segment};
 pub struct ReferenceFrame<'a> {
     /// Its values: the field's shape but for one frame, the field's type.
     pub frame: FieldView<'a>,
-    /// RMSE margin for floating-point differences between devices, in the field's units: `Report::drift` of the stream that it was
-    /// decoded from. Not needed when decompressing.
+    /// RMSE margin for floating-point differences between devices, in the field's units: `Report::drift` of the stream
+    /// that it was decoded from. Not needed when decompressing.
     pub drift: f64,
 }
 
@@ -90,8 +90,8 @@ impl Reference {
         )))
     }
 
-    /// The part of it that lies before a segment, in working units; `None` where other frames of the field do. What is far
-    /// outside of the field's range, or no number, is no reference: the mean stands there.
+    /// The part of it that lies before a segment, in working units; `None` where other frames of the field do. What is
+    /// far outside of the field's range, or no number, is no reference: the mean stands there.
     pub(crate) fn frame<R: Real>(&self, segment: &Segment, normalisation: &Normalisation) -> Option<Vec<R>> {
         if self.axes[0].is_some_and(|axis| segment.origin[axis] > 0) {
             return None;
@@ -127,7 +127,8 @@ fn collect<T: Element>(field: &FieldView<'_>, values: &[T]) -> (Vec<f64>, u32) {
     (out, hasher.finalize())
 }
 
-/// Root mean square error that device drift may add where the model's outputs are snapped to a grid of `grid`, in the same unit.
+/// Root mean square error that device drift may add where the model's outputs are snapped to a grid of `grid`, in the
+/// same unit.
 pub(crate) fn drift_of_grid(grid: f32) -> f64 {
     f64::from(grid) * DRIFT_GAIN
 }

@@ -35,8 +35,8 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     buffers: Buffers<R>,
 }
 
-/// What a segment's windows are worked on in. Handed from one pass over a segment to the next: memory that was touched before is
-/// cheaper than new.
+/// What a segment's windows are worked on in. Handed from one pass over a segment to the next: memory that was touched
+/// before is cheaper than new.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers<R: Kernel> {
     /// Windows that are no longer needed.
@@ -218,7 +218,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self.buffers.spare.push(decoded);
     }
 
-    /// What does not depend on the step, of the window `frames [count][h][w]`; `buffers` are those of an earlier window.
+    /// What does not depend on the step, of the window `frames [count][h][w]`; `buffers` are those of an earlier
+    /// window.
     pub(crate) fn prepare(&mut self, frames: &[R], count: usize, buffers: Prepared<R>) -> Prepared<R> {
         if self.header.mode == PredictionMode::Hierarchical {
             return Prepared::Frames;
@@ -235,8 +236,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         Prepared::Transform(analysed)
     }
 
-    /// Encodes a window at `step` into `coded`; gives the squared error of its coefficients, and what its decoder will get.
-    /// `None` where an index would be too large.
+    /// Encodes a window at `step` into `coded`; gives the squared error of its coefficients, and what its decoder will
+    /// get. `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.
@@ -266,9 +267,9 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         }
     }
 
-    /// The squared error of coefficients that encoding a window of frames that depend on each other would come to, near that of
-    /// the frames, for less work: without synthesis, and with the model's corrections of the last encoding, if any. Also the
-    /// planes that a decoder would have. `None` where an index would be too large.
+    /// The squared error of coefficients that encoding a window of frames that depend on each other would come to, near
+    /// that of the frames, for less work: without synthesis, and with the model's corrections of the last encoding, if
+    /// any. Also the planes that a decoder would have. `None` where an index would be too large.
     ///
     /// # Errors
     /// What the model says.

@@ -1,5 +1,5 @@
-// fieldpress as an operator plugin of ADIOS2 (plugin interface version 2, ADIOS2 2.12 and later). Parameters, and what a
-// block looks like in the file, are in Rust beside this file; docs/hosts.md describes both for users.
+// fieldpress as an operator plugin of ADIOS2 (plugin interface version 2, ADIOS2 2.12 and later). Parameters, and what
+// a block looks like in the file, are in Rust beside this file; docs/hosts.md describes both for users.
 
 #include "fieldpress-adios2/src/lib.rs.h"
 
@@ -52,8 +52,8 @@ class PluginOperator final : public ::adios2::plugin::PluginOperatorInterface
 public:
     explicit PluginOperator(const ::adios2::Params &parameters) : PluginOperatorInterface(parameters) {}
 
-    // ADIOS2 asks before it reserves memory for a block, so this is where parameters that are wrong are reported: nothing
-    // has been written then. (BP4 does not ask; there Operate reports them.)
+    // ADIOS2 asks before it reserves memory for a block, so this is where parameters that are wrong are reported:
+    // nothing has been written then. (BP4 does not ask; there Operate reports them.)
     size_t GetEstimatedSize(const size_t count, const size_t element_bytes, const size_t ndims,
                             const size_t *dims) const override
     {

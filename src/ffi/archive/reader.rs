@@ -162,8 +162,8 @@ pub unsafe extern "C" fn fieldpress_reader_time(
 /// variable: a variable's number, or FIELDPRESS_ARCHIVE_ITSELF.
 /// name: the attribute's name.
 /// buffer: where the text is stored, with a terminating zero.
-/// bytes: on entry the buffer's size, on return the text's, with the zero. With FIELDPRESS_BUFFER_TOO_SMALL the size that is
-///   needed.
+/// bytes: on entry the buffer's size, on return the text's, with the zero. With FIELDPRESS_BUFFER_TOO_SMALL the size
+///   that is needed.
 ///
 /// # Safety
 /// Each pointer is null or valid for its type; `buffer` has `*bytes` writable bytes.
@@ -194,8 +194,8 @@ pub unsafe extern "C" fn fieldpress_reader_get_text(
 /// variable: a variable's number, or FIELDPRESS_ARCHIVE_ITSELF.
 /// name: the attribute's name.
 /// values: where the numbers are stored.
-/// count: on entry how many there is room for, on return how many there are. With FIELDPRESS_BUFFER_TOO_SMALL how many there
-///   must be room for.
+/// count: on entry how many there is room for, on return how many there are. With FIELDPRESS_BUFFER_TOO_SMALL how many
+///   there must be room for.
 ///
 /// # Safety
 /// Each pointer is null or valid for its type; `values` has room for `*count` numbers.
@@ -230,19 +230,21 @@ pub unsafe extern "C" fn fieldpress_reader_get_reals(
     })
 }
 
-/// Reads a part of a variable: a step, a box of it, or a series of steps. Reads and decodes only the chunks that it touches.
+/// Reads a part of a variable: a step, a box of it, or a series of steps. Reads and decodes only the chunks that it
+/// touches.
 ///
 /// reader: from fieldpress_reader_open.
 /// variable: its number.
 /// first_step, steps: the steps, from 0.
-/// start, count: the box in the global domain, as many indices as the variable has dimensions; both null: the whole domain.
+/// start, count: the box in the global domain, as many indices as the variable has dimensions; both null: the whole
+///   domain.
 /// missing: what points get that no rank put; null: such points are an error.
-/// output: where the values go: dtype as the variable's; dims those of the box, for several steps after their number; any
-///   strides. Unspecified after an error.
+/// output: where the values go: dtype as the variable's; dims those of the box, for several steps after their number;
+///   any strides. Unspecified after an error.
 ///
 /// # Safety
-/// Each pointer is null or valid for its type; `start` and `count` have as many elements as the variable has dimensions;
-/// `output` describes writable memory that nobody else uses during the call.
+/// Each pointer is null or valid for its type; `start` and `count` have as many elements as the variable has
+/// dimensions; `output` describes writable memory that nobody else uses during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fieldpress_reader_read(
     reader: *const fieldpress_reader,

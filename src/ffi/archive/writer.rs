@@ -15,17 +15,15 @@ use std::path::Path;
 ///
 /// path: the file.
 /// options: "key=value" pairs separated by semicolons; null or "" for the defaults. The keys of fieldpress_create, and:
-///   mode            create (default; an existing file is an error), replace (the old file stays until the first step of
-///                   the new one is committed) or append (steps are added; created where there is none)
-///   keep            with mode=append: how many steps to keep, for a restart from an earlier one
-///   window          steps that are kept in memory and coded together, default 1. A crash loses those not committed yet: up
-///                   to one less than this, and the step in progress
-///   keyframe        windows from one that needs none before it to the next, default 8
-///   ranks_per_file  ranks that share a data file beside the archive; default 0: one file
-///   embed_model     on: the model package is put into the archive; default off
-///   sync            off: do not wait for stable storage at a commit; default on
-///   write           gathered (default): one rank of each node writes the node's data; collective: MPI's collective buffering
-///   hints           for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
+///   mode            create (default; an existing file is an error), replace (the old file stays until the first step
+///   of the new one is committed) or append (steps are added; created where there is none) keep            with
+///   mode=append: how many steps to keep, for a restart from an earlier one window          steps that are kept in
+///   memory and coded together, default 1. A crash loses those not committed yet: up to one less than this, and the
+///   step in progress keyframe        windows from one that needs none before it to the next, default 8 ranks_per_file
+///   ranks that share a data file beside the archive; default 0: one file embed_model     on: the model package is put
+///   into the archive; default off sync            off: do not wait for stable storage at a commit; default on write
+///   gathered (default): one rank of each node writes the node's data; collective: MPI's collective buffering hints
+///   for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
 /// archive: where the new handle is stored; null is stored on failure.
 ///
 /// # Safety
@@ -174,15 +172,15 @@ pub unsafe extern "C" fn fieldpress_archive_begin_step(
 }
 
 /// Gives this rank's values in a box of a variable. They are copied. Communicates nothing; a rank may put any number of
-/// boxes, also none. Boxes of different puts, on any ranks, must not overlap: leave out halo cells (by the field's strides).
-/// After an error, all ranks still call fieldpress_archive_end_step, which gives all of them this error.
+/// boxes, also none. Boxes of different puts, on any ranks, must not overlap: leave out halo cells (by the field's
+/// strides). After an error, all ranks still call fieldpress_archive_end_step, which gives all of them this error.
 ///
 /// archive: from fieldpress_archive_open.
 /// variable: its number.
 /// start: first index of the box along each dimension of the global domain.
 /// field: the values; its ndim and dims are the box's, which lies inside the domain.
-/// bound_kind, bound_value: as for fieldpress_compress, but the range and the errors are those of the global field: all ranks
-///   together meet the bound. The same for all puts of a variable, until a window of steps is committed.
+/// bound_kind, bound_value: as for fieldpress_compress, but the range and the errors are those of the global field: all
+///   ranks together meet the bound. The same for all puts of a variable, until a window of steps is committed.
 ///
 /// # Safety
 /// Each pointer is null or valid for its type; `start` has as many indices as `field` has dimensions; `field` describes
@@ -215,9 +213,9 @@ pub unsafe extern "C" fn fieldpress_archive_put(
 }
 
 /// Ends the step; collective. Where the window of steps is full (always, with window=1), they are committed: when this
-/// returns, they are in the file, and no crash loses them. After an error the step is dropped, on all ranks, and the next one
-/// may begin; where the window itself cannot be committed (boxes that overlap, a bound that is not that of another rank, a full
-/// disk), all of its steps are dropped.
+/// returns, they are in the file, and no crash loses them. After an error the step is dropped, on all ranks, and the
+/// next one may begin; where the window itself cannot be committed (boxes that overlap, a bound that is not that of
+/// another rank, a full disk), all of its steps are dropped.
 ///
 /// archive: from fieldpress_archive_open.
 /// report: what was done, or null. Its member size must be set.
@@ -269,8 +267,8 @@ pub unsafe extern "C" fn fieldpress_archive_committed_steps(
     })
 }
 
-/// Commits what is not committed yet and closes the archive; collective. The handle is gone afterwards, also after an error.
-/// Null is allowed and does nothing.
+/// Commits what is not committed yet and closes the archive; collective. The handle is gone afterwards, also after an
+/// error. Null is allowed and does nothing.
 ///
 /// # Safety
 /// `archive` is null or an open archive.

@@ -1,5 +1,6 @@
-//! Tells the tests which MPI this is built for: `mpi-sys` builds against the one of `$MPICC`, `mpicc` unless told. And names the
-//! shared library, for a cargo that no longer hands on arguments of dependencies; the last word is that of `soname/build.rs`.
+//! Tells the tests which MPI this is built for: `mpi-sys` builds against the one of `$MPICC`, `mpicc` unless told. And
+//! names the shared library, for a cargo that no longer hands on arguments of dependencies; the last word is that of
+//! `soname/build.rs`.
 
 fn main() {
     println!("cargo::rerun-if-env-changed=MPICC");

@@ -1,7 +1,7 @@
 //! Finds tensors of an ONNX graph whose values lie in another file, by walking its protocol buffers.
 //!
-//! In: the bytes of a graph, from anyone. Out: whether some tensor is stored elsewhere. Bytes that are no graph have none: ONNX
-//! Runtime refuses those.
+//! In: the bytes of a graph, from anyone. Out: whether some tensor is stored elsewhere. Bytes that are no graph have
+//! none: ONNX Runtime refuses those.
 
 use crate::bytes::Reader;
 
@@ -91,8 +91,8 @@ fn next<'a>(reader: &mut Reader<'a>) -> Option<(u64, Value<'a>)> {
     Some((tag >> 3, value))
 }
 
-/// A number in groups of seven bits, lowest first, in at most ten bytes. Unlike [`Reader::varint`] it drops bits beyond 64, as
-/// readers of protocol buffers do: what those accept must not hide from this one.
+/// A number in groups of seven bits, lowest first, in at most ten bytes. Unlike [`Reader::varint`] it drops bits beyond
+/// 64, as readers of protocol buffers do: what those accept must not hide from this one.
 fn varint(reader: &mut Reader<'_>) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..70).step_by(7) {

@@ -1,5 +1,5 @@
-// The operator through its plugin interface, as ADIOS2 loads it: what ADIOS2 2.12 does not pass on to plugins (accuracies)
-// and what cannot be seen from outside (sizes, memory, time beside the bare C call).
+// The operator through its plugin interface, as ADIOS2 loads it: what ADIOS2 2.12 does not pass on to plugins
+// (accuracies) and what cannot be seen from outside (sizes, memory, time beside the bare C call).
 //
 //   test_adios2_interface LIBRARY           checks
 //   test_adios2_interface LIBRARY measure   prints the overhead over the bare C call
@@ -156,8 +156,8 @@ static void sizes()
     CHECK(!op->IsDataTypeValid(type));
 }
 
-// The operator allocates what the bare C call does, and nothing of the block's size beside it: the block is read where it
-// lies.
+// The operator allocates what the bare C call does, and nothing of the block's size beside it: the block is read where
+// it lies.
 static void no_copy(const std::vector<float> &values)
 {
 #ifdef COUNTS_ALLOCATIONS
@@ -215,7 +215,8 @@ static double median(std::vector<double> values)
   return values[values.size() / 2];
 }
 
-// The operator beside the bare C call, turn about, so that both see the same machine: the median of the ratios of pairs.
+// The operator beside the bare C call, turn about, so that both see the same machine: the median of the ratios of
+// pairs.
 static void measure(const std::vector<float> &values)
 {
   for (const char *effort : {"0", "1"})

@@ -382,8 +382,8 @@ struct small_disk
   bool mounted;
 };
 
-// Steps until the disk is full, in a process of its own: what ADIOS2 makes of its buffers after the error is not ours to say.
-// What it wrote down: the steps that ended, then the error.
+// Steps until the disk is full, in a process of its own: what ADIOS2 makes of its buffers after the error is not ours
+// to say. What it wrote down: the steps that ended, then the error.
 static std::string until_full(const std::string &path)
 {
   int ends[2];

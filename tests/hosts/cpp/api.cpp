@@ -1,5 +1,5 @@
-// The C++ headers: what their types promise, every error as an exception, views with strides, moves, windows of time steps,
-// archives by one process.
+// The C++ headers: what their types promise, every error as an exception, views with strides, moves, windows of time
+// steps, archives by one process.
 
 #include <fieldpress_archive.hpp>
 

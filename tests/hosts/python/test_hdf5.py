@@ -97,7 +97,9 @@ class Errors(HostTest):
         self.refused("effort", compression_opts=(kind, low, high, 7))
 
     def test_types(self) -> None:
-        """As for HDF5's own filters: an error where the filter is mandatory, none and no filter where it is optional."""
+        """As for HDF5's own filters: an error where the filter is mandatory, none and no filter where it is
+        optional.
+        """
         parameters = filter_parameters("abs", 0.02)
         cases = [
             (np.arange(1000, dtype="i4"), "type is not supported"),

@@ -18,7 +18,8 @@ use std::path::Path;
 
 /// How a method's parameter is found for a target NRMSE.
 pub enum Search {
-    /// The method takes the target itself and keeps to it; searched only where it stays further below than the tolerance.
+    /// The method takes the target itself and keeps to it; searched only where it stays further below than the
+    /// tolerance.
     Direct,
     /// The error grows with the parameter: bisected, starting here.
     Bisect {

@@ -1,7 +1,7 @@
 //! ZFP: fixed accuracy, serial.
 //!
-//! ZFP rounds its tolerance down to a power of two, so its error moves in steps of two. To meet an error in between, the
-//! field is scaled by a factor from 1 to 2 beforehand: a tolerance of 2^k on `s·x` is one of 2^k / s on `x`.
+//! ZFP rounds its tolerance down to a power of two, so its error moves in steps of two. To meet an error in between,
+//! the field is scaled by a factor from 1 to 2 beforehand: a tolerance of 2^k on `s·x` is one of 2^k / s on `x`.
 
 use super::{Method, Search, merged_dims};
 use crate::reference::Reference;

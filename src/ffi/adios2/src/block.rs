@@ -6,8 +6,8 @@
 //! | `FPC1` | u64: bytes of the first stream; the real plane's stream; the imaginary plane's |
 //! | `FPN1` | u32: CRC-32 of the rest; the values as they were, where nothing makes them smaller |
 //!
-//! Numbers are little-endian. The third form exists because BP4 reserves room for a block's own bytes and little more, so
-//! that a block must not grow.
+//! Numbers are little-endian. The third form exists because BP4 reserves room for a block's own bytes and little more,
+//! so that a block must not grow.
 
 use crate::bridge::{Achieved, Written};
 use crate::parameters::Setting;
@@ -26,8 +26,8 @@ pub fn largest_block(data_bytes: usize) -> usize {
     data_bytes.saturating_add(AS_IT_WAS_HEADER)
 }
 
-/// The shape of a block in the codec's terms, slowest size first. Where there are more than a field can have, sizes of 1
-/// are left out, then the slowest are taken together.
+/// The shape of a block in the codec's terms, slowest size first. Where there are more than a field can have, sizes of
+/// 1 are left out, then the slowest are taken together.
 pub(crate) fn shape(dims: &[usize], setting: &Setting) -> Result<Shape> {
     let mut dims = dims.to_vec();
     if setting.column_major {

@@ -18,8 +18,8 @@ mod bridge {
         value: String,
     }
 
-    /// ADIOS2's accuracy: `norm` is 0 for the root mean square error, infinity for the largest; `error` is over the range
-    /// where `relative`.
+    /// ADIOS2's accuracy: `norm` is 0 for the root mean square error, infinity for the largest; `error` is over the
+    /// range where `relative`.
     #[derive(Clone, Copy)]
     struct Accuracy {
         error: f64,

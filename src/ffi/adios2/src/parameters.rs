@@ -1,5 +1,5 @@
-//! The operator's parameters: the options of a codec under their own names, `mode` and `accuracy` for the bound, and `order`
-//! for the order of dimensions.
+//! The operator's parameters: the options of a codec under their own names, `mode` and `accuracy` for the bound, and
+//! `order` for the order of dimensions.
 
 use crate::bridge::Accuracy;
 use fieldpress::{Bound, Codec, Error, OPTION_KEYS, Options, Result};
@@ -94,11 +94,12 @@ fn bound(mode: Option<&str>, accuracy: Option<f64>, requested: &Accuracy) -> Res
     )))
 }
 
-/// Codecs that are kept: those of variables that are written in turn. Where the range changes with each step, so does the codec.
+/// Codecs that are kept: those of variables that are written in turn. Where the range changes with each step, so does
+/// the codec.
 const CODECS_KEPT: usize = 64;
 
-/// The process's codec of these options. Variables share them, so that readers, which may make an operator for every block, do
-/// not make a codec for each.
+/// The process's codec of these options. Variables share them, so that readers, which may make an operator for every
+/// block, do not make a codec for each.
 pub(crate) fn codec(options: &Options) -> Result<Arc<Codec>> {
     static CODECS: Mutex<VecDeque<Arc<Codec>>> = Mutex::new(VecDeque::new());
     // A fill value may be NaN, which equals nothing.

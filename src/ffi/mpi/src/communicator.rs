@@ -7,8 +7,8 @@ use fieldpress::archive::{Communicator, Placed, SharedFile, Write, WriterOptions
 use mpi::ffi;
 use std::path::Path;
 
-/// The ranks of an MPI communicator. A duplicate of the caller's, so that no message of ours meets one of theirs, and with
-/// errors returned instead of ending the job.
+/// The ranks of an MPI communicator. A duplicate of the caller's, so that no message of ours meets one of theirs, and
+/// with errors returned instead of ending the job.
 #[derive(Debug)]
 pub struct MpiCommunicator(Comm);
 

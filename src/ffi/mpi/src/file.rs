@@ -99,7 +99,8 @@ impl File {
 
     fn open_on(comm: ffi::MPI_Comm, path: &Path, name: &CString, info: &Info) -> Result<Self> {
         let mut raw = MaybeUninit::uninit();
-        // SAFETY: a communicator of ours or this rank alone, texts that end in zero; MPI stores a handle where it succeeds.
+        // SAFETY: a communicator of ours or this rank alone, texts that end in zero; MPI stores a handle where it
+        // succeeds.
         let raw = unsafe {
             let mode = (ffi::MPI_MODE_WRONLY) as c_int;
             file("MPI_File_open", ffi::MPI_File_open(comm, name.as_ptr(), mode, info.0, raw.as_mut_ptr()))

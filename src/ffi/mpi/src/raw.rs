@@ -1,5 +1,6 @@
-//! The MPI calls, each with its return code checked, on slices of Rust. All of this crate's `unsafe` that is not the C ABI's
-//! is here and, for MPI-IO, in `file.rs`. The collectives of the `mpi` crate drop return codes, and it has no MPI-IO.
+//! The MPI calls, each with its return code checked, on slices of Rust. All of this crate's `unsafe` that is not the C
+//! ABI's is here and, for MPI-IO, in `file.rs`. The collectives of the `mpi` crate drop return codes, and it has no
+//! MPI-IO.
 
 use fieldpress::archive::Placed;
 use fieldpress::{Error, ErrorKind, Result};
@@ -124,8 +125,8 @@ impl Comm {
         collective("MPI_Comm_free", unsafe { ffi::MPI_Comm_free(&mut self.raw) })
     }
 
-    /// Replaces each of `most` by the largest of all ranks' values, and each of `sums` by their sum: two reductions that are
-    /// under way together.
+    /// Replaces each of `most` by the largest of all ranks' values, and each of `sums` by their sum: two reductions
+    /// that are under way together.
     pub(crate) fn reduce(&self, most: &mut [u64], sums: &mut [f64]) -> Result<()> {
         // As signed numbers in the same order: MPICH 4.0 compares unsigned ones as if they were signed.
         const SIGN: u64 = 1 << 63;
@@ -244,8 +245,8 @@ impl Comm {
         Ok(at_root.then_some((received, lengths)))
     }
 
-    /// Every rank's bytes at rank 0. `most`, what they are together or more, is an error on all ranks where it is more than one
-    /// message holds.
+    /// Every rank's bytes at rank 0. `most`, what they are together or more, is an error on all ranks where it is more
+    /// than one message holds.
     pub(crate) fn gather(&self, bytes: &[u8], most: u64) -> Result<Option<Vec<Vec<u8>>>> {
         if most > MOST_GATHERED {
             return Err(Error::new(
@@ -288,7 +289,8 @@ impl Comm {
     }
 }
 
-/// Operations that were started. All are waited for, also where one could not be started: MPI uses their buffers until then.
+/// Operations that were started. All are waited for, also where one could not be started: MPI uses their buffers until
+/// then.
 #[derive(Default)]
 struct Requests(Vec<(&'static str, ffi::MPI_Request)>);
 
@@ -313,8 +315,8 @@ impl Requests {
         Ok(())
     }
 
-    /// Waits for all of them, with pauses: MPI's own waiting keeps a core busy, also where the rank that is waited for, or the
-    /// disk that it writes to, needs that core.
+    /// Waits for all of them, with pauses: MPI's own waiting keeps a core busy, also where the rank that is waited for,
+    /// or the disk that it writes to, needs that core.
     fn wait(self) -> Result<()> {
         let begin = Instant::now();
         let mut outcome = Ok(());
@@ -340,7 +342,8 @@ const SHORT_WAIT: Duration = Duration::from_micros(100);
 /// The longest pause: what one may add to each of the log2(ranks) rounds of a reduction.
 const LONGEST_PAUSE: Duration = Duration::from_micros(200);
 
-/// A pause in a wait that has taken so long: none at first, then at most a part of it, so that no wait gets much longer.
+/// A pause in a wait that has taken so long: none at first, then at most a part of it, so that no wait gets much
+/// longer.
 fn pause(waited: Duration) {
     if waited < SHORT_WAIT {
         std::thread::yield_now();

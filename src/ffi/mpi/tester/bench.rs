@@ -1,7 +1,7 @@
-//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND beginning with `weak` (sizes of each rank's box) or `strong` (of the domain).
-//! Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks. And `index PATH CHUNKS ...`: the cost
-//! of the index of a step with so many chunks, all put by one process, so that there is no communication in it. And `open PATH`:
-//! what it costs all ranks to open such an archive.
+//! Measures steps: `bench KIND PATH STEPS NX NY NZ`, KIND beginning with `weak` (sizes of each rank's box) or `strong`
+//! (of the domain). Prints one line of CSV a step from rank 0: seconds are the means and maxima over ranks. And `index
+//! PATH CHUNKS ...`: the cost of the index of a step with so many chunks, all put by one process, so that there is no
+//! communication in it. And `open PATH`: what it costs all ranks to open such an archive.
 
 use fieldpress::archive::{Communicator as _, Reader, Selection, Serial, VariableInfo, Writer, WriterOptions};
 use fieldpress::{Bound, DType, FieldView, FieldViewMut, Options, Region, Shape};
@@ -123,8 +123,8 @@ pub fn index(arguments: &[String]) {
     }
 }
 
-/// How long all ranks take until each has the index of step 1, and how many bytes of the file they read for it: each for
-/// itself, and from rank 0.
+/// How long all ranks take until each has the index of step 1, and how many bytes of the file they read for it: each
+/// for itself, and from rank 0.
 pub fn open(world: &impl Communicator, arguments: &[String]) {
     let [path] = arguments else { panic!("open PATH") };
     let comm = MpiCommunicator::duplicate(world).expect("a communicator");

@@ -1,4 +1,5 @@
-//! The program that the tests start under `mpirun`, once for each rank: does what a scenario says, and writes down what it saw.
+//! The program that the tests start under `mpirun`, once for each rank: does what a scenario says, and writes down what
+//! it saw.
 
 mod bench;
 mod faults;

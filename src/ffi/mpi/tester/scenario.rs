@@ -102,7 +102,8 @@ pub struct Report {
     pub finished: bool,
 }
 
-/// The value of a variable at a point of the domain: smooth, with a little noise, and the same however the domain is cut.
+/// The value of a variable at a point of the domain: smooth, with a little noise, and the same however the domain is
+/// cut.
 pub fn value(variable: usize, step: usize, at: &[usize]) -> f64 {
     let mut sum = 0.0;
     let mut hash = (variable as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ step as u64;

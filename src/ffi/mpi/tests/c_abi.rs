@@ -1,4 +1,5 @@
-//! The header, and the C ABI over MPI from C and Fortran, with everything that goes wrong before MPI runs, and on one rank alone.
+//! The header, and the C ABI over MPI from C and Fortran, with everything that goes wrong before MPI runs, and on one
+//! rank alone.
 
 mod run;
 

@@ -1,5 +1,5 @@
-//! The examples: built by CMake as their users would, run, read back by another number of ranks, and compared with what they
-//! should print.
+//! The examples: built by CMake as their users would, run, read back by another number of ranks, and compared with what
+//! they should print.
 
 mod run;
 

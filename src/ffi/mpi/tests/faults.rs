@@ -1,5 +1,6 @@
-//! Things that go wrong, in every phase: no rank hangs, all ranks get the same error, which names the rank at fault, and what
-//! was committed before reads back whole. `FIELDPRESS_WRITE_FAULTS=1` writes what was seen to `docs/faults.md`.
+//! Things that go wrong, in every phase: no rank hangs, all ranks get the same error, which names the rank at fault,
+//! and what was committed before reads back whole. `FIELDPRESS_WRITE_FAULTS=1` writes what was seen to
+//! `docs/faults.md`.
 
 mod run;
 
@@ -213,7 +214,8 @@ fn limited(table: &mut Vec<String>) {
     }
 }
 
-/// A limit that the write of the data meets halfway, and that is gone when the index is written: MPI may call that a success.
+/// A limit that the write of the data meets halfway, and that is gone when the index is written: MPI may call that a
+/// success.
 fn torn(table: &mut Vec<String>) {
     let folder = folder("torn");
     let path = folder.join("a.fpa");
@@ -342,7 +344,8 @@ fn faults() {
     }
 }
 
-/// Writes that end early are gone on with where a rank writes alone, and an error of all ranks where all write together.
+/// Writes that end early are gone on with where a rank writes alone, and an error of all ranks where all write
+/// together.
 #[test]
 fn writes_that_end_early() {
     let _alone = alone();

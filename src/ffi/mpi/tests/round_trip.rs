@@ -1,5 +1,5 @@
-//! Archives written under `mpirun`: random decompositions, all types and bounds, any number of ranks; what is in the file is
-//! what the serial codec makes of the same boxes, whatever the number of ranks and whichever MPI.
+//! Archives written under `mpirun`: random decompositions, all types and bounds, any number of ranks; what is in the
+//! file is what the serial codec makes of the same boxes, whatever the number of ranks and whichever MPI.
 
 mod run;
 
@@ -202,8 +202,8 @@ fn without_id(path: &str) -> Vec<u8> {
     bytes
 }
 
-/// The same decomposition gives the same file, byte for byte, as ranks make that are threads of this process: so also under
-/// whichever MPI this runs. Only the archive's id differs, and what is made from it.
+/// The same decomposition gives the same file, byte for byte, as ranks make that are threads of this process: so also
+/// under whichever MPI this runs. Only the archive's id differs, and what is made from it.
 #[test]
 fn the_file_does_not_depend_on_the_mpi() {
     let folder = folder("bytes");

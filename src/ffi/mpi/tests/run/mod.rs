@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest that any run may take: nothing here works for more than a few seconds, so a run that is still there hangs.
+/// The longest that any run may take: nothing here works for more than a few seconds, so a run that is still there
+/// hangs.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 /// `mpicc`, `mpicc.openmpi` or `mpicc.mpich`, as when this was built.
