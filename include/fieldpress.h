@@ -144,8 +144,8 @@ typedef int32_t fieldpress_bound_kind;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads may
-// use one handle at the same time.
+// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads
+// may use one handle at the same time.
 typedef struct fieldpress_handle fieldpress_handle;
 
 // Time steps of one field that are compressed a window at a time. Opaque. One thread may use it at a time.
@@ -159,11 +159,12 @@ typedef struct fieldpress_field {
   int32_t dtype;
   // Number of dimensions, 1 to FIELDPRESS_MAX_DIMS.
   uint32_t ndim;
-  // Number of elements along each dimension, slowest first (C order), each at least 1. The last two dimensions are the
-  // rows and columns of a frame, the one before them counts frames (time steps or levels), earlier ones are independent.
+  // Number of elements along each dimension, slowest first (C order), each at least 1. The last two dimensions are
+  // the rows and columns of a frame, the one before them counts frames (time steps or levels), earlier ones are
+  // independent.
   size_t dims[FIELDPRESS_MAX_DIMS];
-  // Distance between neighbours along each dimension, in elements, not bytes. All zero: contiguous. Strides larger than
-  // that leave out cells between, so that the interior of an array with halo cells is compressed in place.
+  // Distance between neighbours along each dimension, in elements, not bytes. All zero: contiguous. Strides larger
+  // than that leave out cells between, so that the interior of an array with halo cells is compressed in place.
   size_t strides[FIELDPRESS_MAX_DIMS];
 } fieldpress_field;
 
@@ -172,7 +173,7 @@ typedef struct fieldpress_sections {
   // Header, section table and checksums.
   uint64_t header;
   // Temporal bases and parameters of the prediction.
-  uint64_t side;
+  uint64_t side_info;
   // Masks of NaN, infinities and fill values.
   uint64_t mask;
   // Latents of the foundation model.
@@ -205,8 +206,8 @@ typedef struct fieldpress_report {
   double seconds;
   // Seconds of statistics, masks, gathering and normalising. This and the next five are summed over threads.
   double field_seconds;
-  // Seconds of trials of ways to predict and of window lengths.
-  double choose_seconds;
+  // Seconds of mode decision: trials of prediction modes and window lengths.
+  double mode_decision_seconds;
   // Seconds of temporal bases, wavelets and quantisation.
   double transform_seconds;
   // Seconds of the foundation model's graphs.
@@ -221,7 +222,8 @@ typedef struct fieldpress_report {
 typedef struct fieldpress_request {
   // sizeof(fieldpress_request), set by the caller.
   size_t size;
-  // Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and columns.
+  // Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and
+  // columns.
   uint32_t scale;
   // Number of dimensions of the box, the same as the field's; 0: no box, the whole field.
   uint32_t ndim;
@@ -294,15 +296,16 @@ void fieldpress_destroy(struct fieldpress_handle *handle);
 fieldpress_status fieldpress_compress_bound(const struct fieldpress_field *field,
                                             size_t *bytes);
 
-// Compresses a field. When this returns FIELDPRESS_OK, the stream has been decoded and the bound checked on the result.
+// Compresses a field. When this returns FIELDPRESS_OK, the stream has been decoded and the bound checked on the
+// result.
 //
 // handle: from fieldpress_create.
 // field: the field; neither it nor what lies between its elements may change during the call.
 // bound_kind: what is bounded, a fieldpress_bound_kind.
 // bound_value: the bound, finite and greater than 0, in the unit of its kind.
 // buffer: where the stream is stored.
-// bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that is
-//   needed; fieldpress_compress_bound gives one that always suffices.
+// bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that
+//   is needed; fieldpress_compress_bound gives one that always suffices.
 // report: what was done, or null. Its member size must be set.
 fieldpress_status fieldpress_compress(const struct fieldpress_handle *handle,
                                       const struct fieldpress_field *field,
@@ -317,8 +320,9 @@ fieldpress_status fieldpress_compress(const struct fieldpress_handle *handle,
 // handle: from fieldpress_create; its options need not be those of the compression.
 // stream, stream_bytes: the stream. Bytes from anywhere are safe: damaged ones are found.
 // request: the scale and the box to decode; null for the whole field. A box decodes only the chunks that it touches.
-// output: where the values go: dtype as the stream's, ndim and dims as fieldpress_output_dims says, any strides. It must not
-//   overlap the stream. Its values are unspecified after an error; memory between its elements is never changed.
+// output: where the values go: dtype as the stream's, ndim and dims as fieldpress_output_dims says, any strides. It
+//   must not overlap the stream. Its values are unspecified after an error; memory between its elements is never
+//   changed.
 // report: what was done, or null. Its member size must be set.
 fieldpress_status fieldpress_decompress(const struct fieldpress_handle *handle,
                                         const void *stream,
@@ -332,8 +336,8 @@ fieldpress_status fieldpress_decompress(const struct fieldpress_handle *handle,
 // stream, stream_bytes: the stream.
 // request: as for fieldpress_decompress.
 // ndim: where the number of dimensions is stored.
-// dims: where FIELDPRESS_MAX_DIMS sizes are stored, slowest first, 1 beyond ndim. At a scale f, rows and columns start ..
-//   start+count of the field become the points floor(start/f) .. ceil((start+count)/f).
+// dims: where FIELDPRESS_MAX_DIMS sizes are stored, slowest first, 1 beyond ndim. At a scale f, rows and columns start
+//   .. start+count of the field become the points floor(start/f) .. ceil((start+count)/f).
 fieldpress_status fieldpress_output_dims(const void *stream,
                                          size_t stream_bytes,
                                          const struct fieldpress_request *request,
@@ -348,8 +352,8 @@ fieldpress_status fieldpress_inspect(const void *stream,
                                      size_t stream_bytes,
                                      struct fieldpress_info *info);
 
-// What went wrong in the calling thread's last call that failed, as a sentence in UTF-8; "" if none has. Valid until that
-// thread's next call that fails, or its end. Not to be freed.
+// What went wrong in the calling thread's last call that failed, as a sentence in UTF-8; "" if none has. Valid until
+// that thread's next call that fails, or its end. Not to be freed.
 const char *fieldpress_last_error(void);
 
 // A status as text: "ok", "invalid argument", ...; "unknown status" for other numbers. Not to be freed.
@@ -360,8 +364,8 @@ const char *fieldpress_status_name(int32_t status);
 // The library's version, "major.minor.patch". Not to be freed.
 const char *fieldpress_version(void);
 
-// Creates a stream of time steps: fieldpress_stream_push takes one step per call and gives bytes whenever a window of them
-// is full. Each window becomes a stream of its own, of dims {steps, step's dims}, with time slowest.
+// Creates a stream of time steps: fieldpress_stream_push takes one step per call and gives bytes whenever a window of
+// them is full. Each window becomes a stream of its own, of dims {steps, step's dims}, with time slowest.
 //
 // handle: from fieldpress_create; it may be destroyed before the stream is.
 // step: one time step: its dtype, ndim (at most 4) and dims are used; data may be null.
@@ -376,8 +380,8 @@ fieldpress_status fieldpress_stream_create(const struct fieldpress_handle *handl
                                            double bound_value,
                                            struct fieldpress_stream **stream);
 
-// Destroys a stream of time steps; steps that wait for their window are lost. No call may be using it. Null is allowed and
-// does nothing.
+// Destroys a stream of time steps; steps that wait for their window are lost. No call may be using it. Null is allowed
+// and does nothing.
 void fieldpress_stream_destroy(struct fieldpress_stream *stream);
 
 // The size of a buffer that holds any window of a stream of time steps.
@@ -392,8 +396,8 @@ fieldpress_status fieldpress_stream_bound(const struct fieldpress_stream *stream
 // stream: from fieldpress_stream_create.
 // step: the time step, of the stream's dtype, ndim and dims, with any strides.
 // buffer: where the window's bytes are stored when this step fills it.
-// bytes: on entry the buffer's size, which must be at least what fieldpress_stream_bound says; on return the bytes stored: 0
-//   where the window is not full yet.
+// bytes: on entry the buffer's size, which must be at least what fieldpress_stream_bound says; on return the bytes
+//   stored: 0 where the window is not full yet.
 // report: what was done, or null. Its member size must be set. All zero where the window is not full yet.
 //
 // After an error that names an argument, the step has not been taken; after any other, the window is kept:

@@ -89,17 +89,15 @@ extern "C" {
 //
 // path: the file.
 // options: "key=value" pairs separated by semicolons; null or "" for the defaults. The keys of fieldpress_create, and:
-//   mode            create (default; an existing file is an error), replace (the old file stays until the first step of
-//                   the new one is committed) or append (steps are added; created where there is none)
-//   keep            with mode=append: how many steps to keep, for a restart from an earlier one
-//   window          steps that are kept in memory and coded together, default 1. A crash loses those not committed yet: up
-//                   to one less than this, and the step in progress
-//   keyframe        windows from one that needs none before it to the next, default 8
-//   ranks_per_file  ranks that share a data file beside the archive; default 0: one file
-//   embed_model     on: the model package is put into the archive; default off
-//   sync            off: do not wait for stable storage at a commit; default on
-//   write           gathered (default): one rank of each node writes the node's data; collective: MPI's collective buffering
-//   hints           for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
+//   mode            create (default; an existing file is an error), replace (the old file stays until the first step
+//   of the new one is committed) or append (steps are added; created where there is none) keep            with
+//   mode=append: how many steps to keep, for a restart from an earlier one window          steps that are kept in
+//   memory and coded together, default 1. A crash loses those not committed yet: up to one less than this, and the
+//   step in progress keyframe        windows from one that needs none before it to the next, default 8 ranks_per_file
+//   ranks that share a data file beside the archive; default 0: one file embed_model     on: the model package is put
+//   into the archive; default off sync            off: do not wait for stable storage at a commit; default on write
+//   gathered (default): one rank of each node writes the node's data; collective: MPI's collective buffering hints
+//   for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
 // archive: where the new handle is stored; null is stored on failure.
 fieldpress_status fieldpress_archive_open_serial(const char *path,
                                                  const char *options,
@@ -161,15 +159,15 @@ fieldpress_status fieldpress_archive_begin_step(struct fieldpress_archive *archi
                                                 double time);
 
 // Gives this rank's values in a box of a variable. They are copied. Communicates nothing; a rank may put any number of
-// boxes, also none. Boxes of different puts, on any ranks, must not overlap: leave out halo cells (by the field's strides).
-// After an error, all ranks still call fieldpress_archive_end_step, which gives all of them this error.
+// boxes, also none. Boxes of different puts, on any ranks, must not overlap: leave out halo cells (by the field's
+// strides). After an error, all ranks still call fieldpress_archive_end_step, which gives all of them this error.
 //
 // archive: from fieldpress_archive_open.
 // variable: its number.
 // start: first index of the box along each dimension of the global domain.
 // field: the values; its ndim and dims are the box's, which lies inside the domain.
-// bound_kind, bound_value: as for fieldpress_compress, but the range and the errors are those of the global field: all ranks
-//   together meet the bound. The same for all puts of a variable, until a window of steps is committed.
+// bound_kind, bound_value: as for fieldpress_compress, but the range and the errors are those of the global field: all
+//   ranks together meet the bound. The same for all puts of a variable, until a window of steps is committed.
 fieldpress_status fieldpress_archive_put(struct fieldpress_archive *archive,
                                          uint32_t variable,
                                          const size_t *start,
@@ -178,9 +176,9 @@ fieldpress_status fieldpress_archive_put(struct fieldpress_archive *archive,
                                          double bound_value);
 
 // Ends the step; collective. Where the window of steps is full (always, with window=1), they are committed: when this
-// returns, they are in the file, and no crash loses them. After an error the step is dropped, on all ranks, and the next one
-// may begin; where the window itself cannot be committed (boxes that overlap, a bound that is not that of another rank, a full
-// disk), all of its steps are dropped.
+// returns, they are in the file, and no crash loses them. After an error the step is dropped, on all ranks, and the
+// next one may begin; where the window itself cannot be committed (boxes that overlap, a bound that is not that of
+// another rank, a full disk), all of its steps are dropped.
 //
 // archive: from fieldpress_archive_open.
 // report: what was done, or null. Its member size must be set.
@@ -201,8 +199,8 @@ fieldpress_status fieldpress_archive_flush(struct fieldpress_archive *archive,
 fieldpress_status fieldpress_archive_committed_steps(struct fieldpress_archive *archive,
                                                      uint64_t *steps);
 
-// Commits what is not committed yet and closes the archive; collective. The handle is gone afterwards, also after an error.
-// Null is allowed and does nothing.
+// Commits what is not committed yet and closes the archive; collective. The handle is gone afterwards, also after an
+// error. Null is allowed and does nothing.
 fieldpress_status fieldpress_archive_close(struct fieldpress_archive *archive);
 
 // Opens an archive for reading; needs no MPI, and any number of processes may do so, also while it is written.
@@ -258,8 +256,8 @@ fieldpress_status fieldpress_reader_time(const struct fieldpress_reader *reader,
 // variable: a variable's number, or FIELDPRESS_ARCHIVE_ITSELF.
 // name: the attribute's name.
 // buffer: where the text is stored, with a terminating zero.
-// bytes: on entry the buffer's size, on return the text's, with the zero. With FIELDPRESS_BUFFER_TOO_SMALL the size that is
-//   needed.
+// bytes: on entry the buffer's size, on return the text's, with the zero. With FIELDPRESS_BUFFER_TOO_SMALL the size
+//   that is needed.
 fieldpress_status fieldpress_reader_get_text(const struct fieldpress_reader *reader,
                                              uint32_t variable,
                                              const char *name,
@@ -272,23 +270,25 @@ fieldpress_status fieldpress_reader_get_text(const struct fieldpress_reader *rea
 // variable: a variable's number, or FIELDPRESS_ARCHIVE_ITSELF.
 // name: the attribute's name.
 // values: where the numbers are stored.
-// count: on entry how many there is room for, on return how many there are. With FIELDPRESS_BUFFER_TOO_SMALL how many there
-//   must be room for.
+// count: on entry how many there is room for, on return how many there are. With FIELDPRESS_BUFFER_TOO_SMALL how many
+//   there must be room for.
 fieldpress_status fieldpress_reader_get_reals(const struct fieldpress_reader *reader,
                                               uint32_t variable,
                                               const char *name,
                                               double *values,
                                               size_t *count);
 
-// Reads a part of a variable: a step, a box of it, or a series of steps. Reads and decodes only the chunks that it touches.
+// Reads a part of a variable: a step, a box of it, or a series of steps. Reads and decodes only the chunks that it
+// touches.
 //
 // reader: from fieldpress_reader_open.
 // variable: its number.
 // first_step, steps: the steps, from 0.
-// start, count: the box in the global domain, as many indices as the variable has dimensions; both null: the whole domain.
+// start, count: the box in the global domain, as many indices as the variable has dimensions; both null: the whole
+//   domain.
 // missing: what points get that no rank put; null: such points are an error.
-// output: where the values go: dtype as the variable's; dims those of the box, for several steps after their number; any
-//   strides. Unspecified after an error.
+// output: where the values go: dtype as the variable's; dims those of the box, for several steps after their number;
+//   any strides. Unspecified after an error.
 fieldpress_status fieldpress_reader_read(const struct fieldpress_reader *reader,
                                          uint32_t variable,
                                          uint64_t first_step,

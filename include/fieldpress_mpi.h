@@ -41,15 +41,15 @@ fieldpress_status fieldpress_archive_open_fortran(MPI_Fint comm,
                                                   const char *options,
                                                   fieldpress_archive **archive);
 
-// Opens an archive for reading on all ranks of a communicator; collective. Rank 0 finds out what is in it and tells the others,
-// so that the file system is not asked by all ranks at once; all see the same steps. Everything after is as with
-// fieldpress_reader_open, which any number of processes may use without MPI.
+// Opens an archive for reading on all ranks of a communicator; collective. Rank 0 finds out what is in it and tells
+// the others, so that the file system is not asked by all ranks at once; all see the same steps. Everything after is
+// as with fieldpress_reader_open, which any number of processes may use without MPI.
 //
 // comm: the ranks that read. Used during the call only.
 // path: the file, on a file system that all ranks see.
 // options: as for fieldpress_create; null or "" for the defaults. Ranks may have different ones.
-// reader: where the new handle is stored; null is stored on failure. It belongs to fieldpress_reader_close, which is not
-//   collective.
+// reader: where the new handle is stored; null is stored on failure. It belongs to fieldpress_reader_close, which is
+//   not collective.
 fieldpress_status fieldpress_reader_open_shared(MPI_Comm comm,
                                                 const char *path,
                                                 const char *options,
@@ -64,8 +64,9 @@ fieldpress_status fieldpress_reader_open_shared_fortran(MPI_Fint comm,
                                                         const char *options,
                                                         fieldpress_reader **reader);
 
-// Reads the index of a step on rank 0 and hands it to all ranks; collective. Reading from that step (and those committed with
-// it) then takes from the file only the chunks that a rank touches. Without this call each rank reads the index by itself.
+// Reads the index of a step on rank 0 and hands it to all ranks; collective. Reading from that step (and those
+// committed with it) then takes from the file only the chunks that a rank touches. Without this call each rank reads
+// the index by itself.
 //
 // comm: the ranks that opened the archive with fieldpress_reader_open_shared.
 // reader: from there.

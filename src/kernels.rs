@@ -12,7 +12,7 @@ use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
 use crate::residual::quantise::{ROUNDING, Tally};
 use crate::residual::wavelet::{forward, inverse};
-use crate::window::{Cut, gather, scatter};
+use crate::window::{Cut, Source, WindowBox, scatter};
 
 /// The wavelet on frames of one size.
 pub struct Wavelet {

@@ -92,7 +92,7 @@
 //!
 //! ```text
 //! field ─ mask ─ normalise ─ windows and tiles     field, window
-//!   predict each window (four ways)                predict, model
+//!   predict each window (four modes)               predict, model
 //!   residual: PCA, wavelet, quantise, contexts     residual, entropy
 //!   enhance what is decoded                        enhance
 //!   check and repair                               bound

@@ -14,10 +14,10 @@ use std::str::FromStr;
 pub enum Effort {
     /// `0`: as fast as the classical compressors: no trials, no model.
     Fast,
-    /// `1`: ways of prediction and window lengths tried on a sample.
+    /// `1`: prediction modes and window lengths tried on a sample.
     #[default]
     Normal,
-    /// `2`: every way, window length and gain, and the model's larger enhancer: for archives. Where the model pays, a
+    /// `2`: every mode, window length and gain, and the model's larger enhancer: for archives. Where the model pays, a
     /// core takes about a hundred times as long as SPERR both ways, or longer (docs/benchmarks/model.md, Time).
     High,
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::archive::{errors, folder, global, options, put_step, range, read, variable, write};
-use fieldpress::archive::{Mode, Reader, Selection, Serial, Writer, WriterOptions, repair, verify};
+use fieldpress::archive::{Mode, Reader, Selection, Serial, VerifyDepth, Writer, WriterOptions, repair, verify};
 use fieldpress::{Bound, DType, ErrorKind};
 
 #[test]
@@ -13,7 +13,7 @@ fn damage_is_found_named_and_left_behind() {
     let dims = [8, 30];
     write(&path, options(), &dims, 0..4, Bound::Abs(1e-3));
     let reader = Reader::open(&path).unwrap();
-    assert!(verify(&reader, true).unwrap().damage.is_empty());
+    assert!(verify(&reader, VerifyDepth::Decode).unwrap().damage.is_empty());
     let bytes = std::fs::read(&path).unwrap();
     let chunk = reader.chunks(0, 1).unwrap()[1].clone();
     let stream = reader.stream(&chunk).unwrap();
@@ -24,7 +24,7 @@ fn damage_is_found_named_and_left_behind() {
     let broken = folder.join("broken.fpa");
     std::fs::write(&broken, &damaged).unwrap();
     let reader = Reader::open(&broken).unwrap();
-    let verified = verify(&reader, false).unwrap();
+    let verified = verify(&reader, VerifyDepth::Checksums).unwrap();
     assert_eq!((verified.chunks, verified.damage.len()), (8, 1));
     let message = verified.damage[0].error.message();
     assert!(message.contains("rank 0") && message.contains("start [4, 0]"), "{message}");
@@ -39,7 +39,7 @@ fn damage_is_found_named_and_left_behind() {
     let repaired = repair(&broken, &saved).unwrap();
     assert_eq!((repaired.steps, repaired.chunks, repaired.losses.len()), (4, 7, 1), "{repaired:?}");
     let reader = Reader::open(&saved).unwrap();
-    assert!(verify(&reader, true).unwrap().damage.is_empty());
+    assert!(verify(&reader, VerifyDepth::Decode).unwrap().damage.is_empty());
     let whole = Reader::open(&path).unwrap();
     for step in [0, 2, 3] {
         assert_eq!(read(&reader, 0, &Selection::step(step)).unwrap(), read(&whole, 0, &Selection::step(step)).unwrap());
@@ -102,7 +102,7 @@ fn windows_follow_each_other_until_a_key() {
     assert_eq!(repaired.losses.len(), 2, "{repaired:?}");
     assert!(repaired.losses[1].error.message().contains("follows a window that is lost"));
     let saved = Reader::open(&saved).unwrap();
-    assert!(verify(&saved, true).unwrap().damage.is_empty());
+    assert!(verify(&saved, VerifyDepth::Decode).unwrap().damage.is_empty());
     assert!(read(&saved, 0, &Selection::step(9)).is_err() && read(&saved, 0, &Selection::step(13)).is_ok());
 }
 

@@ -115,8 +115,8 @@ fn regenerate() {
         std::fs::write(folder().join(name).with_extension("fp"), bytes).unwrap();
         let digest = hex(&decode(&reader(), bytes, &Request::default()).unwrap());
         writeln!(text, "{name} {digest}").unwrap();
-        let (ways, features) = (inspect(bytes).unwrap().ways, features(bytes));
-        println!("{name}: {} bytes, {ways:?}, {features:?}", bytes.len());
+        let (modes, features) = (inspect(bytes).unwrap().modes, features(bytes));
+        println!("{name}: {} bytes, {modes:?}, {features:?}", bytes.len());
         total += bytes.len();
     };
     let mut kept = Vec::new();
@@ -233,8 +233,8 @@ fn every_part_is_used() {
         }
         let info = inspect(&bytes).unwrap();
         if name == case.name && !case.way.is_empty() {
-            let ways: BTreeSet<&str> = info.ways.iter().map(|(way, _)| way.split(':').next().unwrap()).collect();
-            assert_eq!(ways, BTreeSet::from([case.way]), "{name}");
+            let modes: BTreeSet<&str> = info.modes.iter().map(|(mode, _)| mode.split(':').next().unwrap()).collect();
+            assert_eq!(modes, BTreeSet::from([case.way]), "{name}");
         }
         seen.extend(found);
     }

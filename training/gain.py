@@ -113,7 +113,7 @@ def measure(
     np.save(path, field.values)
     found = {mode: compress(tool, path, bound, mode, effort, package, folder) for mode in modes}
     size = {mode: int(report["bytes"]) for mode, report in found.items()}
-    ways = found["auto"]["ways"]
+    prediction = found["auto"]["modes"]
     return Row(
         field.kind,
         field.name,
@@ -126,7 +126,7 @@ def measure(
         size["auto"],
         size.get("on", 0),
         round(float(found["auto"]["fm_share"]), 3),
-        "+".join(sorted(ways)),
+        "+".join(sorted(prediction)),
     )
 
 

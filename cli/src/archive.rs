@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::report;
 use crate::source::Field;
 use crate::target;
-use fieldpress::archive::{Attribute, Reader, Selection, repair, verify};
+use fieldpress::archive::{Attribute, Reader, Selection, VerifyDepth, repair, verify};
 use fieldpress::{ErrorKind, Options, Region};
 use serde_json::{Map, Value, json};
 use std::io::Read;
@@ -165,7 +165,7 @@ pub fn check(args: &VerifyArgs) -> Result<(), Failure> {
     let reader = open(&args.original, args.running.options()?)?;
     let verified = {
         let _progress = Progress::start(&format!("verifying {}", args.original));
-        verify(&reader, args.decode)?
+        verify(&reader, if args.decode { VerifyDepth::Decode } else { VerifyDepth::Checksums })?
     };
     if args.json {
         let damage = verified.damage.iter().map(|damage| {

@@ -31,7 +31,7 @@ fn stages(report: &Report) -> Value {
     let stages = &report.stages;
     json!({
         "field": stages.field,
-        "choose": stages.choose,
+        "mode_decision": stages.mode_decision,
         "transform": stages.transform,
         "model": stages.model,
         "entropy": stages.entropy,
@@ -61,7 +61,7 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
     if args.json {
         let mut object = common.json();
         object.insert("stages".into(), stages(&report));
-        object.insert("ways".into(), ways(&report.info));
+        object.insert("modes".into(), modes(&report.info));
         return report::print_beside(&args.output, &report::json_text(object));
     }
     let mut lines = common.lines();
@@ -69,8 +69,8 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
     report::print_beside(&args.output, &report::lines_text(&lines))
 }
 
-fn ways(info: &StreamInfo) -> Value {
-    Value::Object(info.ways.iter().map(|(way, chunks)| (way.clone(), (*chunks).into())).collect())
+fn modes(info: &StreamInfo) -> Value {
+    Value::Object(info.modes.iter().map(|(mode, chunks)| (mode.clone(), (*chunks).into())).collect())
 }
 
 /// Decodes what `request` names into a new field.
@@ -124,7 +124,7 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
         object.insert("range".into(), json!(info.range));
         let model = info.model.as_ref().map(|(name, hash)| json!({ "name": name, "hash": hash }));
         object.insert("model".into(), model.unwrap_or(Value::Null));
-        object.insert("ways".into(), ways(&info));
+        object.insert("modes".into(), modes(&info));
         return report::print_json(object);
     }
     let mut lines = vec![("format", format!("version {}", info.version))];
@@ -132,8 +132,8 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     if let Some((name, hash)) = &info.model {
         lines.push(("needs", format!("model {name} ({hash})")));
     }
-    let ways: Vec<String> = info.ways.iter().map(|(way, chunks)| format!("{way} {chunks}")).collect();
-    lines.push(("ways", format!("{} (chunks)", ways.join(", "))));
+    let modes: Vec<String> = info.modes.iter().map(|(mode, chunks)| format!("{mode} {chunks}")).collect();
+    lines.push(("modes", format!("{} (chunks)", modes.join(", "))));
     report::print_lines(&lines)
 }
 
@@ -272,7 +272,7 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
         name: args.original.clone(),
         frame: (info.shape.ndim() > 2).then_some(args.frame),
         bound: info.bound.to_string(),
-        ratio: common(&info, &report).ratio(),
+        ratio: common(&report.info, report.stream_bytes, report.seconds).ratio(),
         nrmse: info.nrmse,
     };
     let png = picture::draw(&frame(&original, args.frame * len), &frame(&decoded, first), rows, columns, &caption)?;

@@ -2,7 +2,7 @@
 //! memory that follow from the bytes and the declared shapes; and what `repair` writes can be opened.
 #![no_main]
 
-use fieldpress::archive::{Reader, Selection, repair, verify};
+use fieldpress::archive::{Reader, Selection, repair, VerifyDepth, verify};
 use fieldpress::{DType, FieldViewMut, Options, Region};
 use libfuzzer_sys::fuzz_target;
 use std::io::Write;
@@ -40,7 +40,7 @@ fn read(reader: &Reader, variable: usize, selection: &Selection) {
 }
 
 fn look(reader: &Reader) {
-    let _ = verify(reader, false);
+    let _ = verify(reader, VerifyDepth::Checksums);
     let variables = reader.definitions().variables.len();
     for variable in 0..variables.min(MOST) {
         let shape = reader.definitions().variables[variable].shape;
@@ -76,7 +76,7 @@ fuzz_target!(|bytes: &[u8]| {
     let saved = Path::new("/dev/shm").join(format!("fieldpress-fuzz-{}.fpa", std::process::id()));
     if repair(&path, &saved).is_ok() {
         let reader = Reader::open_with(&saved, options()).expect("what repair writes can be opened");
-        let _ = verify(&reader, false);
+        let _ = verify(&reader, VerifyDepth::Checksums);
         std::fs::remove_file(&saved).expect("a file of ours");
     }
 });

@@ -142,7 +142,7 @@ fn report_of<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDic
     let seconds = &report.stages;
     for (name, value) in [
         ("field", seconds.field),
-        ("choose", seconds.choose),
+        ("mode_decision", seconds.mode_decision),
         ("transform", seconds.transform),
         ("model", seconds.model),
         ("entropy", seconds.entropy),
@@ -172,6 +172,6 @@ fn info_of<'py>(py: Python<'py>, info: &StreamInfo) -> PyResult<Bound<'py, PyDic
         sections.set_item(name, bytes)?;
     }
     out.set_item("sections", sections)?;
-    out.set_item("modes", info.ways.iter().cloned().collect::<std::collections::HashMap<_, _>>())?;
+    out.set_item("modes", info.modes.iter().cloned().collect::<std::collections::HashMap<_, _>>())?;
     Ok(out)
 }

@@ -82,6 +82,7 @@ impl Reader {
     }
 
     /// Reads a box of a variable at some steps into an array without gaps.
+    #[expect(clippy::too_many_arguments, reason = "the receiver and the interpreter count")]
     fn read<'py>(
         &self,
         py: Python<'py>,

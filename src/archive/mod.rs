@@ -53,5 +53,5 @@ pub use progress::{Phase, StepReport};
 pub use reader::{CommitInfo, Reader};
 pub use repair::{Loss, Repaired, repair};
 pub use selection::Selection;
-pub use verify::{Damage, Verified, verify};
+pub use verify::{Damage, Verified, VerifyDepth, verify};
 pub use writer::{VariableId, Writer};

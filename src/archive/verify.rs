@@ -33,11 +33,20 @@ pub struct Verified {
     pub damage: Vec<Damage>,
 }
 
-/// Checks the index and every chunk's checksum and header; with `decode` also decodes every chunk.
+/// How far chunks are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyDepth {
+    /// Checksums and headers.
+    Checksums,
+    /// Every chunk is decoded, too.
+    Decode,
+}
+
+/// Checks the index, and every chunk as far as `depth` says.
 ///
 /// # Errors
 /// Only where nothing can be checked at all; damage is in the result.
-pub fn verify(reader: &Reader, decode: bool) -> Result<Verified> {
+pub fn verify(reader: &Reader, depth: VerifyDepth) -> Result<Verified> {
     let mut verified = Verified { steps: reader.steps(), ..Default::default() };
     if reader.newest_is_damaged() {
         verified.damage.push(Damage {
@@ -62,7 +71,11 @@ pub fn verify(reader: &Reader, decode: bool) -> Result<Verified> {
                 verified.stream_bytes += chunk.bytes;
                 let checked = reader.chunk_bytes(&body, chunk).and_then(|bytes| {
                     check_stream(&bytes, chunk, info.dtype).map_err(|error| error.context(describe(chunk)))?;
-                    if decode { decode_chunk(reader, index.variable, chunk, info.dtype) } else { Ok(()) }
+                    if depth == VerifyDepth::Decode {
+                        decode_chunk(reader, index.variable, chunk, info.dtype)
+                    } else {
+                        Ok(())
+                    }
                 });
                 if let Err(error) = checked {
                     let (steps, variable) = (chunk.steps.clone(), Some(info.name.clone()));

@@ -87,6 +87,9 @@ impl FromStr for Bound {
                 ))),
             };
         };
+        if name == "lossless" {
+            return Err(Error::invalid(format!("bound '{text}': lossless has no value; expected lossless alone")));
+        }
         let value = value.parse().map_err(|_| {
             Error::invalid(format!("bound '{text}': '{value}' is not a number; expected one, as in nrmse=4e-3"))
         })?;

@@ -13,16 +13,16 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
     let whole = Region::whole(&header.shape);
     let region = region.unwrap_or(&whole);
     let mut sections = SectionBytes { header: stream.header_bytes as u64, ..Default::default() };
-    let mut ways: Vec<(String, u64)> = Vec::new();
+    let mut modes: Vec<(String, u64)> = Vec::new();
     let (mut windows, mut with_model) = (0u64, 0u64);
     let (mut model, mut follows) = (None, false);
     match &header.content {
-        Content::Constant(_) => ways.push(("constant".to_owned(), 1)),
+        Content::Constant(_) => modes.push(("constant".to_owned(), 1)),
         Content::Lossless | Content::Raw => {
             for k in 0..stream.len() {
                 sections.lossless += stream.untested(k).len() as u64;
             }
-            ways.push(("lossless".to_owned(), stream.len() as u64));
+            modes.push(("lossless".to_owned(), stream.len() as u64));
         }
         Content::Segments { model: named, follows: before, segment, .. } => {
             follows = before.is_some();
@@ -36,15 +36,15 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
                 sections.latents += named[1];
                 sections.coefficients += named[2];
                 sections.corrections += named[3];
-                sections.side += bytes.len() as u64 - named.iter().sum::<u64>();
+                sections.side_info += bytes.len() as u64 - named.iter().sum::<u64>();
                 let first = cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
                 let count = segment_header.windows(segment.count, follows && first).len() as u64;
                 windows += count;
                 with_model += if segment_header.needs_model() { count } else { 0 };
                 let name = format!("{}:{}", segment_header.mode.name(), segment_header.window);
-                match ways.iter_mut().find(|(known, _)| *known == name) {
+                match modes.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, n)) => *n += count,
-                    None => ways.push((name, count)),
+                    None => modes.push((name, count)),
                 }
             }
         }
@@ -62,6 +62,6 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
         model,
         sections,
         fm_share: if windows == 0 { 0.0 } else { with_model as f64 / windows as f64 },
-        ways,
+        modes,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::segment::decode::DecodedWindow;
 use crate::field::{Element, MAX_DIMS, Region};
-use crate::window::{Cut, Segment, scatter};
+use crate::window::{Cut, Placement, Segment, WindowBox, scatter};
 use std::sync::Mutex;
 
 /// An output array in the caller's memory.

@@ -187,7 +187,7 @@ impl<T: Element> Passes<'_, T> {
         let Some(plan) = self.plan::<R>(budget, feedback, candidates)? else {
             return Ok(Attempt::Unreachable);
         };
-        stages.choose += begin.elapsed().as_secs_f64();
+        stages.mode_decision += begin.elapsed().as_secs_f64();
         self.code_all::<R>(&plan, feedback, candidates, stages)
     }
 
@@ -449,7 +449,7 @@ impl<T: Element> Passes<'_, T> {
         let whole = Part { from: 0, until: segment.count, halvings: 0 };
         decode::<T, R>(bytes, segment, context, whole, work, |window| {
             let _span = tracing::debug_span!("compare").entered();
-            source.from_frame(window.first).original(window.count, &mut exact);
+            source.starting_at(window.first).original(window.count, &mut exact);
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.context.specials, self.context.block_bound())
         })

@@ -59,7 +59,7 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
         let values = if dims[1] == dims[2] { steady(&dims) } else { moving(&dims) };
         let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
         let info = inspect(&bytes).unwrap();
-        used.extend(info.model.is_some().then(|| info.ways[0].0.split(':').next().unwrap().to_owned()));
+        used.extend(info.model.is_some().then(|| info.modes[0].0.split(':').next().unwrap().to_owned()));
         let decode = || {
             let mut out = vec![0f32; values.len()];
             codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();

@@ -10,7 +10,7 @@ pub struct SectionBytes {
     /// Header, section table and checksums.
     pub header: u64,
     /// Temporal bases and prediction parameters.
-    pub side: u64,
+    pub side_info: u64,
     /// Masks of NaN, ±Inf and fill values.
     pub mask: u64,
     /// The foundation model's latents and hyper-latents.
@@ -28,7 +28,7 @@ impl SectionBytes {
     pub fn entries(&self) -> [(&'static str, u64); 7] {
         [
             ("header", self.header),
-            ("side", self.side),
+            ("side_info", self.side_info),
             ("mask", self.mask),
             ("latents", self.latents),
             ("coefficients", self.coefficients),
@@ -50,7 +50,7 @@ pub struct StageSeconds {
     /// Statistics, masks, gathering and normalising.
     pub field: f64,
     /// Mode decision: trials of prediction modes and window lengths.
-    pub choose: f64,
+    pub mode_decision: f64,
     /// Temporal bases, wavelets, quantisation and their inverses.
     pub transform: f64,
     /// Model graphs.
@@ -65,7 +65,7 @@ impl StageSeconds {
     /// Adds another's.
     pub(crate) fn add(&mut self, other: &Self) {
         self.field += other.field;
-        self.choose += other.choose;
+        self.mode_decision += other.mode_decision;
         self.transform += other.transform;
         self.model += other.model;
         self.entropy += other.entropy;
@@ -123,5 +123,5 @@ pub struct StreamInfo {
     pub fm_share: f64,
     /// How windows are predicted, as text: one entry for each mode and window length in use with the number of its
     /// chunks.
-    pub ways: Vec<(String, u64)>,
+    pub modes: Vec<(String, u64)>,
 }

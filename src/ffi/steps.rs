@@ -177,10 +177,11 @@ impl Target<'_> {
     /// # Safety
     /// As [`Target::check`].
     unsafe fn store(self, work: impl FnOnce(&mut StepStream) -> Result<Option<(Vec<u8>, Report)>>) -> Result<()> {
-        let (stream, done) = work(self.steps)?.unwrap_or_default();
-        // SAFETY: this function's contract; `stream` is a Vec of ours.
-        unsafe { pointers::store_bytes(self.buffer, self.bytes, &stream, "buffer") }?;
-        self.report.write((&done).into());
+        let done = work(self.steps)?;
+        let stream = done.as_ref().map_or(&[][..], |(stream, _)| stream);
+        // SAFETY: this function's contract; `stream` is memory of ours.
+        unsafe { pointers::store_bytes(self.buffer, self.bytes, stream, "buffer") }?;
+        self.report.write(done.as_ref().map_or_else(fieldpress_report::nothing, |(_, report)| report.into()));
         Ok(())
     }
 }

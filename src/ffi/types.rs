@@ -133,7 +133,7 @@ pub struct fieldpress_sections {
     /// Header, section table and checksums.
     pub header: u64,
     /// Temporal bases and parameters of the prediction.
-    pub side: u64,
+    pub side_info: u64,
     /// Masks of NaN, infinities and fill values.
     pub mask: u64,
     /// Latents of the foundation model.
@@ -147,7 +147,7 @@ pub struct fieldpress_sections {
 }
 
 /// What one call did.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct fieldpress_report {
     /// sizeof(fieldpress_report), set by the caller before the call.
@@ -168,8 +168,8 @@ pub struct fieldpress_report {
     pub seconds: f64,
     /// Seconds of statistics, masks, gathering and normalising. This and the next five are summed over threads.
     pub field_seconds: f64,
-    /// Seconds of trials of ways to predict and of window lengths.
-    pub choose_seconds: f64,
+    /// Seconds of mode decision: trials of prediction modes and window lengths.
+    pub mode_decision_seconds: f64,
     /// Seconds of temporal bases, wavelets and quantisation.
     pub transform_seconds: f64,
     /// Seconds of the foundation model's graphs.
@@ -285,8 +285,15 @@ pub(super) fn text_of<const N: usize>(text: &str) -> [c_char; N] {
 
 impl From<SectionBytes> for fieldpress_sections {
     fn from(bytes: SectionBytes) -> Self {
-        let SectionBytes { header, side, mask, latents, coefficients, corrections, lossless } = bytes;
-        Self { header, side, mask, latents, coefficients, corrections, lossless }
+        let SectionBytes { header, side_info, mask, latents, coefficients, corrections, lossless } = bytes;
+        Self { header, side_info, mask, latents, coefficients, corrections, lossless }
+    }
+}
+
+impl fieldpress_report {
+    /// Of a call that made no stream.
+    pub(super) fn nothing() -> Self {
+        Self { size: size_of::<Self>(), ..Self::default() }
     }
 }
 
@@ -302,7 +309,7 @@ impl From<&Report> for fieldpress_report {
             max_abs_error: report.info.max_abs_error,
             seconds: report.seconds,
             field_seconds: report.stages.field,
-            choose_seconds: report.stages.choose,
+            mode_decision_seconds: report.stages.mode_decision,
             transform_seconds: report.stages.transform,
             model_seconds: report.stages.model,
             entropy_seconds: report.stages.entropy,

@@ -1,5 +1,5 @@
 //! Where the foundation model meets the codec: the grid that its outputs are snapped to, the interpolator as the
-//! hierarchical way calls it, and the latents' tiles of a window.
+//! hierarchical mode calls it, and the latents' tiles of a window.
 
 use super::Step;
 use super::hierarchical::Interpolator;

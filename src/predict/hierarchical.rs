@@ -1,4 +1,4 @@
-//! The way `hierarchical`: a key frame, then the window's last frame, then the middle frame of every gap from the
+//! The mode `hierarchical`: a key frame, then the window's last frame, then the middle frame of every gap from the
 //! decoded frames on both sides, layer by layer, in a closed loop.
 //!
 //! The middle is predicted by the polynomial through the references (the average of two; cubic where the frames beyond

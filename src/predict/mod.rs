@@ -1,4 +1,4 @@
-//! Predicting a window: four ways, of which the codec takes the one with the smallest total.
+//! Predicting a window: four modes, of which the codec takes the one with the smallest total.
 //!
 //! - [`transform`]: a temporal basis turns the window's frames into eigenframes; with prediction from the previous window
 //!   (`previous`) or without.
@@ -6,8 +6,8 @@
 //!   or by the foundation model's.
 //! - [`latents`]: the foundation model's autoencoder, whose reconstruction the transform then corrects.
 //!
-//! Each way knows how to encode a window at a quantiser step and how to reconstruct it; the encoder reconstructs by the
-//! decoder's code.
+//! Each mode knows how to encode a window at a quantiser step and how to reconstruct it; the encoder reconstructs by
+//! the decoder's code.
 
 pub(crate) mod fm;
 pub(crate) mod hierarchical;
@@ -60,7 +60,7 @@ pub(crate) struct CodedWindow<R: Real> {
 pub(crate) struct Reconstruction<R> {
     /// Frames of the window.
     pub(crate) count: usize,
-    /// Wavelet coefficients of its planes, `[count][h][w]`: eigenframes, or frames for the hierarchical way.
+    /// Wavelet coefficients of its planes, `[count][h][w]`: eigenframes, or frames for the hierarchical mode.
     pub(crate) planes: Vec<R>,
     /// Its frames, `[count][h][w]`.
     pub(crate) frames: Vec<R>,

@@ -1,4 +1,4 @@
-//! The ways `transform` and `previous`: eigenframes along a temporal basis, each a plane of wavelet coefficients. With
+//! The modes `transform` and `previous`: eigenframes along a temporal basis, each a plane of wavelet coefficients. With
 //! a previous window, the first eigenframes are predicted from its mean and its last frame, band by band.
 
 use super::weights::{apply, fit};

@@ -32,7 +32,7 @@ pub(crate) struct Source<'a, T> {
 
 impl<T: Element> Source<'_, T> {
     /// The same from frame `t` on.
-    pub(crate) fn from_frame(&self, t: usize) -> Self {
+    pub(crate) fn starting_at(&self, t: usize) -> Self {
         let strides = self.placement.strides;
         Self { placement: Placement { start: self.placement.start + t * strides[0], strides }, ..*self }
     }

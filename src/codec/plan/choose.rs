@@ -339,7 +339,7 @@ fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, context: &FieldContext<'
     }
     let mut thinned = *segment;
     thinned.h = segment.h.div_ceil(BASIS_ROWS);
-    let mut placement = source.at(0);
+    let mut placement = source.placement;
     placement.start += (segment.h - 1) % BASIS_ROWS / 2 * placement.strides[1];
     placement.strides[1] *= BASIS_ROWS;
     let thinned = Source { values: source.values, segment: &thinned, placement };

@@ -71,7 +71,7 @@ impl<R: Kernel> Sample<R> {
         let first = (segment.count - count) / 2;
         let mut piece = *segment;
         (piece.h, piece.w, piece.count) = (h, w, count);
-        let mut placement = source.at(first);
+        let mut placement = source.starting_at(first).placement;
         placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
         let piece = Source { values: source.values, segment: &piece, placement };
         let mut frames = Frames::default();

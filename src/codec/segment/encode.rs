@@ -183,7 +183,7 @@ impl<'a, T: Element> Sections<'a, T> {
         let (source, context) = (self.source, self.context);
         let segment = source.segment;
         if let Some(epsilon) = context.pointwise() {
-            source.from_frame(first).original(count, &mut self.exact);
+            source.starting_at(first).original(count, &mut self.exact);
             finish(output, &frames.classes, context, &mut self.values);
             // Room for device drift (see Errors::hold).
             let allowed = epsilon - POINT_DRIFT * context.drift(self.header);
@@ -191,7 +191,7 @@ impl<'a, T: Element> Sections<'a, T> {
             self.corrected |=
                 self.pointwise.encode(&mut self.corrections, exact, values, classes, HalfWidth { epsilon, allowed })?;
         } else if let Bound::BlockL2(tau) = context.bound {
-            source.from_frame(first).original(count, &mut self.exact);
+            source.starting_at(first).original(count, &mut self.exact);
             let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();
             let scale = context.normalisation.scale();
             let mut decoded: Vec<f64> =

@@ -30,7 +30,7 @@ impl<R: Kernel> Frames<R> {
         let _span = tracing::debug_span!("gather").entered();
         let norm = context.normalisation;
         let (frames, classes) = (&mut self.frames, &mut self.classes);
-        self.masked = source.from_frame(first).normalised(count, norm, context.specials, frames, classes);
+        self.masked = source.starting_at(first).normalised(count, norm, context.specials, frames, classes);
         self.limits = [norm.min, norm.max].map(|v| R::from_f64((v - norm.mean) / norm.scale()));
         if self.masked {
             fill_holes(&mut self.frames, &self.classes, count, source.segment.h, source.segment.w);

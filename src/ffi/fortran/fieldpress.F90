@@ -51,7 +51,7 @@ module fieldpress
 
   !> Bytes of each part of a stream.
   type, bind(c), public :: fieldpress_sections
-    integer(c_int64_t) :: header, side, mask, latents, coefficients, corrections, lossless
+    integer(c_int64_t) :: header, side_info, mask, latents, coefficients, corrections, lossless
   end type
 
   !> What one call did; fieldpress.h says what each member is.
@@ -60,7 +60,7 @@ module fieldpress
     integer(c_int64_t) :: input_bytes, stream_bytes
     type(fieldpress_sections) :: sections
     real(c_double) :: fm_share, nrmse, max_abs_error, seconds
-    real(c_double) :: field_seconds, choose_seconds, transform_seconds, model_seconds, entropy_seconds, check_seconds
+    real(c_double) :: field_seconds, mode_decision_seconds, transform_seconds, model_seconds, entropy_seconds, check_seconds
   end type
 
   !> What a stream's header says. dims has C's order, slowest first.

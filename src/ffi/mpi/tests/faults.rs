@@ -4,7 +4,7 @@
 
 mod run;
 
-use fieldpress::archive::{Reader, Selection, verify};
+use fieldpress::archive::{Reader, Selection, VerifyDepth, verify};
 use fieldpress::{FieldView, FieldViewMut};
 use run::scenario::{Fault, Put, Scenario, Variable, What, values};
 use run::{Outcome, folder, mpicc, mpirun, run_through, watch};
@@ -43,7 +43,7 @@ fn scenario(path: &Path) -> Scenario {
 /// The times of the steps that read back, each compared bit by bit.
 fn readable(path: &Path) -> Vec<usize> {
     let Ok(reader) = Reader::open(path) else { return Vec::new() };
-    assert!(verify(&reader, true).unwrap().damage.is_empty());
+    assert!(verify(&reader, VerifyDepth::Decode).unwrap().damage.is_empty());
     (0..reader.steps())
         .map(|step| {
             let time = reader.time(step).unwrap() as usize;

@@ -3,7 +3,7 @@
 
 mod run;
 
-use fieldpress::archive::{Reader, Selection, verify};
+use fieldpress::archive::{Reader, Selection, VerifyDepth, verify};
 use fieldpress::{Bound, Codec, FieldView, FieldViewMut, Options};
 use proptest::prelude::*;
 use run::scenario::{Put, Scenario, Variable, values};
@@ -43,7 +43,7 @@ fn original(scenario: &Scenario, variable: usize, step: usize) -> Vec<f64> {
 fn check(scenario: &Scenario, window: usize) {
     let reader = Reader::open_with(scenario.path.as_ref(), codec_options()).unwrap();
     assert_eq!(reader.steps() as usize, scenario.steps);
-    assert!(verify(&reader, false).unwrap().damage.is_empty());
+    assert!(verify(&reader, VerifyDepth::Checksums).unwrap().damage.is_empty());
     for (number, variable) in scenario.variables.iter().enumerate() {
         let bound: Bound = variable.bound.parse().unwrap();
         for commit in reader.commits() {
