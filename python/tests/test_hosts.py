@@ -252,3 +252,60 @@ with pytest.raises(fieldpress.InvalidArgument, match="FIELDPRESS_HDF5_PLUGIN may
 """
     environment = {"FIELDPRESS_HDF5_PLUGIN": str(tmp_path), "PATH": "/usr/bin"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+class TestDatasets:
+    xarray = pytest.importorskip("xarray")
+
+    def dataset(self, field: np.ndarray) -> Any:
+        """A dataset with what files have: several types, attributes, coordinates, a fill value."""
+        holes = field.astype("f8")
+        holes[:, 3] = np.nan
+        return self.xarray.Dataset(
+            {
+                "ta": (("time", "lat", "lon"), field, {"units": "K", "long_name": "temperature"}),
+                "pr": (("time", "lat", "lon"), holes, {"units": "mm"}),
+                "count": (("lat", "lon"), np.arange(40 * 48).reshape(40, 48)),
+                "kind": (("time",), np.array(["a", "bb"] * 6, dtype=object)),
+            },
+            {"lat": np.linspace(-1, 1, 40), "lon": np.linspace(0, 1, 48) ** 2, "time": np.arange(12)},
+            {"title": "a dataset"},
+        )
+
+    def compare(self, again: Any, dataset: Any) -> None:
+        self.xarray.testing.assert_identical(again.drop_vars(["ta", "pr"]), dataset.drop_vars(["ta", "pr"]))
+        assert again["ta"].attrs == dataset["ta"].attrs and again["pr"].attrs == dataset["pr"].attrs
+        assert fieldpress.quality(dataset["ta"].values, again["ta"].values).holds(abs=0.1)
+        assert fieldpress.quality(dataset["pr"].values, again["pr"].values).holds(rel=1e-4)
+
+    @needs_plugin
+    def test_netcdf(self, tmp_path: Path, field: np.ndarray) -> None:
+        pytest.importorskip("h5netcdf")
+        dataset = self.dataset(field)
+        encoding = fieldpress.xarray.encoding(dataset, rel=1e-4, overrides={"ta": {"abs": 0.1}})
+        assert encoding["ta"]["chunksizes"] == (12, 40, 48) and set(encoding) == {"ta", "pr"}
+        dataset.to_netcdf(tmp_path / "x.nc", engine="h5netcdf", encoding=encoding)
+        with self.xarray.open_dataset(tmp_path / "x.nc", engine="h5netcdf") as again:
+            self.compare(again, dataset)
+        with pytest.raises(fieldpress.InvalidArgument, match="does not take threads"):
+            fieldpress.xarray.encoding(dataset, rel=1e-4, threads=1)
+        with pytest.raises(fieldpress.InvalidArgument, match="'count' is no variable of floating values"):
+            fieldpress.xarray.encoding(dataset, rel=1e-4, only=["count"])
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    def test_zarr(self, tmp_path: Path, field: np.ndarray) -> None:
+        pytest.importorskip("zarr")
+        dataset = self.dataset(field)
+        encoding = fieldpress.xarray.encoding(dataset, "zarr", rel=1e-4, overrides={"ta": {"abs": 0.1}}, **QUICK)
+        dataset.to_zarr(tmp_path / "x.zarr", encoding=encoding, zarr_format=3, consolidated=False)
+        with self.xarray.open_zarr(tmp_path / "x.zarr", consolidated=False) as again:
+            self.compare(again.load(), dataset)
+
+
+def test_chunks_hold_frames() -> None:
+    from fieldpress.xarray import _chunks
+
+    assert _chunks((365, 192, 288)) == (75, 192, 288)
+    assert _chunks((1000, 4, 5000, 5000)) == (1, 4, 1024, 1024)
+    assert _chunks((1000, 5000, 5000)) == (8, 1024, 1024)
+    assert _chunks((10000,)) == (10000,) and _chunks((3, 7)) == (3, 7)
