@@ -1,5 +1,6 @@
 """fieldpress inside of xarray, dask, Zarr, numcodecs and HDF5: the real packages, no stand-ins."""
 
+import importlib
 import json
 import multiprocessing
 import subprocess
@@ -309,3 +310,40 @@ def test_chunks_hold_frames() -> None:
     assert _chunks((1000, 4, 5000, 5000)) == (1, 4, 1024, 1024)
     assert _chunks((1000, 5000, 5000)) == (8, 1024, 1024)
     assert _chunks((10000,)) == (10000,) and _chunks((3, 7)) == (3, 7)
+
+
+ADIOS2 = """
+import sys
+import numpy as np
+import fieldpress.adios2
+import adios2
+
+path, field = sys.argv[1], np.load(sys.argv[2])
+io = adios2.Adios().declare_io("out")
+variable = io.define_variable("u", field, list(field.shape), [0] * field.ndim, list(field.shape))
+variable.add_operation_string("plugin", fieldpress.adios2.operator(nrmse=1e-3, threads=1))
+with adios2.Stream(io, path, "w") as stream:
+    stream.begin_step()
+    stream.write(variable, field)
+    stream.end_step()
+with adios2.FileReader(path) as file:
+    assert fieldpress.quality(field, file.read("u")).holds(nrmse=1e-3)
+"""
+
+
+def test_adios2(tmp_path: Path, field: np.ndarray) -> None:
+    pytest.importorskip("adios2")
+    try:
+        importlib.import_module("fieldpress.adios2")
+    except ImportError as error:
+        pytest.skip(str(error))
+    assert fieldpress.adios2.operator(rel=1e-3, effort=2, axes=(0, 2, 3)) == {
+        "PluginName": "fieldpress",
+        "PluginLibrary": "fieldpress_adios2",
+        "mode": "REL",
+        "accuracy": "0.001",
+        "effort": "2",
+        "axes": "0,2,3",
+    }
+    np.save(tmp_path / "u.npy", field)
+    subprocess.run([sys.executable, "-c", ADIOS2, tmp_path / "u.bp", tmp_path / "u.npy"], check=True)
