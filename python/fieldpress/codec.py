@@ -12,7 +12,7 @@ from . import _fieldpress, _runtime
 from ._arrays import DTYPES, field, name_of, select, stream_bytes, strided
 from ._settings import BoundAndOptions, Bounds, Options, bound, keywords, pairs, split
 from .errors import InvalidArgument
-from .info import Report, inspect
+from .info import Report, described
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -67,7 +67,7 @@ class Codec:
     def compress_with_report(self, array: ArrayLike, **bounds: Unpack[Bounds]) -> tuple[bytes, Report]:
         """As `compress`, with what the call did: sizes, errors, times."""
         stream, report = self._compress(array, bounds)
-        return stream, Report(info=inspect(stream), **report)
+        return stream, Report(**report | {"info": described(report["info"])})
 
     def _compress(self, array: ArrayLike, bounds: Bounds) -> tuple[bytes, dict[str, Any]]:
         of = bound(bounds)

@@ -110,6 +110,11 @@ def inspect(stream: Stream) -> StreamInfo:
     CorruptError, UnsupportedError
         For bytes that are no stream, or one of a later version.
     """
-    of: dict[str, Any] = dict(_fieldpress.inspect(stream_bytes(stream)))
+    return described(_fieldpress.inspect(stream_bytes(stream)))
+
+
+def described(info: Mapping[str, Any]) -> StreamInfo:
+    """The typed form of what the extension says of a stream."""
+    of = dict(info)
     model = of.pop("model")
     return StreamInfo(dtype=DTYPES[of.pop("dtype")], bound=Bound(*of.pop("bound")), model=model and Model(*model), **of)

@@ -151,6 +151,7 @@ fn report_of<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDic
         stages.set_item(name, value)?;
     }
     out.set_item("stages", stages)?;
+    out.set_item("info", info_of(py, &report.info)?)?;
     Ok(out)
 }
 
