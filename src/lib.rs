@@ -111,6 +111,7 @@
 pub mod archive;
 mod bound;
 mod bytes;
+mod closed_loop;
 mod codec;
 mod enhance;
 mod entropy;

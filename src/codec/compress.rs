@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options};
-use crate::stream::{Content, Header, ModelName, assemble};
+use crate::stream::{Content, Header, ModelName, assemble, is_closed_loop};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -181,13 +181,16 @@ impl<T: Element> Asked<'_, T> {
             name: package.name().to_owned(),
             hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),
         });
+        let closed = |section: &Vec<u8>| is_closed_loop(section);
         let content = Content::Segments {
             normalisation,
             specials: specials.clone(),
             double,
-            follows: reference.map(Reference::name),
+            // Closed-loop prediction has no use for a frame before.
+            follows: reference.filter(|_| !done.sections.iter().all(closed)).map(Reference::name),
             segment: tools.options.segment,
             model,
+            closed_loop: done.sections.iter().any(closed),
         };
         let header = Header {
             nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },

@@ -5,6 +5,7 @@ use super::output::{Output, Place};
 use super::progress::Progress;
 use super::report::StageSeconds;
 use super::request::Request;
+use super::segment::closed_loop;
 use super::segment::context::FieldContext;
 use super::segment::decode::{DecodedWindow, Part, Work, decode};
 use super::segment::reference::Reference;
@@ -12,7 +13,7 @@ use super::segment::state::Buffers;
 use super::tools::Tools;
 use crate::error::{Error, Result};
 use crate::field::{Element, Region, for_each_run};
-use crate::stream::{Content, Stream};
+use crate::stream::{Content, Stream, is_closed_loop};
 use crate::window::Cut;
 use std::sync::Mutex;
 
@@ -59,7 +60,8 @@ fn decompress_segments<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<StageSeconds> {
     let header = &stream.header;
-    let Content::Segments { normalisation, specials, double, follows, segment, model } = &header.content else {
+    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop } = &header.content
+    else {
         return Err(Error::internal("a stream without segments has none to decode"));
     };
     match (follows, reference) {
@@ -95,13 +97,18 @@ fn decompress_segments<T: Element>(
             return Ok(stages);
         };
         let bytes = stream.section(k)?;
+        if is_closed_loop(bytes) && !closed_loop {
+            return Err(Error::corrupt("a segment of closed-loop prediction in a stream of version 1"));
+        }
         let part = Part { from, until, halvings: factor.trailing_zeros() as usize };
         let put = |window: DecodedWindow<'_, T>| {
             let _span = tracing::debug_span!("put in place").entered();
             place.put(segment, &window, &target);
             Ok(())
         };
-        if *double {
+        if is_closed_loop(bytes) {
+            closed_loop::decode::<T>(bytes, segment, context, part, &mut stages, put)?;
+        } else if *double {
             let work = Work { stages: &mut stages, buffers: &mut Buffers::default() };
             decode::<T, f64>(bytes, segment, context, part, work, put)?;
         } else {

@@ -1,10 +1,11 @@
 //! What a stream says of itself without being decoded.
 
 use super::report::{SectionBytes, StreamInfo};
+use crate::closed_loop::window_frames;
 use crate::error::{Error, Result};
-use crate::field::Region;
-use crate::stream::{Content, SegmentBytes, Stream, VERSION};
-use crate::window::Cut;
+use crate::field::{DType, Element, Region};
+use crate::stream::{ClosedLoopBytes, Content, SegmentBytes, Stream, is_closed_loop};
+use crate::window::{Cut, Segment};
 
 /// What a stream's header, its table and the heads of its sections say, of those sections that `region` touches; of all
 /// where none is given. Tests no section's checksum, and so reads little of each.
@@ -29,28 +30,23 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
             for (k, segment) in cut.segments.iter().enumerate().filter(|(_, s)| cut.touched(s, region).is_some()) {
-                let bytes = stream.untested(k);
-                let (segment_header, parts) = SegmentBytes::read(bytes)?;
-                let named = [parts.mask, parts.latents, parts.coefficients, parts.corrections].map(|p| p.len() as u64);
-                sections.mask += named[0];
-                sections.latents += named[1];
-                sections.coefficients += named[2];
-                sections.corrections += named[3];
-                sections.side_info += bytes.len() as u64 - named.iter().sum::<u64>();
-                let first = cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
-                let count = segment_header.windows(segment.count, follows && first).len() as u64;
-                windows += count;
-                with_model += if segment_header.needs_model() { count } else { 0 };
-                let name = format!("{}:{}", segment_header.mode.name(), segment_header.window);
-                match modes.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, n)) => *n += count,
-                    None => modes.push((name, count)),
+                let after = follows && cut.axes[0].is_none_or(|axis| segment.origin[axis] == 0);
+                let said = match header.dtype {
+                    DType::F32 => SegmentInfo::of::<f32>(stream.untested(k), segment, after),
+                    DType::F64 => SegmentInfo::of::<f64>(stream.untested(k), segment, after),
+                }?;
+                sections.add(&said.sections);
+                windows += said.windows;
+                with_model += if said.needs_model { said.windows } else { 0 };
+                match modes.iter_mut().find(|(known, _)| *known == said.mode) {
+                    Some((_, n)) => *n += said.windows,
+                    None => modes.push((said.mode, said.windows)),
                 }
             }
         }
     }
     Ok(StreamInfo {
-        version: VERSION,
+        version: header.version(),
         shape: header.shape,
         dtype: header.dtype,
         axes: header.axes,
@@ -64,4 +60,41 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
         fm_share: if windows == 0 { 0.0 } else { with_model as f64 / windows as f64 },
         modes,
     })
+}
+
+/// What a segment's section says of itself.
+struct SegmentInfo {
+    sections: SectionBytes,
+    /// How it is predicted, as text.
+    mode: String,
+    windows: u64,
+    needs_model: bool,
+}
+
+impl SegmentInfo {
+    /// What the section of a segment of values of type `T` says; `after`: a frame lies before the segment.
+    fn of<T: Element>(bytes: &[u8], segment: &Segment, after: bool) -> Result<Self> {
+        if is_closed_loop(bytes) {
+            let parts = ClosedLoopBytes::read::<T>(bytes)?;
+            let [mask, coefficients] = [parts.mask, parts.code].map(|part| part.len() as u64);
+            let side = bytes.len() as u64 - mask - coefficients;
+            let frames = window_frames(segment.count, segment.h * segment.w);
+            return Ok(Self {
+                sections: SectionBytes { side_info: side, mask, coefficients, ..Default::default() },
+                mode: format!("closed-loop:{}", parts.parameters.predictor.name()),
+                windows: segment.count.div_ceil(frames) as u64,
+                needs_model: false,
+            });
+        }
+        let (header, parts) = SegmentBytes::read(bytes)?;
+        let [mask, latents, coefficients, corrections] =
+            [parts.mask, parts.latents, parts.coefficients, parts.corrections].map(|part| part.len() as u64);
+        let side = bytes.len() as u64 - mask - latents - coefficients - corrections;
+        Ok(Self {
+            sections: SectionBytes { side_info: side, mask, latents, coefficients, corrections, ..Default::default() },
+            mode: format!("{}:{}", header.mode.name(), header.window),
+            windows: header.windows(segment.count, after).len() as u64,
+            needs_model: header.needs_model(),
+        })
+    }
 }

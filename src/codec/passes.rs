@@ -33,8 +33,6 @@ const PROBES: usize = 8;
 const PASSES: usize = 4;
 /// Fields of so many segments are coded once more where the last window's step strays far.
 const EVENED: usize = 4;
-/// The step over the half-width of a pointwise bound.
-const POINTWISE_STEP: f64 = 1.5;
 /// Forecasts of the probes at the step that the one before led to, at most.
 const RUNS: usize = 2;
 
@@ -183,6 +181,9 @@ impl<T: Element> Passes<'_, T> {
         candidates: &mut Candidates,
         stages: &mut StageSeconds,
     ) -> Result<Attempt<PassResult>> {
+        if let Target::Pointwise(bound) = self.target {
+            return self.pointwise::<R>(bound, stages);
+        }
         let begin = Instant::now();
         let Some(plan) = self.plan::<R>(budget, feedback, candidates)? else {
             return Ok(Attempt::Unreachable);
@@ -231,15 +232,7 @@ impl<T: Element> Passes<'_, T> {
     ) -> Result<Attempt<PassResult>> {
         let count = self.cut.segments.len();
         let values = self.field.shape().len();
-        let mut done = PassResult {
-            sections: Vec::with_capacity(count),
-            errors: Errors::new(self.context.normalisation.scale()),
-            uses_model: false,
-            enhanced: false,
-            without_model: 0.0,
-            overshoot: None,
-            drift: self.context.inherited_drift(),
-        };
+        let mut done = self.nothing_yet();
         let (mut step, mut spent, mut seen) = (plan.step, 0.0, 0);
         let mut next = 0;
         while next < count {
@@ -278,6 +271,19 @@ impl<T: Element> Passes<'_, T> {
         Ok(Attempt::Done(done))
     }
 
+    /// A pass's result before its first segment.
+    fn nothing_yet(&self) -> PassResult {
+        PassResult {
+            sections: Vec::with_capacity(self.cut.segments.len()),
+            errors: Errors::new(self.context.normalisation.scale()),
+            uses_model: false,
+            enhanced: false,
+            without_model: 0.0,
+            overshoot: None,
+            drift: self.context.inherited_drift(),
+        }
+    }
+
     /// Adds a segment to a pass's result; gives back its candidate.
     fn take(&self, done: &mut PassResult, segment: CodedSegment) -> Candidate {
         let CodedSegment { encoded, errors, candidate } = segment;
@@ -294,8 +300,7 @@ impl<T: Element> Passes<'_, T> {
     /// The step at which the probes' first windows come out at the budget, coded without prediction.
     fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
         let Some(budget) = budget else {
-            let scale = self.context.normalisation.scale();
-            return Ok(Some(self.target.size() / scale * POINTWISE_STEP));
+            return Err(Error::internal("a bound on points has no budget to be shared"));
         };
         let start = 3.0 * (budget / self.valid as f64).sqrt();
         let candidates = probes.iter().map(|&k| {
@@ -462,5 +467,6 @@ impl<T: Element> Passes<'_, T> {
     }
 }
 
+mod pointwise;
 #[cfg(test)]
 mod tests;

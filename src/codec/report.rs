@@ -15,7 +15,7 @@ pub struct SectionBytes {
     pub mask: u64,
     /// The foundation model's latents and hyper-latents.
     pub latents: u64,
-    /// Wavelet coefficients of residuals.
+    /// Quantiser indices: of wavelet coefficients, or of closed-loop prediction.
     pub coefficients: u64,
     /// Block-PCA and pointwise corrections.
     pub corrections: u64,
@@ -35,6 +35,17 @@ impl SectionBytes {
             ("corrections", self.corrections),
             ("lossless", self.lossless),
         ]
+    }
+
+    /// Adds another's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.header += other.header;
+        self.side_info += other.side_info;
+        self.mask += other.mask;
+        self.latents += other.latents;
+        self.coefficients += other.coefficients;
+        self.corrections += other.corrections;
+        self.lossless += other.lossless;
     }
 
     /// Their sum.

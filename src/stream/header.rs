@@ -10,8 +10,10 @@ use crate::window::Cut;
 use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
-/// The format's version.
-pub(crate) const VERSION: u16 = 1;
+/// The format's newest version. A stream has the oldest one that knows all that it holds.
+const VERSION: u16 = 2;
+/// The version that closed-loop prediction came with.
+const CLOSED_LOOP_SINCE: u16 = 2;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 
@@ -46,6 +48,8 @@ pub(crate) enum Content {
         /// Frames of a segment, where it is not the usual number.
         segment: Option<NonZeroU16>,
         model: Option<ModelName>,
+        /// Whether segments may be of closed-loop prediction.
+        closed_loop: bool,
     },
 }
 
@@ -65,6 +69,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The format's version that the stream has.
+    pub(crate) fn version(&self) -> u16 {
+        if matches!(self.content, Content::Segments { closed_loop: true, .. }) { CLOSED_LOOP_SINCE } else { 1 }
+    }
+
     /// How many sections follow.
     pub(crate) fn section_count(&self) -> Result<usize> {
         match &self.content {
@@ -79,7 +88,7 @@ impl Header {
 
     pub(crate) fn write(&self, out: &mut Writer) {
         out.bytes.extend_from_slice(MAGIC);
-        out.u16(VERSION);
+        out.u16(self.version());
         write_type_and_shape(out, self.dtype, &self.shape);
         match self.axes {
             None => out.u8(0),
@@ -101,7 +110,7 @@ impl Header {
             }
             Content::Lossless => out.u8(1),
             Content::Raw => out.u8(3),
-            Content::Segments { normalisation, specials, double, follows, segment, model } => {
+            Content::Segments { normalisation, specials, double, follows, segment, model, .. } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
                 out.i16(normalisation.exponent);
@@ -139,10 +148,10 @@ impl Header {
             return Err(Error::corrupt("not a fieldpress stream: it does not begin with FPRS"));
         }
         let version = reader.u16()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the stream has format version {version}; this build reads version {VERSION}"),
+                format!("the stream has format version {version}; this build reads versions up to {VERSION}"),
             ));
         }
         let (dtype, shape) = read_type_and_shape(reader)?;
@@ -165,53 +174,61 @@ impl Header {
             0 => Content::Constant(read_pattern(reader, dtype)?),
             1 => Content::Lossless,
             3 => Content::Raw,
-            2 => {
-                let mean = reader.f64()?;
-                let exponent = reader.i16()?;
-                let (min, max) = (reader.f64()?, reader.f64()?);
-                if !mean.is_finite() || !(max - min).is_finite() || min > max || !(-1100..=1100).contains(&exponent) {
-                    return Err(Error::corrupt("the normalisation is not finite"));
-                }
-                let flags = reader.u8()?;
-                if flags > 7 {
-                    return Err(Error::corrupt(format!("working type {flags} is not known")));
-                }
-                let double = flags & 1 == 1;
-                let follows = if flags & 2 != 0 { Some(reader.u32()?) } else { None };
-                let segment = if flags & 4 != 0 {
-                    let none = || Error::corrupt("segments of no frames");
-                    Some(NonZeroU16::new(reader.u16()?).ok_or_else(none)?)
-                } else {
-                    None
-                };
-                let mut specials = Specials::new();
-                for _ in 0..reader.u8()? {
-                    if !specials.add(read_pattern(reader, dtype)?) {
-                        return Err(Error::corrupt("too many masked values"));
-                    }
-                }
-                let name = match reader.u8()? {
-                    0 => None,
-                    USUAL => Some(USUAL_NAME.to_owned()),
-                    length => {
-                        let name = std::str::from_utf8(reader.bytes(usize::from(length))?);
-                        Some(name.map_err(|_| Error::corrupt("the model's name is not text"))?.to_owned())
-                    }
-                };
-                let model = match name {
-                    None => None,
-                    Some(name) => {
-                        let hash = reader.bytes(STREAM_HASH_BYTES)?;
-                        Some(ModelName { name, hash: hash.try_into().expect("so many bytes were asked for") })
-                    }
-                };
-                let normalisation = Normalisation { mean, exponent, min, max };
-                Content::Segments { normalisation, specials, double, follows, segment, model }
-            }
+            2 => read_segments(reader, dtype, version >= CLOSED_LOOP_SINCE)?,
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };
-        Ok(Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content })
+        let header = Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content };
+        if header.version() != version {
+            let known = header.version();
+            return Err(Error::corrupt(format!("a stream of this content has version {known}, not {version}")));
+        }
+        Ok(header)
     }
+}
+
+/// What the header says of segments.
+fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Result<Content> {
+    let mean = reader.f64()?;
+    let exponent = reader.i16()?;
+    let (min, max) = (reader.f64()?, reader.f64()?);
+    if !mean.is_finite() || !(max - min).is_finite() || min > max || !(-1100..=1100).contains(&exponent) {
+        return Err(Error::corrupt("the normalisation is not finite"));
+    }
+    let flags = reader.u8()?;
+    if flags > 7 {
+        return Err(Error::corrupt(format!("working type {flags} is not known")));
+    }
+    let double = flags & 1 == 1;
+    let follows = if flags & 2 != 0 { Some(reader.u32()?) } else { None };
+    let segment = if flags & 4 != 0 {
+        let none = || Error::corrupt("segments of no frames");
+        Some(NonZeroU16::new(reader.u16()?).ok_or_else(none)?)
+    } else {
+        None
+    };
+    let mut specials = Specials::new();
+    for _ in 0..reader.u8()? {
+        if !specials.add(read_pattern(reader, dtype)?) {
+            return Err(Error::corrupt("too many masked values"));
+        }
+    }
+    let name = match reader.u8()? {
+        0 => None,
+        USUAL => Some(USUAL_NAME.to_owned()),
+        length => {
+            let name = std::str::from_utf8(reader.bytes(usize::from(length))?);
+            Some(name.map_err(|_| Error::corrupt("the model's name is not text"))?.to_owned())
+        }
+    };
+    let model = match name {
+        None => None,
+        Some(name) => {
+            let hash = reader.bytes(STREAM_HASH_BYTES)?;
+            Some(ModelName { name, hash: hash.try_into().expect("so many bytes were asked for") })
+        }
+    };
+    let normalisation = Normalisation { mean, exponent, min, max };
+    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop })
 }
 
 fn pattern(out: &mut Writer, dtype: DType, bits: u64) {

@@ -2,7 +2,9 @@
 
 use super::segment_header::SegmentHeader;
 use crate::bytes::{Reader, Writer};
+use crate::closed_loop::Parameters;
 use crate::error::{Error, Result};
+use crate::field::Element;
 
 /// A segment's parts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,5 +53,48 @@ impl<'a> SegmentBytes<&'a [u8]> {
         }
         let [side, mask, latents, coefficients, corrections] = parts;
         Ok((header, Self { side, mask, latents, coefficients, corrections }))
+    }
+}
+
+/// The number of closed-loop prediction among the prediction modes. Such segments have no windows of the others' kind,
+/// and a header of their own.
+const CLOSED_LOOP: u8 = 4;
+
+/// Whether a segment is one of closed-loop prediction.
+pub(crate) fn is_closed_loop(section: &[u8]) -> bool {
+    section.first().is_some_and(|first| first & 15 == CLOSED_LOOP)
+}
+
+/// A segment of closed-loop prediction: its parameters, and its byte strings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClosedLoopBytes<B> {
+    pub(crate) parameters: Parameters,
+    pub(crate) mask: B,
+    pub(crate) code: B,
+}
+
+impl ClosedLoopBytes<Vec<u8>> {
+    /// The section of a segment of values of type `T`.
+    pub(crate) fn write<T: Element>(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        self.parameters.write::<T>(CLOSED_LOOP, &mut out);
+        out.varint(self.mask.len() as u64);
+        out.bytes.extend_from_slice(&self.mask);
+        out.bytes.extend_from_slice(&self.code);
+        out.bytes
+    }
+}
+
+impl<'a> ClosedLoopBytes<&'a [u8]> {
+    /// Takes a section apart, one of those that [`is_closed_loop`] names.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn read<T: Element>(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let parameters = Parameters::read::<T>(&mut reader)?;
+        let length = reader.length()?;
+        let mask = reader.bytes(length)?;
+        Ok(Self { parameters, mask, code: reader.bytes(reader.remaining())? })
     }
 }

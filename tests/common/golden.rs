@@ -25,6 +25,8 @@ pub struct Case {
     pub way: &'static str,
     /// What else it must show: features as [`super::super::features`] names them.
     pub shows: &'static [&'static str],
+    /// Whether an earlier encoder made it: it is decoded, and not made anew.
+    pub kept: bool,
 }
 
 impl Case {
@@ -170,12 +172,15 @@ fn masked(dims: &[usize], mut values: Vec<f64>) -> Vec<f64> {
 
 const FILL: f64 = (1u128 << 100) as f64;
 
+/// Streams of encoders that knew no closed-loop prediction, which is smaller.
+const KEPT: [&str; 5] = ["basis-rel-f32", "fast-abs-f64", "masked-abs-f64", "one-axis-rel-f32", "spikes-rel-f32"];
+
 /// All golden streams. Those made by [`by_hand`] come from others.
 pub fn cases() -> Vec<Case> {
     use Effort::{Fast, High, Normal};
     let mut out = Vec::new();
     let mut add = |name, dims: &'static [usize], data, bound, options, way, shows| {
-        out.push(Case { name, dims, data, bound, options, way, shows });
+        out.push(Case { name, dims, data, bound, options, way, shows, kept: KEPT.contains(&name) });
     };
     let fill = |options: Options| options.with_fill_value(FILL);
 
@@ -330,6 +335,27 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["double"],
     );
+    let dims: &[usize] = &[6, 20, 27];
+    let fronts = |dims: &[usize]| {
+        field(dims, |_, t, y, x| if 3 * x + y > 9 * t + 11 { 9.0 } else { (noise(7, t, y, x) >> 13) as f64 / 8.0 })
+    };
+    let mut closed =
+        |name, dims, data, bound, options, shows| add(name, dims, data, bound, options, "closed-loop", shows);
+    closed("closed-fronts-f32", dims, narrow(fronts(dims)), Bound::Abs(0.02), options(Normal), &["mixing"]);
+    closed("closed-fast-f64", dims, Data::F64(fronts(dims)), Bound::Rel(1e-3), options(Fast), &["plain"]);
+    let holed = masked(dims, moving(dims));
+    closed("closed-masked-f32", dims, narrow(holed), Bound::Abs(0.05), fill(options(Normal)), &["mask"]);
+    let counts = field(dims, |_, t, y, x| f64::from((noise(9, t, y, x) >> 12) as i32));
+    closed("closed-counts-f32", dims, narrow(counts), Bound::Abs(0.1), options(Normal), &["lattice"]);
+    let dims: &[usize] = &[400, 6];
+    let mut walks = vec![0.0, 25.0, 50.0, 75.0, 100.0, 125.0];
+    for i in 6..2400 {
+        walks.push(walks[i - 6] + noise(5, 0, i / 6, i % 6) as f64 / 32_768.0);
+    }
+    closed("closed-walks-f32", dims, narrow(walks), Bound::Abs(0.4), options(Normal), &[]);
+    let dims: &[usize] = &[3, 2, 5, 9, 14];
+    let shows = &["closed-loop", "previous", "segments"];
+    add("closed-series-f64", dims, Data::F64(moving(dims)), Bound::Rel(1e-2), options(Normal), "", shows);
     let dims: &[usize] = &[2500];
     add(
         "one-axis-rel-f32",

@@ -6,6 +6,8 @@ use std::ops::Range;
 /// Where the parts of a stream lie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Structure {
+    /// Bytes of a value.
+    pub size: usize,
     pub dims: Vec<usize>,
     /// Whether the axes are named.
     pub axes: bool,
@@ -28,11 +30,15 @@ pub struct Structure {
 /// One segment's method, and the lengths of its byte strings: side, mask, latents, coefficients, corrections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentStructure {
+    /// 0: transform, 1: previous, 2: hierarchical, 3: latents, 4: closed-loop prediction.
     pub way: u8,
     pub mixing: bool,
     pub basis: bool,
     pub uses_model: bool,
     pub enhanced: bool,
+    /// Of closed-loop prediction: 0 by levels, 1 and 2 Lorenzo's, 3 fitted; and whether values lie on a lattice.
+    pub predictor: u8,
+    pub lattice: bool,
     pub window: usize,
     pub lengths: [usize; 5],
 }
@@ -71,7 +77,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert_eq!(&bytes[..6], b"FPRS\x01\0");
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1 | 2, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -127,7 +133,7 @@ impl Structure {
                 start - length..start
             })
             .collect();
-        Self { dims, axes, content, double, segment, specials, model, checksums, header_checksum, sections }
+        Self { size, dims, axes, content, double, segment, specials, model, checksums, header_checksum, sections }
     }
 
     /// Makes all checksums right again after bytes of the stream were changed in place.
@@ -145,6 +151,16 @@ impl Structure {
         let bytes = &bytes[self.sections[index].clone()];
         let mut c = Cursor { bytes, at: 0 };
         let first = c.u8();
+        let (way, mixing) = (first & 15, first >> 4 & 1 == 1);
+        if way == 4 {
+            let predictor = c.u8() & 3;
+            c.at += 1 + 8 + self.size; // growth, bin, origin
+            let mask = c.varint();
+            let lengths = [c.at, mask, 0, bytes.len() - c.at - mask, 0];
+            let lattice = first >> 5 & 1 == 1;
+            let (basis, uses_model, enhanced, window) = (false, false, false, 0);
+            return SegmentStructure { way, mixing, basis, uses_model, enhanced, predictor, lattice, window, lengths };
+        }
         let window = usize::from(c.u8());
         let enhanced = first >> 7 == 1;
         c.at += 1 + 2 + if enhanced { 3 } else { 0 }; // layer factor, step, noise and views
@@ -153,11 +169,13 @@ impl Structure {
         let lengths = std::array::from_fn(|_| c.varint());
         assert_eq!(c.at + lengths.iter().sum::<usize>(), bytes.len(), "a segment's lengths do not add up");
         SegmentStructure {
-            way: first & 15,
-            mixing: first >> 4 & 1 == 1,
+            way,
+            mixing,
             basis,
             uses_model: first >> 6 & 1 == 1,
             enhanced,
+            predictor: 0,
+            lattice: false,
             window,
             lengths,
         }

@@ -1,5 +1,6 @@
 //! A segment: a run of windows of one tile with one adaptive state, encoded and decoded.
 
+pub(super) mod closed_loop;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod encode;

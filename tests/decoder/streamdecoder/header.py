@@ -46,6 +46,7 @@ class Normalisation:
 class Header:
     """What a stream says of its field."""
 
+    version: int
     dtype: np.dtype
     shape: tuple[int, ...]
     axes: tuple[int, int, int] | None
@@ -67,7 +68,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version != 1:
+    if version not in (1, 2):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -91,7 +92,8 @@ def read_header(reader: Reader) -> Header:
     content = reader.u8()
     if content > RAW:
         raise Unsupported(f"content {content}")
-    header = Header(dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
+    require(version == 1 or content == SEGMENTS, f"content {content} in a stream of version {version}")
+    header = Header(version, dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
     if content == CONSTANT:
         header.constant = reader.take(dtype.itemsize)
     elif content == SEGMENTS:

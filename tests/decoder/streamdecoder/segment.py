@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import blocks, pointwise
+from . import blocks, closed_loop, pointwise
 from .bands import bands_of
 from .coder import Decoder
 from .cut import Segment, up
@@ -71,6 +71,47 @@ def read_method(section: bytes) -> Method:
 def takes_model(height: int, width: int) -> bool:
     """Whether frames are large enough for the model."""
     return up(height, MODEL_SIDE) * MODEL_SIDE * up(width, MODEL_SIDE) * MODEL_SIDE <= 4 * height * width
+
+
+def decode_segment(section: bytes, segment: Segment, header: Header, before: np.ndarray | None) -> np.ndarray:
+    """A segment's values [frames][height][width] in the field's type."""
+    if section[:1] and section[0] & 15 == closed_loop.WAY:
+        require(header.version > 1, "closed-loop prediction in a stream of version 1")
+        return decode_closed_loop(section, segment, header)
+    return SegmentDecoder(section, segment, header, before).decode()
+
+
+def decode_closed_loop(section: bytes, segment: Segment, header: Header) -> np.ndarray:
+    """A segment of closed-loop prediction (section 17)."""
+    units = header.segments
+    assert units is not None
+    reader = Reader(section)
+    parameters = closed_loop.read_parameters(reader, header.dtype)
+    masks = reader.take(reader.varint())
+    require(units.specials or not masks, "a mask where the field has no special patterns")
+    mask, code = Decoder(masks), Decoder(reader.take(reader.left()))
+    run = closed_loop.Run(parameters, code)
+    height, width = segment.height, segment.width
+    mask_coder = MaskCoder(height, width, len(units.specials))
+    size = closed_loop.window_frames(segment.frames, height * width)
+    out = []
+    for first in range(0, segment.frames, size):
+        count = min(size, segment.frames - first)
+        classes = np.zeros((count, height, width), np.uint8)
+        if units.specials:
+            classes = mask_coder.window(mask, count)
+        dims = closed_loop.canonical((count, height, width))
+        masked = (classes != 0).ravel().tolist()
+        window = closed_loop.Window(dims, header.dtype, masked, (units.low, units.high), parameters)
+        values = closed_loop.decode_window(run, window).reshape(classes.shape)
+        code.check()
+        bits = values.view(f"<u{header.dtype.itemsize}")
+        for number, pattern in enumerate(units.specials, 1):
+            bits[classes == number] = int.from_bytes(pattern, "little")
+        out.append(values)
+    mask.finish("masks")
+    code.finish("indices")
+    return np.concatenate(out)
 
 
 class SegmentDecoder:

@@ -9,7 +9,7 @@ from .cut import up as ceil_divide
 from .data import NeedsModel, Reader, crc, require
 from .header import CONSTANT, LOSSLESS, RAW, SECTION_VALUES, Header, read_header, read_sections
 from .lossless import decode_section
-from .segment import SegmentDecoder
+from .segment import decode_segment
 
 
 @dataclass
@@ -76,7 +76,7 @@ def decode_segments(header: Header, sections: list[bytes], values: np.ndarray, b
     missing = ""
     for segment, section in zip(segments(header, units.frames), sections, strict=True):
         try:
-            segment.of(view)[...] = SegmentDecoder(section, segment, header, before).decode()
+            segment.of(view)[...] = decode_segment(section, segment, header, before)
         except NeedsModel as reason:
             missing = str(reason)
     if missing:

@@ -1,0 +1,114 @@
+//! The code of a segment's windows, one after another in one adaptive state.
+
+use super::indices::Model;
+use super::levels::{AXES, Grid};
+use super::run::run;
+use super::section::Parameters;
+use super::work::Work;
+use crate::entropy::{Cost, Decoder, Encoder};
+use crate::error::{Error, Result};
+use crate::field::Element;
+
+/// The most points of a window of several frames.
+const WINDOW_POINTS: usize = 1 << 21;
+
+/// Frames of a window of a segment of so many frames of `size` points; the last window may have fewer.
+pub(crate) fn window_frames(count: usize, size: usize) -> usize {
+    let most = (WINDOW_POINTS / size.max(1)).max(1);
+    count.div_ceil(count.div_ceil(most).max(1)).max(1)
+}
+
+/// A window to be coded.
+#[derive(Clone, Copy)]
+pub(crate) struct Window<'a, T> {
+    /// Its values in C order.
+    pub(crate) values: &'a [T],
+    /// Frames, rows and columns.
+    pub(crate) dims: [usize; AXES],
+    /// Points that are not data.
+    pub(crate) mask: Option<&'a [bool]>,
+    /// The range of the field's values.
+    pub(crate) range: (f64, f64),
+    /// The largest error of a value.
+    pub(crate) bound: f64,
+}
+
+/// Writes the windows of a segment.
+pub(crate) struct WindowEncoder<'a> {
+    parameters: &'a Parameters,
+    coder: Encoder,
+    model: Model,
+}
+
+impl<'a> WindowEncoder<'a> {
+    pub(crate) fn new(parameters: &'a Parameters) -> Self {
+        Self { parameters, coder: Encoder::new(Vec::new()), model: Model::new(parameters.mixing) }
+    }
+
+    /// Codes a window so that none of its points but those under the mask is further than the bound from what
+    /// [`WindowDecoder::window`] returns.
+    ///
+    /// # Errors
+    /// `Internal` where the sizes contradict each other.
+    pub(crate) fn window<T: Element>(&mut self, window: &Window<'_, T>) -> Result<()> {
+        let mut known = vec![T::from_f64(0.0); window.values.len()];
+        let mut work = Work::new(Grid::of(window.dims), window.values, window.mask, window.bound, &mut known);
+        run(&mut self.coder, &mut self.model, &mut work, self.parameters, window.range)
+    }
+
+    /// The code.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.coder.finish()
+    }
+}
+
+/// Reads what a [`WindowEncoder`] wrote.
+pub(crate) struct WindowDecoder<'a> {
+    parameters: Parameters,
+    coder: Decoder<'a>,
+    model: Model,
+}
+
+impl<'a> WindowDecoder<'a> {
+    pub(crate) fn new(parameters: Parameters, code: &'a [u8]) -> Self {
+        Self { parameters, coder: Decoder::new(code), model: Model::new(parameters.mixing) }
+    }
+
+    /// Decodes a window of these frames, rows and columns, mask and range into `out`.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that no encoder wrote.
+    pub(crate) fn window<T: Element>(
+        &mut self,
+        dims: [usize; AXES],
+        mask: Option<&[bool]>,
+        range: (f64, f64),
+        out: &mut [T],
+    ) -> Result<()> {
+        let mut work = Work::new(Grid::of(dims), &[], mask, 0.0, out);
+        run(&mut self.coder, &mut self.model, &mut work, &self.parameters, range)?;
+        if self.coder.exhausted() {
+            return Err(Error::corrupt("a segment's code ends early"));
+        }
+        Ok(())
+    }
+
+    /// Checks that the code ends with its last window.
+    ///
+    /// # Errors
+    /// `Corrupt` where bytes remain.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.coder.finish()
+    }
+}
+
+/// About how many bits a window takes with such parameters.
+pub(crate) fn estimate<T: Element>(window: &Window<'_, T>, parameters: &Parameters) -> f64 {
+    let mut cost = Cost::default();
+    let mut known = vec![T::from_f64(0.0); window.values.len()];
+    let mut work = Work::new(Grid::of(window.dims), window.values, window.mask, window.bound, &mut known);
+    match run(&mut cost, &mut Model::new(parameters.mixing), &mut work, parameters, window.range) {
+        Ok(()) => cost.bits(),
+        Err(_) => f64::INFINITY,
+    }
+}

@@ -1,0 +1,79 @@
+//! The linear quantiser in the loop: bins of twice the half-width around a prediction.
+
+use crate::field::Element;
+
+/// Indices lie within this limit; a value beyond is kept exactly.
+pub(super) const MAX_INDEX: i64 = 1 << 28;
+
+/// How predictions are settled and values quantised in one pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quantiser {
+    /// The width of a bin.
+    pub(super) bin: f64,
+    inverse: f64,
+    /// The largest error of a value.
+    pub(super) bound: f64,
+    least: f64,
+    largest: f64,
+    /// The lattice's origin, where all values lie on one.
+    lattice: Option<f64>,
+}
+
+impl Quantiser {
+    /// A quantiser of bins of `bin` whose predictions and values are kept within `range`; `lattice`: predictions lie on
+    /// that origin's multiples of the bin.
+    pub(super) fn new(bin: f64, bound: f64, range: (f64, f64), lattice: Option<f64>) -> Self {
+        let inverse = (1.0 / bin).min(f64::MAX);
+        Self { bin, inverse, bound, least: range.0, largest: range.1, lattice }
+    }
+
+    /// A number of bins.
+    #[inline(always)]
+    pub(super) fn bins(&self, difference: f64) -> f64 {
+        difference * self.inverse
+    }
+
+    /// A number of bins in quarters, as a context takes it.
+    #[inline(always)]
+    pub(super) fn quarters(&self, difference: f64) -> i32 {
+        // Saturates; 0 where it is not a number.
+        (self.bins(difference) * 4.0) as i32
+    }
+
+    /// A value kept within the range; the least one where it is not a number. Comparisons, and not `min` and `max`,
+    /// whose signs of zero depend on the machine.
+    #[inline(always)]
+    fn within(&self, value: f64) -> f64 {
+        if value >= self.least { if value <= self.largest { value } else { self.largest } } else { self.least }
+    }
+
+    /// A prediction as it is used: within the range, and on the lattice.
+    #[inline(always)]
+    pub(super) fn settle(&self, prediction: f64) -> f64 {
+        let p = self.within(prediction);
+        match self.lattice {
+            Some(origin) => origin + ((p - origin) * self.inverse).round() * self.bin,
+            None => p,
+        }
+    }
+
+    /// The value of an index.
+    #[inline(always)]
+    pub(super) fn restore<T: Element>(&self, prediction: f64, index: i64) -> T {
+        T::from_f64(self.within(prediction + index as f64 * self.bin))
+    }
+
+    /// The index of a value and what it is restored to; `None` where that misses the bound.
+    #[inline(always)]
+    pub(super) fn quantise<T: Element>(&self, value: T, prediction: f64) -> Option<(i64, T)> {
+        let x = value.to_f64();
+        let q = ((x - prediction) * self.inverse).round();
+        // False for what is not a number.
+        let near = q.abs() < MAX_INDEX as f64;
+        if !near {
+            return None;
+        }
+        let restored: T = self.restore(prediction, q as i64);
+        ((restored.to_f64() - x).abs() <= self.bound).then_some((q as i64, restored))
+    }
+}

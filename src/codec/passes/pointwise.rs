@@ -1,0 +1,161 @@
+//! Bounds on points: every segment is coded for itself, by transforms and corrections or by closed-loop prediction,
+//! whichever is smaller.
+
+use super::{Attempt, CodedSegment, PassResult, Passes, Plan};
+use crate::bound::check::Errors;
+use crate::closed_loop::{Choice, Search};
+use crate::codec::plan::candidate::{Candidate, untried};
+use crate::codec::rate::budget::Goal;
+use crate::codec::report::StageSeconds;
+use crate::codec::segment::closed_loop::{self, Closed};
+use crate::codec::segment::context::FieldContext;
+use crate::codec::segment::decode::Part;
+use crate::codec::segment::encode::{EncodedSegment, encode};
+use crate::codec::segment::state::Buffers;
+use crate::error::{Error, Result};
+use crate::field::Element;
+use crate::options::FmMode;
+use crate::predict::Step;
+use crate::predict::hierarchical::ModelUse;
+use crate::residual::kernels::Kernel;
+use crate::stream::{SegmentHeader, is_closed_loop};
+use crate::window::Source;
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// The step over the half-width of the bound.
+const STEP: f64 = 1.5;
+/// What boxes must say of the bytes of one way over the other's for the other not to be tried: boxes err.
+const SURE: f64 = 1.25;
+/// As much for the first look at a segment to be the last.
+const HOPELESS: f64 = 1.6;
+
+impl<T: Element> Passes<'_, T> {
+    /// Codes every segment so that no point is further from the original than `bound`.
+    ///
+    /// # Errors
+    /// What the model says, and `Internal` where the check of the own output fails.
+    pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Attempt<PassResult>> {
+        let step = bound / self.context.normalisation.scale() * STEP;
+        let plan = Plan { budget: None, compared_at: step, step, forecasts: HashMap::new() };
+        let mut done = self.nothing_yet();
+        let count = self.cut.segments.len();
+        for segment in self.tools.map(0..count, |k| self.smaller::<R>(k, &plan, bound))? {
+            let Attempt::Done(segment) = segment else { return Ok(Attempt::Unreachable) };
+            stages.add(&segment.encoded.stages);
+            self.take(&mut done, segment);
+        }
+        if done.sections.iter().all(|section| is_closed_loop(section)) {
+            done.drift = 0.0;
+        }
+        Ok(Attempt::Done(done))
+    }
+
+    /// A segment, coded in the way that is smaller.
+    fn smaller<R: Kernel>(&self, index: usize, plan: &Plan, bound: f64) -> Result<Attempt<CodedSegment>> {
+        let transformed = || self.code_segment::<R>(index, plan, plan.step, None, None);
+        // Asked for by name, the model is always used.
+        if self.tools.options.fm == FmMode::On {
+            return transformed();
+        }
+        let begin = Instant::now();
+        let source = self.source(index);
+        let silent = FieldContext { progress: None, ..self.context };
+        let closed = Closed { source: &source, context: &silent, bound };
+        let mut search = Some(Search::new(&closed, self.knobs().mixes_contexts));
+        let (mut ratio, mut choice) = (1.0, None);
+        tracing::debug_span!("choose").in_scope(|| -> Result<()> {
+            if let Some(first) = search.as_ref().map(Search::first) {
+                ratio = self.ratio::<R>(index, plan.step, &first)?;
+            }
+            if ratio < HOPELESS {
+                choice = search.take().map(Search::finish);
+            }
+            if let Some(choice) = &choice {
+                ratio = self.ratio::<R>(index, plan.step, choice)?;
+            }
+            Ok(())
+        })?;
+        let parameters = choice.as_ref().map(|choice| choice.parameters);
+        tracing::debug!(segment = index, ?parameters, ratio, "closed-loop prediction over transforms");
+        let choosing = begin.elapsed().as_secs_f64();
+        let mut best = None;
+        if ratio > 1.0 / SURE {
+            match transformed()? {
+                // Held to the bound by corrections, but for what rounding to the caller's type adds.
+                Attempt::Done(segment) if segment.errors.guarded <= bound => best = Some(segment),
+                _ => choice = choice.or_else(|| search.take().map(Search::finish)),
+            }
+        }
+        if let Some(choice) = choice.filter(|_| ratio < SURE || best.is_none()) {
+            // A segment's progress is counted once.
+            let context = if best.is_some() { &silent } else { &self.context };
+            let segment = self.code_closed(&Closed { context, ..closed }, &choice)?;
+            if best.as_ref().is_none_or(|best| segment.encoded.bytes.len() < best.encoded.bytes.len()) {
+                best = Some(segment);
+            }
+        }
+        Ok(best.map_or(Attempt::Unreachable, |mut segment| {
+            segment.encoded.stages.mode_decision += choosing;
+            Attempt::Done(segment)
+        }))
+    }
+
+    /// The bits of closed-loop prediction over those of transforms, on the boxes of a choice; 1 where they are the whole
+    /// segment.
+    fn ratio<R: Kernel>(&self, index: usize, step: f64, choice: &Choice) -> Result<f64> {
+        let points: usize = choice.boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
+        if points >= self.size(index) {
+            return Ok(1.0);
+        }
+        let knobs = self.knobs();
+        let along = self.cut.strides(&self.field.strides);
+        let mut bits = 0.0;
+        for (origin, dims) in &choice.boxes {
+            let mut segment = self.cut.segments[index];
+            for (axis, by) in self.cut.axes.iter().zip(origin) {
+                if let Some(axis) = axis {
+                    segment.origin[*axis] += by;
+                }
+            }
+            [segment.count, segment.h, segment.w] = *dims;
+            let placement = segment.place(&self.field.strides, along, 0);
+            let source = Source { values: self.values, segment: &segment, placement };
+            let header = SegmentHeader { step: Step::at_most(step), ..untried(segment.count, knobs.mixes_contexts) };
+            let candidate = Candidate::plain(header);
+            let goal = Goal { step, budget: None, knobs };
+            let context = FieldContext { progress: None, ..self.context };
+            let mut buffers = Buffers::<R>::default();
+            match encode::<T, R>(&source, context, &candidate, &goal, ModelUse::Off, &mut buffers)? {
+                Attempt::Done(encoded) => bits += 8.0 * encoded.bytes.len() as f64,
+                _ => return Ok(0.0),
+            }
+        }
+        Ok(choice.bits / bits.max(1.0))
+    }
+
+    /// Encodes and checks a segment of closed-loop prediction.
+    fn code_closed(&self, closed: &Closed<'_, T>, choice: &Choice) -> Result<CodedSegment> {
+        let mut stages = StageSeconds::default();
+        let begin = Instant::now();
+        let bytes = tracing::debug_span!("encode").in_scope(|| closed.encode(&choice.parameters))?;
+        stages.entropy += begin.elapsed().as_secs_f64();
+        let _span = tracing::debug_span!("check").entered();
+        let begin = Instant::now();
+        let segment = closed.source.segment;
+        let whole = Part { from: 0, until: segment.count, halvings: 0 };
+        let mut errors = Errors::new(self.context.normalisation.scale());
+        let mut exact = Vec::new();
+        closed_loop::decode::<T>(&bytes, segment, *closed.context, whole, &mut StageSeconds::default(), |window| {
+            closed.source.starting_at(window.first).original(window.count, &mut exact);
+            let dims = [window.count, window.h, window.w];
+            errors.add(&exact, window.values, dims, self.context.specials, false)
+        })
+        .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
+        errors.guard(0.0);
+        stages.check += begin.elapsed().as_secs_f64();
+        let header = untried(segment.count, self.knobs().mixes_contexts);
+        let encoded = EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, stages };
+        Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header) })
+    }
+}
