@@ -123,6 +123,8 @@ pub struct Copier {
     specials: Specials,
     frames: Vec<f32>,
     classes: Vec<u8>,
+    /// As many values as the largest tile has.
+    decoded: Vec<f32>,
 }
 
 impl Copier {
@@ -134,13 +136,16 @@ impl Copier {
         let shape = Shape::new(&dims)?;
         let stats = FieldStats::of(&FieldView::new(values, &dims)?, None);
         let normalisation = Normalisation::of(&stats).expect("a field that is not constant");
+        let cut = Cut::new(&shape, None, None)?;
+        let largest = cut.segments.iter().map(|segment| segment.count * segment.h * segment.w).max().unwrap_or(0);
         Ok(Self {
-            cut: Cut::new(&shape, None, None)?,
+            cut,
             strides: shape.contiguous_strides(),
             normalisation,
             specials: Specials::new(),
             frames: Vec::new(),
             classes: Vec::new(),
+            decoded: vec![0.0; largest],
         })
     }
 
@@ -154,12 +159,12 @@ impl Copier {
         }
     }
 
-    /// Copies decoded tiles to the caller's array; all tiles are alike.
+    /// Copies tiles as if they had been decoded to the caller's array.
     pub fn scatter(&self, out: &mut [f32]) {
         for segment in &self.cut.segments {
             let place = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
             let size = [segment.count, segment.h, segment.w];
-            let decoded = &self.frames[..size.iter().product()];
+            let decoded = &self.decoded[..size.iter().product()];
             scatter(decoded, WindowBox { dims: size, from: [0; 3], size }, out, place);
         }
     }
