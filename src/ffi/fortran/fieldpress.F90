@@ -60,7 +60,8 @@ module fieldpress
     integer(c_int64_t) :: input_bytes, stream_bytes
     type(fieldpress_sections) :: sections
     real(c_double) :: fm_share, nrmse, max_abs_error, seconds
-    real(c_double) :: field_seconds, mode_decision_seconds, transform_seconds, model_seconds, entropy_seconds, check_seconds
+    real(c_double) :: field_seconds, mode_decision_seconds, transform_seconds, model_seconds
+    real(c_double) :: entropy_seconds, check_seconds
   end type
 
   !> What a stream's header says. dims has C's order, slowest first.
