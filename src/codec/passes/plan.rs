@@ -28,6 +28,8 @@ const POINTWISE_STEP: f64 = 1.5;
 const USUAL_STEP: f64 = 3.0;
 /// Forecasts of the probes at the step that the one before led to, at most.
 const RUNS: usize = 2;
+/// One window in so many is looked at for the step at which modes are decided.
+const FIRST_STRIDE: usize = 4;
 /// A step may be so many times the usual one, either way, where nothing is known of it.
 const FARTHEST: f64 = 64.0;
 /// Two steps as far apart tell the power that errors grow with.
@@ -114,7 +116,8 @@ impl<T: Element> Passes<'_, T> {
         USUAL_STEP * (budget / self.valid as f64).sqrt()
     }
 
-    /// The step at which the probes' first windows come out at the budget, coded without prediction.
+    /// The step at which the probes come out at the budget, coded without prediction: by a few of their windows where
+    /// modes are decided at it, which some frames may not speak for, else by the first ones.
     fn first_step<R: Kernel>(&self, probes: &Probes, budget: Option<f64>) -> Result<Option<f64>> {
         let Some(budget) = budget else {
             let scale = self.context.normalisation.scale();
@@ -125,7 +128,11 @@ impl<T: Element> Passes<'_, T> {
             let header = untried(self.cut.segments[k].count, FAST_CONTEXTS);
             (k, Candidate::plain(SegmentHeader { mode: PredictionMode::Transform, ..header }))
         });
-        let forecasts = self.forecasts::<R>(&probes.segments, &candidates.collect(), start, Looked::First)?;
+        let looked = match self.knobs().mode_decision {
+            ModeDecision::None => Looked::First,
+            ModeDecision::Trials => Looked::OneIn(FIRST_STRIDE),
+        };
+        let forecasts = self.forecasts::<R>(&probes.segments, &candidates.collect(), start, looked)?;
         Ok(forecasts.map(|forecasts| self.common_step(probes, &forecasts, budget, start)))
     }
 
