@@ -1,8 +1,8 @@
 //! NetCDF files from archives: every variable with its attributes, along an axis of steps with their times.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, caught};
 use crate::source::{Data, Field};
-use fieldpress::archive::{Attribute, Reader, Selection, VariableInfo};
+use fieldpress::archive::{Attribute, FILL_VALUE, Reader, Selection, VariableInfo};
 use fieldpress::{DType, Region};
 use netcdf::{AttributeValue, Extent, FileMut};
 use std::ops::Range;
@@ -21,6 +21,22 @@ fn value(attribute: &Attribute) -> AttributeValue {
 
 /// Writes some steps of some variables.
 pub fn write(
+    reader: &Reader,
+    numbers: &[usize],
+    steps: Range<u64>,
+    region: Option<&Region>,
+    missing: Option<f64>,
+    path: &Path,
+) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    caught(
+        || write_whole(reader, numbers, steps, region, missing, path),
+        // What its wrapper panics on: a text with a zero, a path that is no text.
+        |said| Failure::writing(&name, format!("the NetCDF library cannot hold this: {said}")),
+    )
+}
+
+fn write_whole(
     reader: &Reader,
     numbers: &[usize],
     steps: Range<u64>,
@@ -110,10 +126,11 @@ fn fill(
             DType::F32 => file.add_variable::<f32>(&info.name, &names)?,
             DType::F64 => file.add_variable::<f64>(&info.name, &names)?,
         };
-        for (name, attribute) in &info.attributes {
+        // The fill value has the variable's type, which the attribute of an archive has not.
+        for (name, attribute) in info.attributes.iter().filter(|(name, _)| name != FILL_VALUE) {
             variable.put_attribute(name, value(attribute))?;
         }
-        let fill = missing.unwrap_or(FILL);
+        let fill = missing.or_else(|| info.fill_value()).unwrap_or(FILL);
         match info.dtype {
             DType::F32 => variable.put_attribute("_FillValue", fill as f32)?,
             DType::F64 => variable.put_attribute("_FillValue", fill)?,

@@ -16,14 +16,18 @@ use std::path::Path;
 /// path: the file.
 /// options: "key=value" pairs separated by semicolons; null or "" for the defaults. The keys of fieldpress_create, and:
 ///   mode            create (default; an existing file is an error), replace (the old file stays until the first step
-///   of the new one is committed) or append (steps are added; created where there is none) keep            with
-///   mode=append: how many steps to keep, for a restart from an earlier one window          steps that are kept in
-///   memory and coded together, default 1. A crash loses those not committed yet: up to one less than this, and the
-///   step in progress keyframe        windows from one that needs none before it to the next, default 8 ranks_per_file
-///   ranks that share a data file beside the archive; default 0: one file embed_model     on: the model package is put
-///   into the archive; default off sync            off: do not wait for stable storage at a commit; default on write
-///   gathered (default): one rank of each node writes the node's data; collective: MPI's collective buffering hints
-///   for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
+///                   of the new one is committed) or append (steps are added; created where there is none)
+///   keep            with mode=append: how many steps to keep, for a restart from an earlier one
+///   window          steps that are kept in memory and coded together, default 1. A crash loses those not committed
+///                   yet: up to one less than this, and the step in progress
+///   keyframe        windows from one that needs none before it to the next, default 8
+///   ranks_per_file  ranks that share a data file beside the archive; default 0: one file
+///   embed_model     on: the model package is put into the archive; default off
+///   sync            off: do not wait for stable storage at a commit; default on
+///   lock            off: no lock keeps other writers away; default on
+///   write           gathered (default): one rank of each node writes the node's data; collective: MPI's collective
+///                   buffering
+///   hints           for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
 /// archive: where the new handle is stored; null is stored on failure.
 ///
 /// # Safety
