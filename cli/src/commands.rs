@@ -28,15 +28,9 @@ fn common(info: &StreamInfo, stream_bytes: u64, seconds: f64) -> Common<'_> {
 }
 
 fn stages(report: &Report) -> Value {
-    let stages = &report.stages;
-    json!({
-        "field": stages.field,
-        "mode_decision": stages.mode_decision,
-        "transform": stages.transform,
-        "model": stages.model,
-        "entropy": stages.entropy,
-        "check": stages.check,
-    })
+    Value::Object(
+        report.stages.entries().into_iter().map(|(name, seconds)| (name.to_owned(), json!(seconds))).collect(),
+    )
 }
 
 /// What `inspect` says of a file's bytes; damage is the input's fault.

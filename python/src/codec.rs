@@ -139,16 +139,8 @@ fn report_of<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDic
     out.set_item("stream_bytes", report.stream_bytes)?;
     out.set_item("seconds", report.seconds)?;
     let stages = PyDict::new(py);
-    let seconds = &report.stages;
-    for (name, value) in [
-        ("field", seconds.field),
-        ("mode_decision", seconds.mode_decision),
-        ("transform", seconds.transform),
-        ("model", seconds.model),
-        ("entropy", seconds.entropy),
-        ("check", seconds.check),
-    ] {
-        stages.set_item(name, value)?;
+    for (name, seconds) in report.stages.entries() {
+        stages.set_item(name, seconds)?;
     }
     out.set_item("stages", stages)?;
     out.set_item("info", info_of(py, &report.info)?)?;

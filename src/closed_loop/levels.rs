@@ -65,9 +65,14 @@ pub(super) struct Pass {
     pub(super) count: [usize; AXES],
 }
 
+/// Where the class of these odd axes comes in the order of a level.
+fn place(odd: u8) -> (u32, u8) {
+    (odd.count_ones(), odd)
+}
+
 /// Whether class `a` of a level comes before class `b`.
 pub(super) fn precedes(a: u8, b: u8) -> bool {
-    (a.count_ones(), a) < (b.count_ones(), b)
+    place(a) < place(b)
 }
 
 impl Pass {
@@ -129,7 +134,7 @@ pub(super) fn passes(grid: &Grid, frozen: u8) -> Vec<Pass> {
             .filter(|&axis| free >> axis & 1 == 1 && grid.dims[axis] > 1 << level)
             .fold(0, |a, axis| a | 1 << axis);
         let mut classes: Vec<u8> = (1..1u8 << AXES).filter(|odd| odd & !active == 0).collect();
-        classes.sort_by_key(|&odd| (odd.count_ones(), odd));
+        classes.sort_by_key(|&odd| place(odd));
         all.extend(classes.into_iter().map(|odd| Pass::new(grid, level, [odd, active, frozen])));
     }
     all

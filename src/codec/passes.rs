@@ -70,8 +70,8 @@ impl PassResult {
 
 /// What a pass sets out with.
 struct Plan {
-    /// The squared error that the segments may come to, in working units; `None`: the step stands.
-    budget: Option<f64>,
+    /// The squared error that the segments may come to, in working units; infinite where only points are bounded.
+    budget: f64,
     /// The step at which candidates were compared, and the one that forecasts led to.
     compared_at: f64,
     step: f64,
@@ -104,14 +104,14 @@ impl<T: Element> Passes<'_, T> {
             if let Some(progress) = self.context.progress {
                 progress.restart();
             }
-            let budget = match self.target {
-                Target::Rms(rms) => Some((rms / scale).powi(2) * self.valid as f64 * feedback.budget_share),
-                Target::Block(_) => {
-                    Some((self.target.size() / scale).powi(2) * self.valid as f64 * feedback.budget_share)
+            let done = match self.target {
+                Target::Pointwise(bound) => self.pointwise::<R>(bound, stages)?,
+                Target::Rms(_) | Target::Block(_) => {
+                    let budget = (self.target.size() / scale).powi(2) * self.valid as f64 * feedback.budget_share;
+                    self.pass::<R>(budget, feedback, &mut candidates, stages)?
                 }
-                Target::Pointwise(_) => None,
             };
-            let done = match self.pass::<R>(budget, feedback, &mut candidates, stages)? {
+            let done = match done {
                 Attempt::Done(done) => done,
                 Attempt::Overspent(ratio) => {
                     feedback.overspent(ratio);
@@ -176,14 +176,11 @@ impl<T: Element> Passes<'_, T> {
     /// Codes every segment once, as `candidates` say, to which those are added that are not yet there.
     fn pass<R: Kernel>(
         &self,
-        budget: Option<f64>,
+        budget: f64,
         feedback: RateFeedback,
         candidates: &mut Candidates,
         stages: &mut StageSeconds,
     ) -> Result<Attempt<PassResult>> {
-        if let Target::Pointwise(bound) = self.target {
-            return self.pointwise::<R>(bound, stages);
-        }
         let begin = Instant::now();
         let Some(plan) = self.plan::<R>(budget, feedback, candidates)? else {
             return Ok(Attempt::Unreachable);
@@ -195,7 +192,7 @@ impl<T: Element> Passes<'_, T> {
     /// Sets a pass's step, by the probes; `None` where no step reaches the bound.
     fn plan<R: Kernel>(
         &self,
-        budget: Option<f64>,
+        budget: f64,
         feedback: RateFeedback,
         candidates: &mut Candidates,
     ) -> Result<Option<Plan>> {
@@ -214,7 +211,7 @@ impl<T: Element> Passes<'_, T> {
         let headers = candidates.values().map(|candidate| &candidate.header);
         let drift = self.drift(headers) / self.context.normalisation.scale();
         let valid = self.valid as f64;
-        let budget = budget.map(|budget| ((budget / valid).sqrt() - drift).max(0.0).powi(2) * valid);
+        let budget = ((budget / valid).sqrt() - drift).max(0.0).powi(2) * valid;
         let refined = self.refine_step::<R>(&probes, candidates, compared_at, budget, feedback)?;
         Ok(refined.map(|(step, forecasts)| {
             tracing::debug!(compared_at, step, "step");
@@ -239,9 +236,9 @@ impl<T: Element> Passes<'_, T> {
             // The last segment alone settles the account.
             let end = if next + 1 < count { (next + BATCH).min(count - 1) } else { count };
             let last = end == count;
-            let left = plan.budget.filter(|_| last).map(|budget| budget - spent);
+            let left = last.then_some(plan.budget - spent);
             if left.is_some_and(|left| left <= 0.0) {
-                let predicted = plan.budget.unwrap_or(f64::INFINITY) * seen as f64 / values as f64;
+                let predicted = plan.budget * seen as f64 / values as f64;
                 return Ok(Attempt::Overspent(if predicted > 0.0 { spent / predicted } else { 1.0 }));
             }
             let known = &*candidates;
@@ -261,9 +258,9 @@ impl<T: Element> Passes<'_, T> {
                 stages.add(&segment.encoded.stages);
                 candidates.insert(k, self.take(&mut done, segment));
             }
-            if let (Some(budget), false) = (plan.budget, last) {
+            if !last {
                 let per_value = spent / seen as f64;
-                let wanted = (budget - spent).max(budget * 1e-3) / (values - seen) as f64;
+                let wanted = (plan.budget - spent).max(plan.budget * 1e-3) / (values - seen) as f64;
                 step *= (wanted / per_value.max(f64::MIN_POSITIVE)).powf(0.5 / STEP_POWER).clamp(0.7, 1.4);
             }
             next = end;
@@ -298,10 +295,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// The step at which the probes' first windows come out at the budget, coded without prediction.
-    fn first_step<R: Kernel>(&self, probes: &[usize], budget: Option<f64>) -> Result<Option<f64>> {
-        let Some(budget) = budget else {
-            return Err(Error::internal("a bound on points has no budget to be shared"));
-        };
+    fn first_step<R: Kernel>(&self, probes: &[usize], budget: f64) -> Result<Option<f64>> {
         let start = 3.0 * (budget / self.valid as f64).sqrt();
         let candidates = probes.iter().map(|&k| {
             let header = untried(self.cut.segments[k].count, FAST_CONTEXTS);
@@ -324,12 +318,9 @@ impl<T: Element> Passes<'_, T> {
         probes: &[usize],
         candidates: &Candidates,
         step: f64,
-        budget: Option<f64>,
+        budget: f64,
         feedback: RateFeedback,
     ) -> Result<Option<(f64, Vec<Forecast>)>> {
-        let Some(budget) = budget else {
-            return Ok(Some((step, Vec::new())));
-        };
         let wanted = self.share(probes, budget) * feedback.predicted_share;
         let looked = Looked::OneIn(self.knobs().window_stride);
         let mut step = step;

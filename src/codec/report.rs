@@ -73,6 +73,18 @@ pub struct StageSeconds {
 }
 
 impl StageSeconds {
+    /// Names and seconds, in the order of the flow.
+    pub fn entries(&self) -> [(&'static str, f64); 6] {
+        [
+            ("field", self.field),
+            ("mode_decision", self.mode_decision),
+            ("transform", self.transform),
+            ("model", self.model),
+            ("entropy", self.entropy),
+            ("check", self.check),
+        ]
+    }
+
     /// Adds another's.
     pub(crate) fn add(&mut self, other: &Self) {
         self.field += other.field;

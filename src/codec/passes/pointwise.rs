@@ -37,7 +37,7 @@ impl<T: Element> Passes<'_, T> {
     /// What the model says, and `Internal` where the check of the own output fails.
     pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Attempt<PassResult>> {
         let step = bound / self.context.normalisation.scale() * STEP;
-        let plan = Plan { budget: None, compared_at: step, step, forecasts: HashMap::new() };
+        let plan = Plan { budget: f64::INFINITY, compared_at: step, step, forecasts: HashMap::new() };
         let mut done = self.nothing_yet();
         let count = self.cut.segments.len();
         for segment in self.tools.map(0..count, |k| self.smaller::<R>(k, &plan, bound))? {

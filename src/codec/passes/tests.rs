@@ -44,7 +44,7 @@ fn corrected_forecasts_predict_the_budget_at_their_step() {
         let candidates = [(0, Candidate::plain(untried(24, true)))].into();
         let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over_forecast| {
             let feedback = RateFeedback { over_forecast, ..Default::default() };
-            let found = passes.refine_step::<f32>(&[0], &candidates, 0.05, Some(budget), feedback);
+            let found = passes.refine_step::<f32>(&[0], &candidates, 0.05, budget, feedback);
             let (step, forecasts) = found.unwrap().unwrap();
             let predicted: f64 = forecasts.iter().map(|forecast| forecast.total(step)).sum();
             assert!((predicted / budget - 1.0).abs() < 0.01, "{over_forecast}: {predicted} of {budget}");

@@ -283,7 +283,7 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
             if self.is_hopeless(least, so_far) {
                 break;
             }
-            let (residual, bytes) = self.latent_residual(package, window, first..first + count, gain)?;
+            let (residual, bytes) = self.latent_residual(window, first..first + count, gain)?;
             let header = SegmentHeader { mode: PredictionMode::Latents, window, uses_model: true, ..self.base.clone() };
             let trial = self.trial(&header);
             let part = count as f64 / sample.count as f64;
@@ -305,17 +305,10 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
     }
 
     /// What the autoencoder leaves of some frames of the sample, and the bytes of its latents.
-    fn latent_residual(
-        &self,
-        package: &Model,
-        window: usize,
-        frames: std::ops::Range<usize>,
-        gain: usize,
-    ) -> Result<(Vec<R>, usize)> {
+    fn latent_residual(&self, window: usize, frames: std::ops::Range<usize>, gain: usize) -> Result<(Vec<R>, usize)> {
         let (h, w) = (self.sample.layout.h, self.sample.layout.w);
         let n = h * w;
-        let (normalisation, grid) = (self.context.normalisation, fm::grid(self.base.step));
-        let autoencoder = fm::Autoencoder { model: package, size: [h, w], normalisation, grid };
+        let autoencoder = self.context.autoencoder([h, w], self.base.step)?;
         let mut residual = self.sample.frames[frames.start * n..frames.end * n].to_vec();
         let mut bytes = 0;
         for frames in residual.chunks_exact_mut(window * n) {

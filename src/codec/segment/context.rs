@@ -3,12 +3,12 @@
 use super::reference::{Reference, drift_of_grid};
 use crate::bound::{Bound, check::BLOCK};
 use crate::codec::progress::Progress;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field::{DType, Element, Normalisation, Specials};
 use crate::model::Model as Package;
 use crate::options::FmMode;
-use crate::predict::fm;
 use crate::predict::hierarchical::ModelUse;
+use crate::predict::{Step, fm};
 use crate::residual::real::Real;
 use crate::stream::{PredictionMode, SegmentHeader};
 use crate::window::Segment;
@@ -51,6 +51,15 @@ impl FieldContext<'_> {
         };
         let largest = self.normalisation.min.abs().max(self.normalisation.max.abs());
         tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
+    }
+
+    /// The model's autoencoder for frames of these rows and columns, in a segment whose first step is `step`.
+    ///
+    /// # Errors
+    /// `Internal` without a model.
+    pub(crate) fn autoencoder(&self, size: [usize; 2], step: Step) -> Result<fm::Autoencoder<'_>> {
+        let model = self.package.ok_or_else(|| Error::internal("latents without a model"))?;
+        Ok(fm::Autoencoder { model, size, normalisation: self.normalisation, grid: fm::grid(step) })
     }
 
     /// The reference frame before a segment, in working units, where the stream follows another and the segment is at

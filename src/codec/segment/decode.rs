@@ -233,13 +233,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         stages.transform += begin.elapsed().as_secs_f64();
         if latents {
             let begin = Instant::now();
-            let package = self.context.package.ok_or_else(|| Error::internal("latents without a model"))?;
-            let autoencoder = fm::Autoencoder {
-                model: package,
-                size: [self.segment.h, self.segment.w],
-                normalisation: self.context.normalisation,
-                grid: fm::grid(self.header.step),
-            };
+            let autoencoder = self.context.autoencoder([self.segment.h, self.segment.w], self.header.step)?;
             if used {
                 self.latents.add(autoencoder, &mut self.copy, halvings)?;
             } else {

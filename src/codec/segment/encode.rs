@@ -244,15 +244,10 @@ pub(crate) fn predict_latents<T: Element, R: Kernel>(
     context: &FieldContext<'_>,
     candidate: &Candidate,
 ) -> Result<Option<CodedLatents<R>>> {
-    let (PredictionMode::Latents, Some(package)) = (candidate.header.mode, context.package) else {
+    if candidate.header.mode != PredictionMode::Latents || context.package.is_none() {
         return Ok(None);
-    };
-    let autoencoder = fm::Autoencoder {
-        model: package,
-        size: [source.segment.h, source.segment.w],
-        normalisation: context.normalisation,
-        grid: fm::grid(candidate.header.step),
-    };
+    }
+    let autoencoder = context.autoencoder([source.segment.h, source.segment.w], candidate.header.step)?;
     let coded = fm::encode_latents(autoencoder, &frames.frames, candidate.gain)?;
     for (v, p) in frames.frames.iter_mut().zip(&coded.frames) {
         *v -= *p;
