@@ -185,7 +185,7 @@ fn a_crash_at_any_write_leaves_the_steps_before() {
 
 mod crash {
     use fieldpress::Result;
-    use fieldpress::archive::{Communicator, Placed, Serial, SharedFile, WriterOptions};
+    use fieldpress::archive::{Communicator, Placed, Serial, SharedFile, SyncBy, WriterOptions};
     use std::cell::RefCell;
     use std::path::Path;
     use std::rc::Rc;
@@ -237,13 +237,13 @@ mod crash {
             self.1.borrow_mut().push(Write::Data { offset, bytes: bytes.len() });
             self.0.write_at_all(offset, bytes, total)
         }
-        fn sync(&mut self, covered: bool) -> Result<()> {
-            assert!(covered, "one process syncs the file with its index");
+        fn sync(&mut self, by: SyncBy) -> Result<()> {
+            assert_eq!(by, SyncBy::LaterSync, "one process syncs the file with its index");
             let last = self.1.borrow();
             assert!(matches!(last.last(), Some(Write::Data { offset, bytes }) if *offset >= 4096 && *bytes > 0));
             drop(last);
             self.1.borrow_mut().push(Write::Sync);
-            self.0.sync(covered)
+            self.0.sync(by)
         }
         fn close(self: Box<Self>) -> Result<()> {
             self.0.close()

@@ -3,7 +3,7 @@
 use super::agreement::{agree, agree_and_reduce};
 use super::budget::Global;
 use super::coded::Coded;
-use super::communicator::Communicator;
+use super::communicator::{Communicator, SyncBy};
 use super::definitions::{Definitions, EmbeddedModel};
 use super::files::{self, Existing};
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
@@ -203,8 +203,8 @@ impl Output {
             let _span = tracing::info_span!("archive.write", rank = comm.rank(), bytes = place.length).entered();
             let written = self.data.shared.write_at_all(place.offset, &data, place.total);
             // Also where writing failed here: it is collective.
-            let covered = comm.rank() == 0 && self.data.number == 0;
-            let synced = if options.sync { self.data.shared.sync(covered) } else { Ok(()) };
+            let by = if comm.rank() == 0 && self.data.number == 0 { SyncBy::LaterSync } else { SyncBy::ThisCall };
+            let synced = if options.sync { self.data.shared.sync(by) } else { Ok(()) };
             written.and(synced).map_err(|error| Error::at_path(&self.name(), error))
         };
         agree(comm, &[], written.err().as_ref()).inspect_err(|_| self.drop_tail())

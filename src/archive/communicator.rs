@@ -69,6 +69,16 @@ pub struct Placed {
     pub total: [u64; 2],
 }
 
+/// What brings the data of a rank to stable storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncBy {
+    /// This call of [`SharedFile::sync`].
+    ThisCall,
+    /// The rank syncs the same file by itself before anything refers to the data; what its machine wrote to the file is
+    /// on stable storage then, too.
+    LaterSync,
+}
+
 /// A file that all ranks of a [`Communicator`] write.
 pub trait SharedFile {
     /// Writes this rank's bytes at `offset`; collective. Each rank's bytes follow those of the rank before it; `total`:
@@ -78,13 +88,11 @@ pub trait SharedFile {
     /// `Io`, perhaps on some ranks only.
     fn write_at_all(&mut self, offset: u64, bytes: &[u8], total: u64) -> Result<()>;
 
-    /// Returns when everything written so far is on stable storage; collective. `covered` on a rank that will sync the
-    /// same file by itself before anything refers to the data: what this machine wrote to it is on stable storage then,
-    /// too.
+    /// Returns when everything that ranks with [`SyncBy::ThisCall`] wrote so far is on stable storage; collective.
     ///
     /// # Errors
     /// `Io`, perhaps on some ranks only.
-    fn sync(&mut self, covered: bool) -> Result<()>;
+    fn sync(&mut self, by: SyncBy) -> Result<()>;
 
     /// Closes it; collective. Dropping does not close, since a rank may drop alone.
     ///
@@ -143,8 +151,11 @@ impl SharedFile for SerialFile {
         Ok(self.0.write_all_at(bytes, offset)?)
     }
 
-    fn sync(&mut self, covered: bool) -> Result<()> {
-        if covered { Ok(()) } else { Ok(self.0.sync_data()?) }
+    fn sync(&mut self, by: SyncBy) -> Result<()> {
+        match by {
+            SyncBy::ThisCall => Ok(self.0.sync_data()?),
+            SyncBy::LaterSync => Ok(()),
+        }
     }
 
     fn close(self: Box<Self>) -> Result<()> {

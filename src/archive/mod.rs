@@ -45,7 +45,7 @@ mod summary;
 mod verify;
 mod writer;
 
-pub use communicator::{Communicator, Placed, Serial, SharedFile};
+pub use communicator::{Communicator, Placed, Serial, SharedFile, SyncBy};
 pub use definitions::{Attribute, Definitions, VariableInfo};
 pub use index::Chunk;
 pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};

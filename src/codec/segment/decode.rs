@@ -10,7 +10,7 @@ use crate::entropy::Decoder;
 use crate::error::{Error, Result};
 use crate::field::{Element, MaskModel, Specials};
 use crate::predict::hierarchical::ModelUse;
-use crate::predict::{CodedWindow, Reconstruction, fm};
+use crate::predict::{CodedWindow, Reconstruction, Synthesis, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
@@ -221,7 +221,8 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         let begin = Instant::now();
         let halvings = self.part.halvings;
         let low = LowResolution::new(self.layout, halvings);
-        let decoded = state.reconstruct(coded, window.wanted && low.needs_frames() || self.corrected)?;
+        let frames = window.wanted && low.needs_frames() || self.corrected;
+        let decoded = state.reconstruct(coded, if frames { Synthesis::Frames } else { Synthesis::Planes })?;
         let used = window.wanted || self.corrected;
         let latents = self.header.mode == PredictionMode::Latents;
         self.copied = used && (halvings > 0 || latents);

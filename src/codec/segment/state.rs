@@ -184,16 +184,15 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         Ok(())
     }
 
-    /// Decodes the window `coded`: its planes, and its frames where `synthesise` says so or later frames need them.
+    /// Decodes the window `coded` as far as `synthesis` says, or further where later frames need it.
     ///
     /// # Errors
     /// `Corrupt`, or what the model says.
-    pub(crate) fn reconstruct(&mut self, coded: &CodedWindow<R>, synthesise: bool) -> Result<Reconstruction<R>> {
+    pub(crate) fn reconstruct(&mut self, coded: &CodedWindow<R>, synthesis: Synthesis) -> Result<Reconstruction<R>> {
         self.make_predictors(coded.count);
         let mut out = self.buffers.spare.pop().unwrap_or_default();
         let mut scratch = std::mem::take(&mut self.buffers.scratch);
         let output = Output { scratch: &mut scratch, decoded: &mut out };
-        let synthesis = if synthesise { Synthesis::Frames } else { Synthesis::Planes };
         match self.header.mode {
             PredictionMode::Hierarchical => self.hierarchy().reconstruct(coded, synthesis, output)?,
             _ => {
@@ -261,7 +260,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
                 Ok(done.map(|error| (error, out)))
             }
             Prepared::Transform(analysed) => match transform::quantise(analysed, step, self.layout, coded) {
-                Some(error) => Ok(Some((error, self.reconstruct(coded, true)?))),
+                Some(error) => Ok(Some((error, self.reconstruct(coded, Synthesis::Frames)?))),
                 None => Ok(None),
             },
         }

@@ -3,7 +3,7 @@
 use crate::file::File;
 use crate::raw::{self, Comm};
 use fieldpress::Result;
-use fieldpress::archive::{Communicator, Placed, SharedFile, Write, WriterOptions};
+use fieldpress::archive::{Communicator, Placed, SharedFile, SyncBy, Write, WriterOptions};
 use mpi::ffi;
 use std::path::Path;
 
@@ -79,7 +79,7 @@ impl SharedFile for CollectiveFile {
         self.0.write_at_all(offset, bytes)
     }
 
-    fn sync(&mut self, _covered: bool) -> Result<()> {
+    fn sync(&mut self, _by: SyncBy) -> Result<()> {
         self.0.sync()
     }
 
@@ -137,9 +137,9 @@ impl SharedFile for GatheredFile {
         outcome
     }
 
-    fn sync(&mut self, covered: bool) -> Result<()> {
-        match &mut self.file {
-            Some(file) if !covered => file.sync(),
+    fn sync(&mut self, by: SyncBy) -> Result<()> {
+        match (&mut self.file, by) {
+            (Some(file), SyncBy::ThisCall) => file.sync(),
             _ => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::scenario::Scenario;
 use fieldpress::Result;
-use fieldpress::archive::{Communicator, Placed, SharedFile, Writer, WriterOptions};
+use fieldpress::archive::{Communicator, Placed, SharedFile, SyncBy, Writer, WriterOptions};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -110,7 +110,7 @@ impl SharedFile for Shared {
         Ok(self.0.write_all_at(bytes, offset)?)
     }
 
-    fn sync(&mut self, _: bool) -> Result<()> {
+    fn sync(&mut self, _: SyncBy) -> Result<()> {
         Ok(self.0.sync_data()?)
     }
 
