@@ -1,7 +1,8 @@
 //! The command line's grammar. Text becomes the library's types here, and nowhere later.
 
+use crate::dataset::VariableBound;
 use clap::{Args, Parser, Subcommand};
-use fieldpress::{Bound, DType, Options, Region, Scale};
+use fieldpress::{DType, Options, Region, Scale};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,6 +12,10 @@ Inputs: raw little-endian values (give --dims and --type), a NumPy file (x.npy),
 fill that occurs in it, as the fill value; packed integers are unpacked by their scale_factor and add_offset). Outputs
 are raw, or NumPy where the name ends in .npy. An output appears under its name only when it is whole.
 
+A whole NetCDF file becomes another one: its variables of floats are compressed by the HDF5 filter, which its readers
+then need (this tool has it), coordinates and everything else stay as they are. Several inputs, and patterns such as
+'run-*.nc', are written into a folder under their own names.
+
 The name - is standard input, or output; reports are then written to standard error. Fields from standard input are
 NumPy's, or raw where --dims are given.
 
@@ -18,6 +23,9 @@ Examples:
   fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3
   fieldpress compress winds.nc:UWND -o uwnd.fp --bound abs=0.1 --effort 2
   fieldpress decompress ts.fp -o ts.npy
+  fieldpress compress run.nc -o small.nc --bound rel=1e-3 --bound ta:abs=0.1
+  fieldpress compress 'out/*.nc' -o small/ --bound rel=1e-3 --only ta,pr
+  fieldpress decompress small.nc -o plain.nc
   simulate | fieldpress compress - -o - --dims 96x192x288 --type f32 --bound rel=1e-3 | ssh store 'cat > ts.fp'
   fieldpress decompress ts.fp -o corner.npy --start 0,0,0 --count 8,64,64
   fieldpress decompress ts.fp -o small.npy --scale 4
@@ -65,13 +73,14 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3")]
+#[command(after_help = "Examples:
+  fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3
+  fieldpress compress run.nc -o small.nc --bound rel=1e-3 --bound ta:abs=0.1 --only ta,pr")]
 pub struct CompressArgs {
-    /// Field to compress: raw, x.npy, file.nc:variable, or - for standard input
-    #[arg(value_name = "IN")]
-    pub input: String,
-    /// Stream to write; - for standard output
+    /// Fields to compress: raw, x.npy, file.nc:variable, - for standard input; or whole NetCDF files
+    #[arg(value_name = "IN", required = true)]
+    pub input: Vec<String>,
+    /// Stream to write, - for standard output; for a whole NetCDF file another one, name.nc; for several inputs a folder
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// Sizes of the field, slowest first, for example 96,192,288 or 96x192x288; for raw input
@@ -80,9 +89,13 @@ pub struct CompressArgs {
     /// Type of the values, f32 or f64; for raw input
     #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
     pub dtype: Option<DType>,
-    /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless
-    #[arg(long, value_name = "KIND=VALUE", value_parser = Bound::from_str)]
-    pub bound: Bound,
+    /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
+    /// has its own, NAME:KIND=VALUE
+    #[arg(long, value_name = "[NAME:]KIND=VALUE", required = true, value_parser = VariableBound::from_str)]
+    pub bound: Vec<VariableBound>,
+    /// Variables of whole NetCDF files that are compressed [default: those of floats, but for coordinates]
+    #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
+    pub only: Vec<String>,
     /// How much is tried: 0 is fast, 2 is smallest and very slow
     #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
     pub effort: Setting,
@@ -110,10 +123,11 @@ pub struct CompressArgs {
   fieldpress decompress ts.fp -o ts.npy
   fieldpress decompress ts.fp -o corner.f32 --start 0,0,0 --count 8,64,64")]
 pub struct DecompressArgs {
-    /// Stream to decompress; - for standard input
-    #[arg(value_name = "IN")]
-    pub input: String,
-    /// Field to write: raw, or NumPy where the name ends in .npy; - for standard output
+    /// Streams to decompress, - for standard input; or NetCDF files with compressed variables
+    #[arg(value_name = "IN", required = true)]
+    pub input: Vec<String>,
+    /// Field to write: raw, or NumPy where the name ends in .npy, - for standard output; of a NetCDF file another one,
+    /// name.nc; for several inputs a folder
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
     /// What to write, where the name's ending does not say

@@ -8,8 +8,9 @@ use crate::progress::Progress;
 use crate::report::{self, Common};
 use crate::source::{self, Expected, Field};
 use crate::target;
-use fieldpress::{Codec, Region, Report, Request, Scale, Shape, StreamInfo};
+use fieldpress::{Bound, Codec, Region, Report, Request, Scale, Shape, StreamInfo};
 use serde_json::{Map, Value, json};
+use std::path::Path;
 use std::time::Instant;
 
 fn common(info: &StreamInfo, stream_bytes: u64, seconds: f64) -> Common<'_> {
@@ -38,29 +39,34 @@ fn inspect(name: &str, stream: &[u8]) -> Result<StreamInfo, Failure> {
     fieldpress::inspect(stream).map_err(|error| error.context(name).into())
 }
 
-pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
+/// Compresses a field into a file of its own.
+pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -> Result<Report, Failure> {
     let mut options = args.options()?;
     let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
-    let field = source::read_field(&args.input, expected)?;
+    let field = source::read_field(input, expected)?;
     options.fill_value = options.fill_value.or(field.fill_value);
 
     let codec = Codec::new(options)?;
     let (stream, report) = {
-        let _progress = Progress::start(&format!("compressing {}", args.input));
-        codec.compress(&field.view()?, args.bound)?
+        let _progress = Progress::start(&format!("compressing {input}"));
+        codec.compress(&field.view()?, bound)?
     };
-    target::write(&args.output, |writer| writer.write_all(&stream))?;
+    target::write(output, |writer| writer.write_all(&stream))?;
+    Ok(report)
+}
 
+pub fn compress(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -> Result<(), Failure> {
+    let report = compress_field(args, input, output, bound)?;
     let common = common(&report.info, report.stream_bytes, report.seconds);
     if args.json {
         let mut object = common.json();
         object.insert("stages".into(), stages(&report));
         object.insert("modes".into(), modes(&report.info));
-        return report::print_beside(&args.output, &report::json_text(object));
+        return report::print_beside(output, &report::json_text(object));
     }
     let mut lines = common.lines();
     lines.push(common.time_line());
-    report::print_beside(&args.output, &report::lines_text(&lines))
+    report::print_beside(output, &report::lines_text(&lines))
 }
 
 fn modes(info: &StreamInfo) -> Value {
@@ -74,37 +80,42 @@ fn decode(codec: &Codec, info: &StreamInfo, stream: &[u8], request: &Request) ->
     Ok((field, report))
 }
 
-pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
-    let to = args.to.unwrap_or_else(|| ExtractTo::of(&args.output));
+/// Decompresses a stream into a file of its own; the shape of what was written comes last.
+pub fn decompress_field(args: &DecompressArgs, input: &str, output: &Path) -> Result<(Report, Shape), Failure> {
+    let to = args.to.unwrap_or_else(|| ExtractTo::of(output));
     if to == ExtractTo::Netcdf {
         return Err(Failure::usage(format!(
             "{}: a stream knows neither names nor units, so it is not written as NetCDF; give a name.npy, or write \
              archives, of which extract makes NetCDF",
-            args.output.display()
+            output.display()
         )));
     }
-    let stream = source::read_stream(&args.input)?;
-    let info = inspect(&args.input, &stream)?;
+    let stream = source::read_stream(input)?;
+    let info = inspect(input, &stream)?;
     let codec = Codec::new(args.running.options()?)?;
     let request = Request { scale: args.scale, region: args.region() };
     let (field, report) = {
-        let _progress = Progress::start(&format!("decompressing {}", args.input));
+        let _progress = Progress::start(&format!("decompressing {input}"));
         decode(&codec, &info, &stream, &request)?
     };
-    target::write_as(&args.output, &field, to == ExtractTo::Npy)?;
+    target::write_as(output, &field, to == ExtractTo::Npy)?;
+    Ok((report, field.shape))
+}
 
+pub fn decompress(args: &DecompressArgs, input: &str, output: &Path) -> Result<(), Failure> {
+    let (report, shape) = decompress_field(args, input, output)?;
     let common = common(&report.info, report.stream_bytes, report.seconds);
     if args.json {
         let mut object = common.json();
-        object.insert("output_dims".into(), json!(field.shape.dims()));
+        object.insert("output_dims".into(), json!(shape.dims()));
         object.insert("scale".into(), json!(args.scale.factor()));
         object.insert("stages".into(), stages(&report));
-        return report::print_beside(&args.output, &report::json_text(object));
+        return report::print_beside(output, &report::json_text(object));
     }
     let mut lines = common.lines();
-    lines.push(("output", field.shape.to_string()));
+    lines.push(("output", shape.to_string()));
     lines.push(common.time_line());
-    report::print_beside(&args.output, &report::lines_text(&lines))
+    report::print_beside(output, &report::lines_text(&lines))
 }
 
 pub fn info(args: &InfoArgs) -> Result<(), Failure> {

@@ -2,7 +2,9 @@
 
 mod archive;
 mod args;
+mod batch;
 mod commands;
+mod dataset;
 mod failure;
 mod measure;
 mod netcdf_in;
@@ -33,8 +35,8 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Compress(args) => commands::compress(args),
-        Command::Decompress(args) => commands::decompress(args),
+        Command::Compress(args) => batch::compress(args),
+        Command::Decompress(args) => batch::decompress(args),
         Command::Info(args) if archive::is_archive(&args.input) => archive::info(&args.input, args.json),
         Command::Info(args) => commands::info(args),
         Command::Verify(args) if args.stream.is_none() => archive::check(args),

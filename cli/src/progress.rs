@@ -8,27 +8,50 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, filter};
 
 /// Target of the codec's progress events.
 const TARGET: &str = "fieldpress::progress";
 const TICK: Duration = Duration::from_millis(100);
 
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// The bar on the terminal, and what moves it.
+struct Shown {
+    bar: ProgressBar,
+    by: By,
+}
 
-fn with_bar(slot: impl FnOnce(&mut Option<ProgressBar>)) {
+/// What moves a bar.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The codec's events.
+    Codec,
+    /// [`Progress::advance`]: a file's work is many calls of the codec.
+    Caller,
+}
+
+static BAR: Mutex<Option<Shown>> = Mutex::new(None);
+
+fn with_bar(slot: impl FnOnce(&mut Option<Shown>)) {
     slot(&mut BAR.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// Logs to standard error as FIELDPRESS_LOG says, and follows the codec's progress.
+/// Logs to standard error as FIELDPRESS_LOG says (levels, by targets, as in `warn,fieldpress=debug`), and follows the
+/// codec's progress.
 pub fn start_logging() {
-    let filter = EnvFilter::builder().with_env_var("FIELDPRESS_LOG").with_default_directive(Level::WARN.into());
+    let usual = || filter::Targets::new().with_default(Level::WARN);
+    let said = std::env::var("FIELDPRESS_LOG").ok().filter(|said| !said.is_empty());
+    let filter = said.map_or_else(usual, |said| {
+        said.parse().unwrap_or_else(|error| {
+            eprintln!("fieldpress: FIELDPRESS_LOG='{said}' is not understood ({error}); expected for example debug");
+            usual()
+        })
+    });
     let logs = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_filter(filter.from_env_lossy());
+        .with_filter(filter);
     let progress = BarLayer.with_filter(filter::Targets::new().with_target(TARGET, Level::TRACE));
     tracing_subscriber::registry().with(logs).with(progress).init();
 }
@@ -45,16 +68,40 @@ impl Progress {
         }
         bar.set_message(what.to_owned());
         bar.enable_steady_tick(TICK);
-        with_bar(|slot| *slot = Some(bar));
+        with_bar(|slot| *slot = Some(Shown { bar, by: By::Codec }));
         Self
     }
+
+    /// Shows how much of `total` is done, as [`Progress::advance`] says.
+    pub fn over(what: &str, total: u64) -> Self {
+        let bar = ProgressBar::new(total.max(1));
+        bar.set_style(share_done());
+        bar.set_message(what.to_owned());
+        bar.enable_steady_tick(TICK);
+        with_bar(|slot| *slot = Some(Shown { bar, by: By::Caller }));
+        Self
+    }
+
+    /// Moves the bar.
+    pub fn advance(&self, by: u64) {
+        with_bar(|slot| {
+            if let Some(shown) = slot {
+                shown.bar.inc(by);
+            }
+        });
+    }
+}
+
+fn share_done() -> ProgressStyle {
+    let style = ProgressStyle::with_template("{msg} [{bar:40}] {percent} % {elapsed} (about {eta} left)");
+    style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         with_bar(|slot| {
-            if let Some(bar) = slot.take() {
-                bar.finish_and_clear();
+            if let Some(shown) = slot.take() {
+                shown.bar.finish_and_clear();
             }
         });
     }
@@ -85,13 +132,9 @@ impl<S: Subscriber> Layer<S> for BarLayer {
         let mut position = Position::default();
         event.record(&mut position);
         with_bar(|slot| {
-            let Some(bar) = slot else { return };
+            let Some(Shown { bar, by: By::Codec }) = slot else { return };
             if position.total > 0 && bar.length() != Some(position.total) {
-                if let Ok(style) =
-                    ProgressStyle::with_template("{msg} [{bar:40}] {percent} % {elapsed} (about {eta} left)")
-                {
-                    bar.set_style(style.progress_chars("=> "));
-                }
+                bar.set_style(share_done());
                 bar.set_length(position.total);
             }
             bar.set_position(position.done);

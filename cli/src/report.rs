@@ -88,6 +88,22 @@ pub fn print_lines(lines: &[(&str, String)]) -> Result<(), Failure> {
     print(&mut io::stdout().lock(), &lines_text(lines))
 }
 
+/// Prints rows in columns: texts to the left, what comes after the fourth column, numbers, to the right.
+pub fn print_table<const N: usize>(rows: &[[String; N]]) -> Result<(), Failure> {
+    const TEXTS: usize = 4;
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cell = |(column, text): (usize, &String)| {
+            let room = widths[column];
+            if column < TEXTS { format!("{text:<room$}") } else { format!("{text:>room$}") }
+        };
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    print(&mut io::stdout().lock(), &rows.iter().map(line).collect::<String>())
+}
+
 /// Prints the object or the lines: on standard error where the output itself goes to standard output.
 pub fn print_beside(output: &Path, text: &str) -> Result<(), Failure> {
     if target::is_standard_output(output) {

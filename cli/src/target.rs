@@ -16,19 +16,21 @@ pub const STANDARD: &str = "-";
 
 /// Whether an output goes to standard output: named `-`, or a name of the same pipe, terminal or file.
 pub fn is_standard_output(path: &Path) -> bool {
-    path == Path::new(STANDARD) || is_same(path, "/dev/stdout")
+    path == Path::new(STANDARD) || is_same_file(path, Path::new("/dev/stdout"))
 }
 
+/// Whether two names mean one file.
 #[cfg(unix)]
-fn is_same(path: &Path, other: &str) -> bool {
+pub fn is_same_file(path: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let place = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    place(path).is_some_and(|there| place(Path::new(other)) == Some(there))
+    place(path).is_some_and(|there| place(other) == Some(there))
 }
 
+/// Whether two names mean one file.
 #[cfg(not(unix))]
-fn is_same(_path: &Path, _other: &str) -> bool {
-    false
+pub fn is_same_file(path: &Path, other: &Path) -> bool {
+    path.canonicalize().is_ok_and(|there| other.canonicalize().is_ok_and(|other| other == there))
 }
 
 /// Writes `path` through `fill`: into a temporary file beside it that then takes its name; or to standard output.
@@ -53,12 +55,7 @@ fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
         fill(&mut writer)?;
         return writer.flush();
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".fieldpress-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
-    let mut file = builder.tempfile_in(folder)?;
+    let mut file = temporary_beside(path)?;
     {
         let mut writer = BufWriter::new(file.as_file_mut());
         fill(&mut writer)?;
@@ -67,6 +64,32 @@ fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>)
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Writes `path` through a library that wants a name: into a temporary file beside it, which then takes its name.
+///
+/// # Errors
+/// What `fill` says, or why the file cannot be made.
+pub fn write_at<R>(path: &Path, fill: impl FnOnce(&Path) -> Result<R, Failure>) -> Result<R, Failure> {
+    let failed = |error: io::Error| Failure::writing(&path.display().to_string(), error);
+    let place = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    if place.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(failed(io::Error::other("is no file; expected the name of one to write")));
+    }
+    let temporary = temporary_beside(&place).map_err(failed)?.into_temp_path();
+    let done = fill(&temporary)?;
+    std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(failed)?;
+    temporary.persist(&place).map_err(|error| failed(error.error))?;
+    Ok(done)
+}
+
+fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".fieldpress-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
+    builder.tempfile_in(folder)
 }
 
 /// Writes a field as NumPy, or raw.

@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 
+import fieldpress
+
+# Before any test imports netCDF4, whose HDF5 takes the path of plugins when it is loaded.
+fieldpress.hdf5.activate()
+
 #: Quick, and the same on every machine.
 QUICK = {"effort": 0, "threads": 1}
 

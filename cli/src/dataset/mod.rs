@@ -1,0 +1,261 @@
+//! Whole NetCDF files: their floating variables through the HDF5 filter, and everything else as it was.
+
+mod boxes;
+mod check;
+mod copy;
+mod filter;
+mod nc;
+mod wanted;
+
+pub use wanted::{VariableBound, Wanted};
+
+use crate::failure::Failure;
+use crate::measure::Errors;
+use crate::progress::Progress;
+use crate::target;
+use check::Sums;
+use copy::{FillError, Pair};
+use fieldpress::Bound;
+use nc::{File, Storage, Variable};
+use std::path::Path;
+
+/// Values of a box that is only read.
+const VALUES: usize = 1 << 24;
+
+/// How the variables of a dataset are compressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    pub wanted: Wanted<'a>,
+    pub effort: u32,
+}
+
+/// What became of a variable that was compressed, or decompressed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its name, with its groups.
+    pub path: String,
+    pub dims: Vec<usize>,
+    /// As it was asked for; none where it was decompressed.
+    pub bound: Option<Bound>,
+    /// Bytes of its values.
+    pub bytes: u64,
+    /// Bytes that the file with streams stores of it.
+    pub stored: u64,
+    /// Against the original; none where it was decompressed.
+    pub errors: Option<Errors>,
+}
+
+/// Whether the file begins like NetCDF: in a classic form, or as HDF5.
+pub fn is_dataset(path: &str) -> bool {
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start));
+    read.is_ok() && (start.starts_with(b"CDF") || start == *b"\x89HDF")
+}
+
+/// Writes `output` with the wanted variables of `input` compressed; every bound is checked on what was written before
+/// the file gets its name.
+///
+/// # Errors
+/// Bad input: no NetCDF, names that it lacks, variables that are compressed already. A bound that does not hold.
+pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Vec<Outcome>, Failure> {
+    let from = open(input)?;
+    let reading = |error: nc::Error| Failure::reading(input, error);
+    let variables = all_variables(from.root()).map_err(reading)?;
+    let coordinates = wanted::coordinates(from.root()).map_err(reading)?;
+    let mut plan = Vec::new();
+    for variable in &variables {
+        let wanted = settings.wanted.bound(variable, &coordinates).map_err(reading)?;
+        plan.push(wanted);
+    }
+    check_plan(input, &from, &variables, &plan, settings)?;
+    let total: u64 = variables.iter().map(Variable::bytes).sum();
+    let progress = Progress::over(&format!("compressing {input}"), total);
+
+    target::write_at(output, |temporary| {
+        let writing = |error: nc::Error| failed(output, error);
+        let to = File::create(temporary).map_err(writing)?;
+        let mut bounds = plan.iter().copied();
+        let storage = |variable: &Variable<'_>| match bounds.next().flatten() {
+            Some(bound) => {
+                let bound = absolute(bound, variable)?;
+                Ok(Some(compressed(variable, filter::parameters(bound, settings.effort))))
+            }
+            None => plain(&from, variable),
+        };
+        let pairs = copy::define(&from, &to, storage).map_err(writing)?;
+        to.end_definitions().map_err(writing)?;
+        fill(&pairs, &progress).map_err(|error| match error {
+            FillError::Reading(error) => unread(input, error),
+            FillError::Writing(error) => writing(error),
+        })?;
+        drop(pairs);
+        to.close().map_err(writing)?;
+        verify(input, temporary, &from, &plan)
+    })
+}
+
+/// Writes `output` with the compressed variables of `input` as plain values.
+///
+/// # Errors
+/// Bad input: no NetCDF, or none with compressed variables; a damaged stream.
+pub fn decompress(input: &str, output: &Path) -> Result<Vec<Outcome>, Failure> {
+    let from = open(input)?;
+    let reading = |error: nc::Error| Failure::reading(input, error);
+    let variables = all_variables(from.root()).map_err(reading)?;
+    let mut found = Vec::new();
+    for variable in &variables {
+        if from.is_hdf5().map_err(reading)? && filter::is_compressed(&variable.storage().map_err(reading)?) {
+            let (path, dims) = (variable.path().map_err(reading)?, variable.shape());
+            found.push(Outcome { path, dims, bound: None, bytes: variable.bytes(), stored: 0, errors: None });
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::input(format!("{input}: none of its variables is compressed by fieldpress")));
+    }
+    let names: Vec<String> = found.iter().map(|one| one.path.clone()).collect();
+    for (one, stored) in found.iter_mut().zip(filter::stored_bytes(input.as_ref(), &names)) {
+        one.stored = stored.unwrap_or(0);
+    }
+    let total: u64 = variables.iter().map(Variable::bytes).sum();
+    let progress = Progress::over(&format!("decompressing {input}"), total);
+    target::write_at(output, |temporary| {
+        let writing = |error: nc::Error| failed(output, error);
+        let to = File::create(temporary).map_err(writing)?;
+        let pairs = copy::define(&from, &to, |variable| plain(&from, variable)).map_err(writing)?;
+        to.end_definitions().map_err(writing)?;
+        fill(&pairs, &progress).map_err(|error| match error {
+            FillError::Reading(error) => unread(input, error),
+            FillError::Writing(error) => writing(error),
+        })?;
+        drop(pairs);
+        to.close().map_err(writing)
+    })?;
+    Ok(found)
+}
+
+fn open(input: &str) -> Result<File, Failure> {
+    filter::register().map_err(|error| Failure::other(error.to_string()))?;
+    File::open(input.as_ref()).map_err(|error| Failure::reading(input, error))
+}
+
+/// The failure of writing; what the filter has said is the reason behind libnetcdf's words.
+fn failed(output: &Path, error: nc::Error) -> Failure {
+    Failure::writing(&output.display().to_string(), with_reason(&error))
+}
+
+/// The failure of reading values, likewise.
+fn unread(input: &str, error: nc::Error) -> Failure {
+    Failure::reading(input, with_reason(&error))
+}
+
+fn with_reason(error: &nc::Error) -> String {
+    filter::complaint().map_or_else(|| error.to_string(), |said| format!("{error}: {said}"))
+}
+
+fn fill(pairs: &[Pair<'_, '_>], progress: &Progress) -> Result<(), FillError> {
+    pairs.iter().try_for_each(|pair| pair.fill(|bytes| progress.advance(bytes)))
+}
+
+/// All variables, group by group, in the order in which they are defined.
+fn all_variables(group: nc::Group<'_>) -> nc::Result<Vec<Variable<'_>>> {
+    let mut all = group.variables()?;
+    for inner in group.groups()? {
+        all.extend(all_variables(inner)?);
+    }
+    Ok(all)
+}
+
+fn check_plan(
+    input: &str,
+    from: &File,
+    variables: &[Variable<'_>],
+    plan: &[Option<Bound>],
+    settings: Settings<'_>,
+) -> Result<(), Failure> {
+    let reading = |error: nc::Error| Failure::reading(input, error);
+    let paths = variables.iter().map(Variable::path).collect::<nc::Result<Vec<_>>>().map_err(reading)?;
+    let listed = paths.join(", ");
+    if let [first, ..] = &settings.wanted.unknown(&paths)[..] {
+        return Err(Failure::input(format!("{input} has no variable '{first}'; it has {listed}")));
+    }
+    if plan.iter().all(Option::is_none) {
+        return Err(Failure::input(format!(
+            "{input}: none of its variables ({listed}) is compressed: they are coordinates, no floats, or below 4 KiB; \
+             name one by --bound NAME:KIND=VALUE"
+        )));
+    }
+    for (variable, path) in variables.iter().zip(&paths) {
+        if from.is_hdf5().map_err(reading)? && filter::is_compressed(&variable.storage().map_err(reading)?) {
+            return Err(Failure::input(format!(
+                "{input}: '{path}' is compressed by fieldpress already, and errors would add; decompress the file first"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A bound over the variable's own range as an absolute one, since the filter would take each chunk's range.
+fn absolute(bound: Bound, variable: &Variable<'_>) -> nc::Result<Bound> {
+    let Bound::Rel(share) = bound else { return Ok(bound) };
+    let shape = variable.shape();
+    let range = check::range(variable, &boxes::boxes(&shape, &vec![1; shape.len()], VALUES))?;
+    let limit = (share * range).next_down();
+    Ok(if limit > 0.0 && limit.is_finite() { Bound::Abs(limit) } else { Bound::Lossless })
+}
+
+fn compressed(variable: &Variable<'_>, parameters: Vec<u32>) -> Storage {
+    Storage {
+        chunks: Some(boxes::chunks(&variable.shape())),
+        shuffle: false,
+        deflate: None,
+        checksum: false,
+        endianness: netcdf_sys::NC_ENDIAN_NATIVE,
+        filters: vec![(filter::FILTER, parameters)],
+    }
+}
+
+/// The storage of a variable that is not compressed by fieldpress: as it was; in one piece or in NetCDF's chunks where it
+/// was compressed by fieldpress.
+fn plain(from: &File, variable: &Variable<'_>) -> nc::Result<Option<Storage>> {
+    if !from.is_hdf5()? || variable.dims.is_empty() {
+        return Ok(None);
+    }
+    let storage = variable.storage()?;
+    Ok((!filter::is_compressed(&storage)).then_some(storage))
+}
+
+/// Compares what was written with the original, from the file.
+fn verify(input: &str, written: &Path, from: &File, plan: &[Option<Bound>]) -> Result<Vec<Outcome>, Failure> {
+    let reading = |error: nc::Error| Failure::reading(input, error);
+    let written_as = written.display().to_string();
+    let read_back = |error: nc::Error| Failure::writing(&written_as, format!("it cannot be read back: {error}"));
+    let copy = File::open(written).map_err(read_back)?;
+    let originals = all_variables(from.root()).map_err(reading)?;
+    let copies = all_variables(copy.root()).map_err(read_back)?;
+    let mut outcomes = Vec::new();
+    for ((original, decoded), bound) in originals.iter().zip(&copies).zip(plan) {
+        let Some(bound) = *bound else { continue };
+        let path = original.path().map_err(reading)?;
+        let mut sums = Sums::new(check::fills(original));
+        let shape = original.shape();
+        for part in boxes::boxes(&shape, &boxes::chunks(&shape), VALUES) {
+            let values = original.read(&part).map_err(reading)?;
+            sums.compare(&values, &decoded.read(&part).map_err(read_back)?);
+        }
+        let errors = sums.errors();
+        if !errors.hold(bound, errors.range) {
+            return Err(Failure::bound(format!(
+                "{input}: the bound {bound} does not hold for '{path}'; nothing is written"
+            )));
+        }
+        let bytes = original.bytes();
+        outcomes.push(Outcome { path, dims: shape, bound: Some(bound), bytes, stored: 0, errors: Some(errors) });
+    }
+    drop(copies);
+    drop(copy);
+    let names: Vec<String> = outcomes.iter().map(|one| one.path.clone()).collect();
+    for (one, stored) in outcomes.iter_mut().zip(filter::stored_bytes(written, &names)) {
+        one.stored = stored.unwrap_or(0);
+    }
+    Ok(outcomes)
+}
