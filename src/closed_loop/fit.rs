@@ -3,7 +3,7 @@
 use super::levels::{AXES, INNER, Pass};
 use super::quantise::Quantiser;
 use super::samples::Samples;
-use super::taps::Taps;
+use super::taps::{Degree, Taps};
 use super::work::Work;
 use crate::field::Element;
 
@@ -20,7 +20,7 @@ pub(super) fn choose<T: Element>(
     quantiser: &Quantiser,
 ) -> (usize, Vec<i32>) {
     let samples = sample(taps, pass, work);
-    let mut best = (0, taps.interpolation(false));
+    let mut best = (0, taps.interpolation(Degree::Linear));
     let mut least = samples.cost(&best.1, quantiser);
     let scale = pass.len() as f64 / samples.targets.len().max(1) as f64;
     for kind in 1..kinds(taps) {
@@ -52,9 +52,11 @@ pub(super) fn kinds(taps: &Taps<'_>) -> usize {
 
 /// A fixed set of weights.
 pub(super) fn fixed(taps: &Taps<'_>, kind: usize) -> Vec<i32> {
+    // Both lists have linear and cubic in turn.
+    let degree = if kind.is_multiple_of(2) { Degree::Linear } else { Degree::Cubic };
     match kind {
-        0 | 1 => taps.interpolation(kind == 1),
-        _ => taps.along((kind - 2) / 2, kind % 2 == 1),
+        0 | 1 => taps.interpolation(degree),
+        _ => taps.along((kind - 2) / 2, degree),
     }
 }
 

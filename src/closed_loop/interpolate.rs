@@ -5,7 +5,7 @@ use super::indices::{Around, Model, Symbol, scale, side};
 use super::levels::{AXES, INNER, Pass, passes};
 use super::quantise::Quantiser;
 use super::section::Parameters;
-use super::taps::{Taps, Template};
+use super::taps::{Degree, Taps, Template};
 use super::work::{BATCH, Flags, Work};
 use crate::entropy::BitCoder;
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ impl<T: Element> Run<'_, '_, T> {
         if kind < kinds {
             weights = fit::fixed(taps, kind);
         } else if kind == kinds {
-            let start = taps.interpolation(true);
+            let start = taps.interpolation(Degree::Cubic);
             weights.resize(start.len(), 0);
             for (k, (weight, start)) in weights.iter_mut().zip(start).enumerate() {
                 *weight = start.wrapping_add(model.number(coder, weight.wrapping_sub(start), 2 + k.min(13))?);

@@ -13,6 +13,20 @@ const TEMPLATES: usize = 1 << (4 * AXES);
 /// In place of a template's number: not made yet.
 const NONE: u16 = u16::MAX;
 
+/// The degree of the polynomials that interpolate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Degree {
+    Linear,
+    Cubic,
+}
+
+/// What lies beyond the ends of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beyond {
+    Nothing,
+    Mirrored,
+}
+
 /// Points that share a weight: offsets in units of the pass along each axis.
 #[derive(Clone, Debug)]
 struct Group {
@@ -112,32 +126,29 @@ impl<'a> Taps<'a> {
     }
 
     /// Weights of linear or cubic interpolation, the mean over the odd axes.
-    pub(super) fn interpolation(&self, cubic: bool) -> Vec<i32> {
+    pub(super) fn interpolation(&self, degree: Degree) -> Vec<i32> {
         let n = self.odd.len();
         let one = 1 << WEIGHT_BITS;
         (1..self.groups.len())
-            .map(|k| match (k < n, k < 2 * n, cubic) {
-                (true, _, false) => one / n as i32,
-                (true, _, true) => one * 9 / (8 * n as i32),
-                (false, true, true) => -one / (8 * n as i32),
+            .map(|k| match (k < n, k < 2 * n, degree) {
+                (true, _, Degree::Linear) => one / n as i32,
+                (true, _, Degree::Cubic) => one * 9 / (8 * n as i32),
+                (false, true, Degree::Cubic) => -one / (8 * n as i32),
                 _ => 0,
             })
             .collect()
     }
 
     /// Weights of linear or cubic interpolation along one odd axis alone.
-    pub(super) fn along(&self, which: usize, cubic: bool) -> Vec<i32> {
+    pub(super) fn along(&self, which: usize, degree: Degree) -> Vec<i32> {
         let n = self.odd.len();
         let one = 1 << WEIGHT_BITS;
         (1..self.groups.len())
-            .map(|k| {
-                if k == which {
-                    if cubic { one * 9 / 8 } else { one }
-                } else if cubic && k == n + which {
-                    -one / 8
-                } else {
-                    0
-                }
+            .map(|k| match degree {
+                Degree::Linear if k == which => one,
+                Degree::Cubic if k == which => one * 9 / 8,
+                Degree::Cubic if k == n + which => -one / 8,
+                _ => 0,
             })
             .collect()
     }
@@ -213,8 +224,8 @@ impl<'a> Taps<'a> {
             .then(|| (moved - at as i64) as isize * self.grid.strides[axis] as isize)
     }
 
-    /// A point's offset, mirrored at the ends; `None` where it does not exist.
-    fn offset(&self, at: &[usize; AXES], tap: &[i32; AXES], mirror: bool) -> Option<isize> {
+    /// A point's offset; `None` where it does not exist.
+    fn offset(&self, at: &[usize; AXES], tap: &[i32; AXES], beyond: Beyond) -> Option<isize> {
         let mut total = 0;
         for axis in 0..AXES {
             let by = tap[axis];
@@ -222,10 +233,10 @@ impl<'a> Taps<'a> {
                 continue;
             }
             let shifted = self.shift(axis, at[axis], by);
-            total += match (shifted, mirror) {
+            total += match (shifted, beyond) {
                 (Some(offset), _) => offset,
-                (None, false) => return None,
-                (None, true) => {
+                (None, Beyond::Nothing) => return None,
+                (None, Beyond::Mirrored) => {
                     let near = if by % 2 == 0 { 0 } else { by.signum() };
                     self.shift(axis, at[axis], -by)
                         .or_else(|| self.shift(axis, at[axis], near))
@@ -239,7 +250,8 @@ impl<'a> Taps<'a> {
     fn resolve(&self, at: &[usize; AXES]) -> Template {
         let mut template = Template::default();
         for group in &self.groups {
-            let points: Option<Vec<isize>> = group.taps.iter().map(|tap| self.offset(at, tap, !group.causal)).collect();
+            let beyond = if group.causal { Beyond::Nothing } else { Beyond::Mirrored };
+            let points: Option<Vec<isize>> = group.taps.iter().map(|tap| self.offset(at, tap, beyond)).collect();
             let mut taps: Vec<(isize, f64)> = match points {
                 Some(points) => {
                     let share = 1.0 / points.len() as f64;
