@@ -46,16 +46,45 @@ if(FIELDPRESS_HAVE_ADIOS2)
   list(APPEND cargo_args -p fieldpress-adios2)
   list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_adios2.a")
 endif()
+set(copy_mpi "")
+set(cargo_environment "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}")
+if(FIELDPRESS_HAVE_MPI)
+  list(APPEND cargo_args -p fieldpress-mpi)
+  set(mpi_library_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.a")
+  set(mpi_shared_copy "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.so.${PROJECT_VERSION}")
+  list(APPEND products "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_mpi.a"
+    "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_mpi.so")
+  list(APPEND copies "${mpi_library_copy}" "${mpi_shared_copy}")
+  take_over(copy_mpi_library "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_mpi.a" "${mpi_library_copy}"
+    --strip-debug)
+  take_over(copy_mpi_shared "${FIELDPRESS_CARGO_TARGET_DIR}/release/libfieldpress_mpi.so" "${mpi_shared_copy}"
+    --strip-unneeded)
+  set(copy_mpi ${copy_mpi_library} ${copy_mpi_shared}
+    COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress_mpi.so.${PROJECT_VERSION}"
+      "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.so.${PROJECT_VERSION_MAJOR}"
+    COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress_mpi.so.${PROJECT_VERSION_MAJOR}"
+      "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.so")
+  # cargo builds for the MPI of `mpicc` unless told; to tell it the same would make it build once more.
+  find_program(default_mpicc mpicc)
+  file(REAL_PATH "${MPI_C_COMPILER}" wanted_mpicc)
+  if(default_mpicc)
+    file(REAL_PATH "${default_mpicc}" real_default_mpicc)
+  endif()
+  if(NOT wanted_mpicc STREQUAL "${real_default_mpicc}")
+    list(APPEND cargo_environment "MPICC=${MPI_C_COMPILER}")
+  endif()
+endif()
 if(NOT FIELDPRESS_MODEL)
   # The only default feature: where it is wanted, what cargo has built by itself is used.
   list(APPEND cargo_args --no-default-features)
 endif()
 
 add_custom_target(fieldpress_cargo ALL
-  COMMAND "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${FIELDPRESS_CARGO_TARGET_DIR}"
+  COMMAND "${CMAKE_COMMAND}" -E env ${cargo_environment}
     "${FIELDPRESS_CARGO}" build --release --locked ${cargo_args} ${FIELDPRESS_CARGO_ARGS}
   ${copy_library}
   ${copy_tool}
+  ${copy_mpi}
   # The shared library under the names that programs record and linkers look for.
   ${copy_shared}
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libfieldpress.so.${PROJECT_VERSION}"
@@ -97,4 +126,24 @@ if(FIELDPRESS_HAVE_ADIOS2)
   add_dependencies(fieldpress_adios2_rust fieldpress_cargo)
   # cxx writes its headers there as part of cargo's build.
   file(MAKE_DIRECTORY "${FIELDPRESS_CARGO_TARGET_DIR}/cxxbridge")
+endif()
+
+if(FIELDPRESS_HAVE_MPI)
+  # In place of fieldpress::fieldpress: they hold the same calls, and those that take a communicator.
+  add_library(fieldpress_mpi_static STATIC IMPORTED GLOBAL)
+  add_library(fieldpress::mpi ALIAS fieldpress_mpi_static)
+  set_target_properties(fieldpress_mpi_static PROPERTIES
+    IMPORTED_LOCATION "${mpi_library_copy}"
+    INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include"
+    INTERFACE_LINK_LIBRARIES "MPI::MPI_C;${FIELDPRESS_SYSTEM_LIBRARIES}")
+  add_dependencies(fieldpress_mpi_static fieldpress_cargo)
+
+  add_library(fieldpress_mpi_shared SHARED IMPORTED GLOBAL)
+  add_library(fieldpress::mpi_shared ALIAS fieldpress_mpi_shared)
+  set_target_properties(fieldpress_mpi_shared PROPERTIES
+    IMPORTED_LOCATION "${mpi_shared_copy}"
+    IMPORTED_SONAME "libfieldpress_mpi.so.${PROJECT_VERSION_MAJOR}"
+    INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}/include"
+    INTERFACE_LINK_LIBRARIES MPI::MPI_C)
+  add_dependencies(fieldpress_mpi_shared fieldpress_cargo)
 endif()

@@ -4,7 +4,7 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/fieldpress")
 set(plugin_dir "${CMAKE_INSTALL_LIBDIR}/fieldpress")
 set(module_dir "${CMAKE_INSTALL_INCLUDEDIR}/fieldpress")
 
-# Archives of one process, and their readers, are part of the library; MPI's headers belong to libfieldpress_mpi.
+# Archives of one process, and their readers, are part of the library.
 install(FILES include/fieldpress.h include/fieldpress.hpp include/fieldpress_archive.h include/fieldpress_archive.hpp
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${library_copy}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
@@ -30,6 +30,19 @@ if(FIELDPRESS_HAVE_FORTRAN)
   install(FILES "${CMAKE_CURRENT_BINARY_DIR}/modules/fieldpress.mod" DESTINATION "${module_dir}")
   install(FILES src/ffi/fortran/fieldpress.F90 src/ffi/fortran/specifics.inc
     DESTINATION "${CMAKE_INSTALL_DATADIR}/fieldpress/fortran")
+endif()
+if(FIELDPRESS_HAVE_MPI)
+  install(FILES include/fieldpress_mpi.h include/fieldpress_mpi.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(FILES "${mpi_library_copy}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(PROGRAMS "${mpi_shared_copy}" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(FILES "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.so.${PROJECT_VERSION_MAJOR}"
+    "${CMAKE_CURRENT_BINARY_DIR}/lib/libfieldpress_mpi.so" DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  if(FIELDPRESS_HAVE_FORTRAN)
+    install(TARGETS fieldpress_mpi_fortran ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+    install(FILES "${CMAKE_CURRENT_BINARY_DIR}/modules/mpi/fieldpress.mod"
+      "${CMAKE_CURRENT_BINARY_DIR}/modules/mpi/fieldpress_mpi.mod" DESTINATION "${module_dir}/mpi")
+    install(FILES src/ffi/mpi/fortran/fieldpress_mpi.F90 DESTINATION "${CMAKE_INSTALL_DATADIR}/fieldpress/fortran")
+  endif()
 endif()
 if(FIELDPRESS_HAVE_ADIOS2)
   install(TARGETS fieldpress_adios2 LIBRARY DESTINATION "${plugin_dir}/adios2")

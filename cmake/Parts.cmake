@@ -1,4 +1,5 @@
-# Decides which of the parts that depend on something are built: sets FIELDPRESS_HAVE_FORTRAN, _ADIOS2 and _HDF5.
+# Decides which of the parts that depend on something are built: sets FIELDPRESS_HAVE_FORTRAN, _ADIOS2, _HDF5
+# and _MPI.
 
 # The result for a part: found, or a reason why not, which is an error where the part was asked for.
 function(fieldpress_part part found reason)
@@ -45,3 +46,18 @@ if(FIELDPRESS_HDF5)
   set(found ${HDF5_FOUND})
 endif()
 fieldpress_part(HDF5 "${found}" "HDF5 was not found; set HDF5_ROOT to its prefix")
+
+set(found FALSE)
+set(reason "MPI was not found; set MPI_C_COMPILER to its compiler wrapper")
+if(FIELDPRESS_MPI AND FIELDPRESS_SANITIZE)
+  # Its own memory is not ours to check.
+  set(reason "FIELDPRESS_SANITIZE is ON")
+elseif(FIELDPRESS_MPI)
+  set(languages C)
+  if(FIELDPRESS_HAVE_FORTRAN)
+    list(APPEND languages Fortran)
+  endif()
+  find_package(MPI QUIET COMPONENTS ${languages})
+  set(found ${MPI_FOUND})
+endif()
+fieldpress_part(MPI "${found}" "${reason}")
