@@ -74,6 +74,30 @@ public:
     detail::check(fieldpress_archive_set_reals(handle_, variable, name.c_str(), values.size(), values.data()));
   }
 
+  // Names a variable's axes, slowest first, for readers: variables share the dimensions whose names and sizes agree. The
+  // same on all ranks, as the next two.
+  void set_dimensions(std::uint32_t variable, const std::vector<std::string> &names)
+  {
+    set("_dimensions", joined(names), variable);
+  }
+  // Sets a coordinate: a value for each index of the dimension of its name, or of these dimensions, slowest first.
+  void set_coordinate(const std::string &name, span<const double> values, const std::string &units = {},
+                      const std::vector<std::string> &dimensions = {})
+  {
+    set("_coordinate." + name, values);
+    if (!dimensions.empty())
+      set("_coordinate." + name + "._dimensions", joined(dimensions));
+    if (!units.empty())
+      set("_coordinate." + name + ".units", units);
+  }
+  // Says what the times of steps are, as CF has it: "days since 2000-01-01", and a calendar such as "noleap".
+  void set_time_units(const std::string &units, const std::string &calendar = {})
+  {
+    set("time.units", units);
+    if (!calendar.empty())
+      set("time.calendar", calendar);
+  }
+
   void begin_step(double time) { detail::check(fieldpress_archive_begin_step(handle_, time)); }
 
   // Gives a box of this rank; copies it.
@@ -107,6 +131,13 @@ public:
   void close() { detail::check(fieldpress_archive_close(std::exchange(handle_, nullptr))); }
 
 private:
+  static std::string joined(const std::vector<std::string> &names)
+  {
+    std::string list;
+    for (const std::string &name : names)
+      list += (list.empty() ? "" : ",") + name;
+    return list;
+  }
   template <class Call>
   step_report reported(Call call)
   {

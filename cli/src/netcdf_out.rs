@@ -1,8 +1,9 @@
-//! NetCDF files from archives: every variable with its attributes, along an axis of steps with their times.
+//! NetCDF files from archives, as the CF conventions have them: variables that share dimensions and coordinates, along the
+//! time.
 
 use crate::failure::Failure;
-use crate::source::{Data, Field};
-use fieldpress::archive::{Attribute, Reader, Selection, VariableInfo};
+use crate::source::{Data, Field, advance};
+use fieldpress::archive::{Attribute, Definitions, Names, Reader, Selection, VariableInfo, is_conventional};
 use fieldpress::{DType, Region};
 use netcdf::{AttributeValue, Extent, FileMut};
 use std::ops::Range;
@@ -85,33 +86,34 @@ fn fill(
     region: Option<&Region>,
     missing: Option<f64>,
 ) -> Result<(), Cause> {
-    let count = (steps.end - steps.start) as usize;
-    for (name, attribute) in &reader.definitions().attributes {
+    let definitions = reader.definitions();
+    let conventional = |name: &str| is_conventional(name);
+    if !definitions.attributes.iter().any(|(name, _)| name == "Conventions") {
+        file.add_attribute("Conventions", "CF-1.8")?;
+    }
+    for (name, attribute) in definitions.attributes.iter().filter(|(name, _)| !conventional(name)) {
         file.add_attribute(name, value(attribute))?;
     }
-    file.add_dimension("step", count)?;
-    {
-        let times = steps.clone().map(|step| reader.time(step)).collect::<fieldpress::Result<Vec<f64>>>()?;
-        // A variable of the archive may have that name.
-        let taken = numbers.iter().any(|&number| reader.variable(number).is_ok_and(|info| info.name == "time"));
-        file.add_variable::<f64>(if taken { "step_time" } else { "time" }, &["step"])?.put_values(&times, ..)?;
-    }
-    for &number in numbers {
+    let names = definitions.names();
+    // A variable of the archive may have that name.
+    let taken = numbers.iter().any(|&number| definitions.variables[number].name == TIME);
+    let time = if taken { "step_time" } else { TIME };
+    add_times(file, reader, &names, steps.clone(), time)?;
+    let axes = add_dimensions(file, definitions, &names, numbers, region)?;
+    let placed = add_coordinates(file, definitions, &names, numbers, &axes)?;
+    for (&number, axes) in numbers.iter().zip(&axes) {
         let info: &VariableInfo = reader.variable(number)?;
-        let selected = region.map_or_else(|| info.shape.dims().to_vec(), |region| region.count.clone());
-        let mut names = vec!["step".to_owned()];
-        for (axis, &n) in selected.iter().enumerate() {
-            let name = format!("{}_{axis}", info.name);
-            file.add_dimension(&name, n)?;
-            names.push(name);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let dimensions: Vec<&str> = std::iter::once(time).chain(axes.iter().map(|axis| &*axis.name)).collect();
         let mut variable = match info.dtype {
-            DType::F32 => file.add_variable::<f32>(&info.name, &names)?,
-            DType::F64 => file.add_variable::<f64>(&info.name, &names)?,
+            DType::F32 => file.add_variable::<f32>(&info.name, &dimensions)?,
+            DType::F64 => file.add_variable::<f64>(&info.name, &dimensions)?,
         };
-        for (name, attribute) in &info.attributes {
+        for (name, attribute) in info.attributes.iter().filter(|(name, _)| !conventional(name)) {
             variable.put_attribute(name, value(attribute))?;
+        }
+        let beside = beside(&placed, info, axes);
+        if !beside.is_empty() {
+            variable.put_attribute("coordinates", beside.join(" "))?;
         }
         let fill = missing.unwrap_or(FILL);
         match info.dtype {
@@ -123,7 +125,7 @@ fn fill(
             let mut field = Field::new(selection.output_shape(info)?, info.dtype)?;
             reader.read(number, &selection, &mut field.view_mut()?)?;
             let mut extents = vec![Extent::from(index..index + 1)];
-            extents.extend(selected.iter().map(|&n| Extent::from(0..n)));
+            extents.extend(axes.iter().map(|axis| Extent::from(0..axis.count)));
             match &field.data {
                 Data::F32(values) => variable.put_values(values, extents)?,
                 Data::F64(values) => variable.put_values(values, extents)?,
@@ -131,4 +133,134 @@ fn fill(
         }
     }
     Ok(())
+}
+
+/// The dimension of the steps, and what its coordinate is called.
+const TIME: &str = "time";
+
+/// The steps' times as a coordinate, with the units that the archive gives.
+fn add_times(file: &mut FileMut, reader: &Reader, names: &Names, steps: Range<u64>, name: &str) -> Result<(), Cause> {
+    let times = steps.map(|step| reader.time(step)).collect::<fieldpress::Result<Vec<f64>>>()?;
+    file.add_unlimited_dimension(name)?;
+    let mut variable = file.add_variable::<f64>(name, &[name])?;
+    variable.put_attribute("axis", "T")?;
+    for (name, attribute) in &names.time {
+        variable.put_attribute(name, value(attribute))?;
+    }
+    variable.put_values(&times, 0..times.len())?;
+    Ok(())
+}
+
+/// A dimension of the file: a dimension of the archive, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Axis {
+    name: String,
+    /// What the archive calls it.
+    whole: String,
+    start: usize,
+    count: usize,
+}
+
+/// Makes the dimensions that the variables share; where a box cuts one dimension differently for two variables, the later
+/// part has the place of its beginning in its name.
+fn add_dimensions(
+    file: &mut FileMut,
+    definitions: &Definitions,
+    names: &Names,
+    numbers: &[usize],
+    region: Option<&Region>,
+) -> Result<Vec<Vec<Axis>>, Cause> {
+    let mut known: Vec<Axis> = Vec::new();
+    let mut of_variables = Vec::new();
+    for &number in numbers {
+        let dims = definitions.variables[number].shape.dims();
+        let mut axes = Vec::new();
+        for (k, (whole, &size)) in names.dimensions[number].iter().zip(dims).enumerate() {
+            let cut = region.and_then(|region| Some((*region.start.get(k)?, *region.count.get(k)?)));
+            let (start, count) = cut.unwrap_or((0, size));
+            if let Some(axis) = known.iter().find(|axis| (&axis.whole, axis.start, axis.count) == (whole, start, count))
+            {
+                axes.push(axis.clone());
+                continue;
+            }
+            let mut name = whole.clone();
+            while name == TIME || known.iter().any(|axis| axis.name == name) {
+                name = format!("{name}_{start}");
+            }
+            file.add_dimension(&name, count)?;
+            let axis = Axis { name, whole: whole.clone(), start, count };
+            known.push(axis.clone());
+            axes.push(axis);
+        }
+        of_variables.push(axes);
+    }
+    Ok(of_variables)
+}
+
+/// A coordinate of the file, and its dimensions there.
+struct PlacedCoordinate {
+    name: String,
+    dimensions: Vec<String>,
+}
+
+/// Writes the coordinates whose dimensions some variable has, cut as that is.
+fn add_coordinates(
+    file: &mut FileMut,
+    definitions: &Definitions,
+    names: &Names,
+    numbers: &[usize],
+    axes: &[Vec<Axis>],
+) -> Result<Vec<PlacedCoordinate>, Cause> {
+    let mut placed: Vec<PlacedCoordinate> = Vec::new();
+    for coordinate in &names.coordinates {
+        let owner = axes.iter().zip(numbers).find_map(|(axes, &number)| {
+            let of = |name: &String| axes.iter().position(|axis| axis.whole == *name);
+            let places = coordinate.dimensions.iter().map(of).collect::<Option<Vec<usize>>>()?;
+            let dims = definitions.variables[number].shape.dims();
+            let sizes: Vec<usize> = places.iter().map(|&place| dims[place]).collect();
+            let cut: Vec<&Axis> = places.iter().map(|&place| &axes[place]).collect();
+            (sizes.iter().product::<usize>() == coordinate.values.len()).then_some((sizes, cut))
+        });
+        let Some((sizes, cut)) = owner else { continue };
+        // A variable of the archive may have that name.
+        if numbers.iter().any(|&number| definitions.variables[number].name == coordinate.name) {
+            continue;
+        }
+        let dimensions: Vec<&str> = cut.iter().map(|axis| &*axis.name).collect();
+        // Along one dimension, a coordinate has the dimension's name.
+        let name = if coordinate.dimensions == [coordinate.name.as_str()] { dimensions[0] } else { &coordinate.name };
+        let mut variable = file.add_variable::<f64>(name, &dimensions)?;
+        for (name, attribute) in &coordinate.attributes {
+            variable.put_attribute(name, value(attribute))?;
+        }
+        variable.put_values(&part(&coordinate.values, &sizes, &cut), ..)?;
+        placed.push(PlacedCoordinate {
+            name: name.to_owned(),
+            dimensions: dimensions.into_iter().map(str::to_owned).collect(),
+        });
+    }
+    Ok(placed)
+}
+
+/// A box of values in C order.
+fn part(values: &[f64], sizes: &[usize], axes: &[&Axis]) -> Vec<f64> {
+    let counts: Vec<usize> = axes.iter().map(|axis| axis.count).collect();
+    let mut index = vec![0; axes.len()];
+    let mut out = Vec::with_capacity(counts.iter().product());
+    for _ in 0..counts.iter().product() {
+        let place = (0..axes.len()).fold(0, |place, k| place * sizes[k] + axes[k].start + index[k]);
+        out.push(values[place]);
+        advance(&mut index, &counts);
+    }
+    out
+}
+
+/// The coordinates of a variable that have not a dimension's name, which CF wants named, unless the variable does it.
+fn beside<'a>(placed: &'a [PlacedCoordinate], info: &VariableInfo, axes: &[Axis]) -> Vec<&'a str> {
+    if info.attributes.iter().any(|(name, _)| name == "coordinates") {
+        return Vec::new();
+    }
+    let has = |name: &String| axes.iter().any(|axis| axis.name == *name);
+    let others = placed.iter().filter(|one| one.dimensions != [one.name.as_str()] && one.dimensions.iter().all(has));
+    others.map(|one| one.name.as_str()).collect()
 }

@@ -146,6 +146,13 @@ void write(const std::string &path)
   fieldpress::archive archive = fieldpress::open_archive(grid, path, "mode=replace;window=2;threads=1");
   const auto id_u = archive.define<double>("u", {size, size, size});
   const auto id_v = archive.define<double>("v", {size, size, size});
+  std::vector<double> places(size);
+  for (std::size_t k = 0; k < size; k++)
+    places[k] = (k + 0.5) / size;
+  for (const auto variable : {id_u, id_v})
+    archive.set_dimensions(variable, {"z", "y", "x"});
+  for (const char *axis : {"z", "y", "x"})
+    archive.set_coordinate(axis, places);
   archive.set("model", "Gray-Scott, F = 0.02, k = 0.048");
   for (int output = 0; output < outputs; ++output)
   {

@@ -130,6 +130,7 @@ static void run(const char *path, int outputs, int rank, int ranks)
 
   check(fieldpress_archive_open(MPI_COMM_WORLD, path, "mode=append;threads=1", &archive), "opening");
   check(fieldpress_archive_define(archive, "temperature", FIELDPRESS_F64, 2, dims, &variable), "defining");
+  check(fieldpress_archive_set_text(archive, variable, "_dimensions", "row,column"), "naming dimensions");
   check(fieldpress_archive_committed_steps(archive, &done), "steps");
   if (done > 0)
     load(path, done - 1, t, first, rows, &time);

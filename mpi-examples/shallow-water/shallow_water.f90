@@ -70,6 +70,11 @@ contains
     call archive%define('u', [n, n], fieldpress_f64, id_u)
     call archive%define('v', [n, n], fieldpress_f64, id_v)
     call archive%set_text('units', 'm', id_h)
+    call archive%set_dimensions(['x', 'y'], id_h)
+    call archive%set_dimensions(['x', 'y'], id_u)
+    call archive%set_dimensions(['x', 'y'], id_v)
+    call archive%set_coordinate('x', [(k*dx, k=1, n)], 'm')
+    call archive%set_coordinate('y', [(k*dx, k=1, n)], 'm')
     do output = 1, outputs
       do k = 1, steps_per_output
         call advance(grid, h, u, v, first, last)

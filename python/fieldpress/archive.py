@@ -77,7 +77,6 @@ class Archive(Mapping[str, "Variable"]):
         self._reader: _fieldpress.Reader | None = _fieldpress.Reader(os.fspath(path), list(pairs(split(options)[1])))
         self._process = os.getpid()
         described = self._reader.attributes()
-        self._coords = _coordinates(described)
         #: Attributes of the archive.
         self.attrs: dict[str, Any] = {
             name: _value(value) for name, value in described.items() if not name.startswith(("_", f"{TIME}."))
@@ -95,6 +94,7 @@ class Archive(Mapping[str, "Variable"]):
         self._variables = {
             of["name"]: Variable(self, number, of, names[of["name"]]) for number, of in enumerate(variables)
         }
+        self._coords = _coordinates(described, self.dims)
 
     @property
     def path(self) -> str:
@@ -114,7 +114,7 @@ class Archive(Mapping[str, "Variable"]):
     @property
     def coords(self) -> dict[str, NDArray[Any]]:
         """Coordinates along dimensions, the times among them."""
-        return {TIME: self.time} | {name: values for name, (values, _) in self._coords.items()}
+        return {TIME: self.time} | {name: values for name, (_, values, _) in self._coords.items()}
 
     @property
     def commits(self) -> list[range]:
@@ -334,11 +334,25 @@ class ArchiveWriter:
         number = self._writer.define(name, list(shape), name_of(np.dtype(dtype)), attributes)
         self._numbers[name] = number, tuple(shape)
 
-    def coordinate(self, dim: str, values: ArrayLike, attrs: Attributes | None = None) -> None:
-        """Sets the coordinate along a dimension: numbers, one for each index, kept exactly."""
-        self._writer.set_attribute(COORDINATE + dim, _attribute(np.asarray(values, np.float64)))
-        for name, value in (attrs or {}).items():
-            self._writer.set_attribute(f"{COORDINATE}{dim}.{name}", _attribute(value))
+    def coordinate(
+        self, name: str, values: ArrayLike, attrs: Attributes | None = None, *, dims: Sequence[str] | None = None
+    ) -> None:
+        """Sets a coordinate along the dimension of its name, or along ``dims``: numbers, kept exactly.
+
+        Raises
+        ------
+        InvalidArgument
+            For as many names of dimensions as the values have no axes.
+        """
+        array = np.asarray(values, np.float64)
+        dims = (name,) if dims is None else tuple(dims)
+        if len(dims) != array.ndim or any("," in dim or not dim for dim in dims):
+            raise InvalidArgument(f"dims are {dims}; expected {array.ndim} names without commas")
+        self._writer.set_attribute(COORDINATE + name, _attribute(array.ravel()))
+        if dims != (name,):
+            self._writer.set_attribute(f"{COORDINATE}{name}.{DIMENSIONS}", ",".join(dims))
+        for key, value in (attrs or {}).items():
+            self._writer.set_attribute(f"{COORDINATE}{name}.{key}", _attribute(value))
 
     @contextlib.contextmanager
     def step(self, time: float) -> Iterator[None]:
@@ -422,17 +436,27 @@ def _value(value: str | list[Any]) -> Any:
     return value[0] if len(value) == 1 else np.array(value)
 
 
-def _coordinates(described: Mapping[str, Any]) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
-    """Coordinates and their attributes by dimension."""
-    out: dict[str, tuple[NDArray[Any], dict[str, Any]]] = {}
+def _coordinates(
+    described: Mapping[str, Any], sizes: Mapping[str, int]
+) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]]:
+    """Dimensions, values and attributes of each coordinate; of those alone that fit the variables' dimensions."""
+    found: dict[str, tuple[list[str], NDArray[Any], dict[str, Any]]] = {}
     names = [name.removeprefix(COORDINATE) for name in described if name.startswith(COORDINATE)]
     for name in names:
-        if isinstance(described[COORDINATE + name], list) and not any(name.startswith(f"{dim}.") for dim in out):
-            out[name] = np.array(described[COORDINATE + name]), {}
+        value = described[COORDINATE + name]
+        owner = next((one for one in found if name.startswith(f"{one}.")), None)
+        if owner is None:
+            if isinstance(value, list):
+                found[name] = [name], np.array(value), {}
+        elif name == f"{owner}.{DIMENSIONS}":
+            found[owner][0][:] = [dim.strip() for dim in str(value).split(",")]
         else:
-            for dim in out:
-                if name.startswith(f"{dim}."):
-                    out[dim][1][name.removeprefix(f"{dim}.")] = _value(described[COORDINATE + name])
+            found[owner][2][name.removeprefix(f"{owner}.")] = _value(value)
+    out = {}
+    for name, (dims, values, attrs) in found.items():
+        shape = [sizes.get(dim, 0) for dim in dims]
+        if math.prod(shape) == values.size:
+            out[name] = tuple(dims), values.reshape(shape), attrs
     return out
 
 

@@ -84,9 +84,9 @@ class FieldpressBackend(BackendEntrypoint):
         dropped = {drop_variables} if isinstance(drop_variables, str) else set(drop_variables or ())
         windows = tuple(len(steps) for steps in archive.commits)
         variables = {TIME: xarray.Variable((TIME,), archive.time, archive.time_attrs)}
-        for dim, (values, attrs) in archive._coords.items():
-            if archive.dims.get(dim) == len(values):
-                variables[dim] = xarray.Variable((dim,), values, attrs)
+        for name, (dims, values, attrs) in archive._coords.items():
+            variables[name] = xarray.Variable(dims, values, attrs)
+        coordinates = [name for name in variables if name not in dropped]
         for name, variable in archive.items():
             data = indexing.LazilyIndexedArray(_Lazy(variable))
             lazy = xarray.Variable(variable.dims, data, variable.attrs)
@@ -94,7 +94,9 @@ class FieldpressBackend(BackendEntrypoint):
             # A variable may have the name of the steps' dimension.
             variables[f"{name}_" if name in variables else name] = lazy
         dataset = xarray.Dataset({k: v for k, v in variables.items() if k not in dropped}, attrs=archive.attrs)
-        dataset = xarray.decode_cf(dataset, **{k: v for k, v in decoders.items() if v is not None})
+        dataset = xarray.decode_cf(
+            dataset.set_coords(coordinates), **{k: v for k, v in decoders.items() if v is not None}
+        )
         dataset.set_close(archive.close)
         return dataset
 

@@ -146,6 +146,10 @@ static void archives()
     const auto u = archive.define<double>("u", {20, 30});
     const auto s = archive.define<float>("s", {7});
     archive.set("title", "waves");
+    archive.set_dimensions(u, {"y", "x"});
+    archive.set_coordinate("y", std::vector<double>(20, 0.25), "km");
+    archive.set_coordinate("area", std::vector<double>(600, 1.5), {}, {"y", "x"});
+    archive.set_time_units("days since 2000-01-01", "noleap");
     archive.set("origin", fp::span<const double>(origin.data(), origin.size()), u);
     fails(FIELDPRESS_INVALID_ARGUMENT, "u", [&] { archive.define<float>("u", {20, 30}); });
     for (std::size_t t = 0; t < 3; ++t)
@@ -186,6 +190,9 @@ static void archives()
   CHECK(info.ndim == 2 && info.dims[0] == 20 && info.dims[1] == 30 && info.dtype == FIELDPRESS_F64);
   CHECK(std::strcmp(info.name, "u") == 0 && reader.time(2) == 1.0);
   CHECK(reader.text("title") == "waves" && reader.reals("origin", u) == origin);
+  CHECK(reader.text("_dimensions", u) == "y,x" && reader.text("_coordinate.area._dimensions") == "y,x");
+  CHECK(reader.reals("_coordinate.y") == std::vector<double>(20, 0.25) && reader.text("_coordinate.y.units") == "km");
+  CHECK(reader.text("time.units") == "days since 2000-01-01" && reader.text("time.calendar") == "noleap");
   fails(FIELDPRESS_INVALID_ARGUMENT, "no attribute", [&] { reader.text("origin"); });
   fails(FIELDPRESS_INVALID_ARGUMENT, "text", [&] { reader.reals("title"); });
   fails(FIELDPRESS_INVALID_ARGUMENT, "'w'", [&] { reader.find("w"); });

@@ -58,6 +58,10 @@ module fieldpress_mpi
     procedure :: set_text => archive_set_text
     !> call archive%set_reals(name, values [, variable] [, stat] [, errmsg])
     procedure :: set_reals => archive_set_reals
+    !> call archive%set_dimensions(names, variable [, stat] [, errmsg]): names of a variable's axes in the order of its shape.
+    procedure :: set_dimensions => archive_set_dimensions
+    !> call archive%set_coordinate(name, values [, units] [, stat] [, errmsg]): a value for each index along the dimension name.
+    procedure :: set_coordinate => archive_set_coordinate
     procedure :: begin_step => archive_begin_step
     procedure, private :: put_r32_1, put_r32_2, put_r32_3, put_r32_4, put_r64_1, put_r64_2, put_r64_3, put_r64_4
     !> call archive%put(variable, start, field, bound [, stat] [, errmsg]); sections, such as those without halos, are read
@@ -343,6 +347,35 @@ contains
       stat, errmsg)
   end subroutine
 
+  subroutine archive_set_dimensions(self, names, variable, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: names(:)
+    integer, intent(in) :: variable
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    character(:), allocatable :: list
+    integer :: k
+    ! The archive has the slowest axis first.
+    list = ''
+    do k = size(names), 1, -1
+      list = list//trim(names(k))
+      if (k > 1) list = list//','
+    end do
+    call self%set_text('_dimensions', list, variable, stat, errmsg)
+  end subroutine
+  subroutine archive_set_coordinate(self, name, values, units, stat, errmsg)
+    class(fieldpress_archive), intent(inout) :: self
+    character(*), intent(in) :: name
+    real(real64), intent(in) :: values(:)
+    character(*), optional, intent(in) :: units
+    integer, optional, intent(out) :: stat
+    character(*), optional, intent(inout) :: errmsg
+    call self%set_reals('_coordinate.'//trim(name), values, stat=stat, errmsg=errmsg)
+    if (present(stat)) then
+      if (stat /= fieldpress_ok) return
+    end if
+    if (present(units)) call self%set_text('_coordinate.'//trim(name)//'.units', units, stat=stat, errmsg=errmsg)
+  end subroutine
   subroutine archive_set_reals(self, name, values, variable, stat, errmsg)
     class(fieldpress_archive), intent(inout) :: self
     character(*), intent(in) :: name

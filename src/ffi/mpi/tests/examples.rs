@@ -61,6 +61,19 @@ fn examples_print_what_they_should() {
     assert_eq!(start(1, "heat", &["read", "part.fpa"]), whole);
     assert_eq!(whole.lines().count(), 8);
     printed.push(("heat", whole));
+    // Names and coordinates reach readers.
+    for (name, of_first, coordinates) in
+        [("gray-scott", &["z", "y", "x"][..], 3), ("shallow-water", &["y", "x"], 2), ("heat", &["row", "column"], 0)]
+    {
+        let reader = fieldpress::archive::Reader::open(&folder.join(format!("{name}.fpa"))).unwrap();
+        let names = reader.definitions().names();
+        assert_eq!(names.dimensions[0], of_first, "{name}");
+        assert_eq!(names.coordinates.len(), coordinates, "{name}");
+        for coordinate in &names.coordinates {
+            let axis = of_first.iter().position(|axis| *axis == coordinate.name).unwrap();
+            assert_eq!(coordinate.values.len(), reader.definitions().variables[0].shape.dims()[axis], "{name}");
+        }
+    }
     for (name, printed) in printed {
         if std::env::var_os("FIELDPRESS_WRITE_EXPECTED").is_some() {
             std::fs::write(root().join("mpi-examples").join(name).join("expected.txt"), &printed).unwrap();

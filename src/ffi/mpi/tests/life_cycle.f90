@@ -82,6 +82,8 @@ contains
     call check(stat == fieldpress_invalid_argument, 'a name must not be empty')
     call archive%set_text('units', 'm/s', u)
     call archive%set_text('title', repeat('long ', 100)//'end')
+    call archive%set_dimensions(['x', 'y'], u)
+    call archive%set_coordinate('x', [(2.5_real64*i, i=1, mx)], 'm')
     call archive%set_reals('origin', [(0.5_real64*i, i=1, 20)], u)
     do step = 0, steps - 1
       field = -1
