@@ -98,6 +98,7 @@ extern "C" {
 //   ranks_per_file  ranks that share a data file beside the archive; default 0: one file
 //   embed_model     on: the model package is put into the archive; default off
 //   sync            off: do not wait for stable storage at a commit; default on
+//   lock            off: no lock keeps other writers away; default on
 //   write           gathered (default): one rank of each node writes the node's data; collective: MPI's collective
 //                   buffering
 //   hints           for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4
@@ -209,7 +210,7 @@ fieldpress_status fieldpress_archive_close(struct fieldpress_archive *archive);
 // Opens an archive for reading; needs no MPI, and any number of processes may do so, also while it is written.
 //
 // path: the file.
-// options: as for fieldpress_create; null or "" for the defaults.
+// options: as for fieldpress_create, among them trust_embedded_model; null or "" for the defaults.
 // reader: where the new handle is stored; null is stored on failure.
 fieldpress_status fieldpress_reader_open(const char *path,
                                          const char *options,

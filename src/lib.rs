@@ -118,6 +118,7 @@ mod entropy;
 mod error;
 pub mod ffi;
 mod field;
+mod fork_lock;
 #[cfg(feature = "kernels")]
 #[doc(hidden)]
 pub mod kernels;

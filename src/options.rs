@@ -147,7 +147,7 @@ pub struct Options {
     pub model: Option<PathBuf>,
     /// Where graphs run.
     pub device: Device,
-    /// Threads; `None`: as many as the process's affinity mask allows.
+    /// Threads, of which no more work than the process's affinity mask allows; `None`: this rank's share of that.
     pub threads: Option<usize>,
     /// How much is tried.
     pub effort: Effort,
@@ -162,10 +162,13 @@ pub struct Options {
     pub segment: Option<NonZeroU16>,
     /// The range that `rel`, `nrmse` and `psnr` refer to, where it is not the field's own (the global field's, in MPI).
     pub range: Option<f64>,
+    /// Whether a model that an archive carries may run although it is not installed here. A model is a program: set it
+    /// where whoever wrote the archive is trusted.
+    pub trust_embedded_model: bool,
 }
 
 /// Keys of the option string, with the values that each takes.
-pub const OPTION_KEYS: [(&str, &str); 9] = [
+pub const OPTION_KEYS: [(&str, &str); 10] = [
     ("model", "the path of a model package"),
     ("device", "auto, cpu, cuda or cuda:N"),
     ("threads", "a whole number from 1 to 1024"),
@@ -175,6 +178,7 @@ pub const OPTION_KEYS: [(&str, &str); 9] = [
     ("axes", "three axis numbers 'frames,rows,columns', for example 0,1,2"),
     ("segment", "a whole number of frames from 1 to 65535"),
     ("range", "a number greater than 0"),
+    ("trust_embedded_model", "0 or 1, off or on"),
 ];
 
 /// The error for a value that the option `key` does not take.
@@ -247,6 +251,13 @@ impl Options {
         self
     }
 
+    /// With models that archives carry, or without.
+    #[must_use]
+    pub fn with_trust_embedded_model(mut self, trust: bool) -> Self {
+        self.trust_embedded_model = trust;
+        self
+    }
+
     /// Sets the option `key` from text.
     ///
     /// # Errors
@@ -270,6 +281,13 @@ impl Options {
             "range" => {
                 let range = value.parse::<f64>().ok().filter(|range| range.is_finite() && *range > 0.0);
                 self.range = Some(range.ok_or_else(bad)?);
+            }
+            "trust_embedded_model" => {
+                self.trust_embedded_model = match value {
+                    "0" | "off" => false,
+                    "1" | "on" => true,
+                    _ => return Err(bad()),
+                };
             }
             _ => {
                 let known = OPTION_KEYS.map(|(key, _)| key).join(", ");

@@ -164,6 +164,51 @@ fn both_types_masks_and_several_variables() {
     }
 }
 
+/// Each variable has a fill value of its own: points that hold it touch no range, and come back as they were.
+#[test]
+fn variables_have_fill_values_of_their_own() {
+    let path = folder("fill").join("a.fpa");
+    let dims = [6, 40];
+    for window in [1, 4] {
+        let replace = WriterOptions { mode: Mode::Replace, window, ..options() };
+        let mut writer = Writer::open(Box::new(Serial), &path, replace).unwrap();
+        let fills = [Attribute::Reals(vec![1e20]), Attribute::Integers(vec![-9999]), Attribute::Text("none".into())];
+        let ids: Vec<_> =
+            ["a", "b", "c"].iter().map(|name| writer.define(variable(name, &dims, DType::F64)).unwrap()).collect();
+        for (id, fill) in ids.iter().zip(&fills) {
+            writer.set_attribute(Some(*id), "_FillValue", fill.clone()).unwrap();
+        }
+        let values = |fill: f64, step: usize| {
+            let mut values = global(&dims, step);
+            (30..90).for_each(|at| values[at] = fill);
+            values
+        };
+        for step in 0..4 {
+            writer.begin_step(step as f64).unwrap();
+            for (id, fill) in ids.iter().zip([1e20, -9999.0, 0.5]) {
+                let values = values(fill, step);
+                writer.put(*id, &[0, 0], &FieldView::new(&values, &dims).unwrap(), Bound::Rel(1e-3)).unwrap();
+            }
+            writer.end_step().unwrap();
+        }
+        writer.close().unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let known: Vec<_> = reader.definitions().variables.iter().map(|info| info.fill_value()).collect();
+        assert_eq!(known, [Some(1e20), Some(-9999.0), None]);
+        for (number, fill) in [1e20, -9999.0].into_iter().enumerate() {
+            for step in 0..4 {
+                let (exact, decoded) =
+                    (values(fill, step), read(&reader, number, &Selection::step(step as u64)).unwrap());
+                let info = reader.commit_info(number, step as u64).unwrap().unwrap();
+                assert!(info.range < 20.0, "{}", info.range);
+                for (a, b) in exact.iter().zip(&decoded) {
+                    assert!(if *a == fill { a == b } else { (a - b).abs() <= 1e-3 * info.range });
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn mistakes_leave_the_other_steps_alone() {
     let dims = [8, 10];
@@ -330,7 +375,7 @@ fn appending_goes_on_and_drops_what_was_not_committed() {
     write(&path, append(None), &dims, 3..5, Bound::Abs(1e-3));
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.steps(), 5);
-    assert!(std::fs::read(&path).unwrap()[4096..].starts_with(&whole[4096..]), "committed bytes never change");
+    assert!(std::fs::read(&path).unwrap()[8192..].starts_with(&whole[8192..]), "committed bytes never change");
     // A restart from step 2: steps 2 to 4 are written anew, in another way.
     let error = Writer::open(Box::new(Serial), &path, append(Some(9))).err().unwrap();
     assert!(error.message().contains("keep=9"), "{error}");

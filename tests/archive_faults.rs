@@ -3,7 +3,9 @@
 mod common;
 
 use common::archive::{errors, folder, global, options, put_step, range, read, variable, write};
-use fieldpress::archive::{Mode, Reader, Selection, Serial, VerifyDepth, Writer, WriterOptions, repair, verify};
+use fieldpress::archive::{
+    Mode, Reader, Selection, Serial, VerifyDepth, Writer, WriterOptions, is_archive, repair, verify,
+};
 use fieldpress::{Bound, DType, ErrorKind};
 
 #[test]
@@ -32,7 +34,7 @@ fn damage_is_found_named_and_left_behind() {
     assert!(read(&reader, 0, &Selection::step(2)).is_ok());
 
     // Without superblock and slots, too.
-    damaged[..2048].fill(0);
+    damaged[..8192].fill(0);
     std::fs::write(&broken, &damaged).unwrap();
     assert_eq!(Reader::open(&broken).err().unwrap().kind(), ErrorKind::Corrupt);
     let saved = folder.join("saved.fpa");
@@ -57,6 +59,59 @@ fn damage_is_found_named_and_left_behind() {
     assert_eq!((repaired.steps, repaired.losses.len()), (4, 1), "{repaired:?}");
     assert_eq!(repaired.losses[0].steps, 1..2);
     assert!(Reader::open(&saved).unwrap().time(1).unwrap().is_nan());
+}
+
+/// The loss of a block of a disk takes nothing but what lies in it; of the first two, nothing at all.
+#[test]
+fn either_block_of_the_front_may_be_lost() {
+    let folder = folder("front");
+    let path = folder.join("a.fpa");
+    let dims = [8, 30];
+    write(&path, options(), &dims, 0..3, Bound::Abs(1e-3));
+    let whole = std::fs::read(&path).unwrap();
+    let steps = |path: &std::path::Path| {
+        let reader = Reader::open(path).unwrap();
+        (0..reader.steps()).map(|step| read(&reader, 0, &Selection::step(step)).unwrap()).collect::<Vec<_>>()
+    };
+    let sound = steps(&path);
+    let append = || WriterOptions { mode: Mode::Append, ..options() };
+    for block in 0..2 {
+        for fill in ["zeros", "noise", "old"] {
+            let mut bytes = whole.clone();
+            let lost = &mut bytes[4096 * block..4096 * (block + 1)];
+            match fill {
+                "zeros" => lost.fill(0),
+                "noise" => lost.iter_mut().enumerate().for_each(|(k, byte)| *byte = ((k * 7919) >> 3) as u8),
+                // As it was a commit before: a write that never reached the disk.
+                _ => lost[1024..1064].fill(0),
+            }
+            let broken = folder.join("broken.fpa");
+            std::fs::write(&broken, &bytes).unwrap();
+            assert!(is_archive(&broken));
+            assert_eq!(steps(&broken), sound, "block {block}, {fill}");
+            let reader = Reader::open(&broken).unwrap();
+            assert_eq!(reader.front_is_damaged(), fill != "old");
+            let damage = verify(&reader, VerifyDepth::Decode).unwrap().damage;
+            assert_eq!(damage.len(), usize::from(fill != "old"), "{damage:?}");
+            // The next commit writes it anew.
+            write(&broken, append(), &dims, 3..5, Bound::Abs(1e-3));
+            let reader = Reader::open(&broken).unwrap();
+            assert!(
+                reader.steps() == 5 && verify(&reader, VerifyDepth::Decode).unwrap().damage.is_empty(),
+                "block {block}, {fill}"
+            );
+            let mended = std::fs::read(&broken).unwrap();
+            assert_eq!(mended[..4096], mended[4096..8192]);
+        }
+    }
+    // Both, and a file whose second block alone says so.
+    let mut bytes = whole.clone();
+    bytes[..8192].fill(0);
+    let broken = folder.join("broken.fpa");
+    std::fs::write(&broken, &bytes).unwrap();
+    assert!(!is_archive(&broken) && Reader::open(&broken).is_err());
+    std::fs::write(&broken, [&[7; 4096][..], b"FPAR", &[7; 4096]].concat()).unwrap();
+    assert!(!is_archive(&broken));
 }
 
 /// Windows that follow each other: smaller, any step reachable, and a lost one takes only those after it.
@@ -136,8 +191,8 @@ fn a_crash_at_any_write_leaves_the_steps_before() {
                 before.get(range.clone()) != Some(&after[range])
             })
             .collect();
-        let (slots, rest): (Vec<usize>, Vec<usize>) = sectors.into_iter().partition(|&k| k < 8);
-        assert_eq!(slots.len(), 1, "a commit writes one slot");
+        let (slots, rest): (Vec<usize>, Vec<usize>) = sectors.into_iter().partition(|&k| k < 16);
+        assert!(slots.len() == 2 && slots[0] + 8 == slots[1], "a commit writes one slot, in both blocks: {slots:?}");
         let check = |bytes: &[u8], what: &str| {
             std::fs::write(&torn, bytes).unwrap();
             let reader = Reader::open(&torn).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -169,14 +224,17 @@ fn a_crash_at_any_write_leaves_the_steps_before() {
             assert_eq!(check(&bytes, &format!("step {step}, round {round}")), step as u64);
             survived += 1;
         }
-        // The slot itself, byte by byte.
-        for cut in 0..=40 {
+        // The slot itself, byte by byte, in both blocks.
+        for cuts in (0..=40).flat_map(|a| [0, 20, 39, 40].map(|b| [[a, b], [b, a]])).flatten() {
             let mut bytes = after.clone();
-            let place = slots[0] * 512;
-            let old = &before[place..place + 512];
-            bytes[place + cut..place + 512].copy_from_slice(&old[cut..]);
-            let there = check(&bytes, &format!("step {step}, {cut} bytes of the slot"));
-            assert!(there == step as u64 || cut >= 36 && there == step as u64 + 1);
+            for (slot, cut) in slots.iter().zip(cuts) {
+                let place = slot * 512;
+                let old = &before[place..place + 512];
+                bytes[place + cut..place + 512].copy_from_slice(&old[cut..]);
+            }
+            let there = check(&bytes, &format!("step {step}, {cuts:?} bytes of the slots"));
+            let whole = cuts.iter().any(|&cut| cut >= 36);
+            assert!(there == step as u64 || whole && there == step as u64 + 1);
         }
         assert_eq!(check(after, "whole"), step as u64 + 1);
     }

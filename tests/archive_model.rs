@@ -8,7 +8,7 @@ use fieldpress::model::{MODEL_PATH, Package};
 use fieldpress::{Bound, Codec, DType, ErrorKind, FieldView, FieldViewMut, FmMode, Options, Request, inspect};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 const DIMS: [usize; 2] = [64, 64];
 const STEPS: usize = 9;
@@ -69,21 +69,35 @@ fn digest(path: &Path, codec: Options) -> fieldpress::Result<String> {
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Set where that process trusts models of archives.
+const TRUST: &str = "FIELDPRESS_TEST_TRUST";
+
 /// What a process says that knows no model but the compiled-in one, and none from before.
-fn read_elsewhere(path: &Path) -> Output {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "reads_alone", "--ignored", "--nocapture"])
-        .env(PATH, path)
-        .env_remove(MODEL_PATH)
-        .output()
-        .unwrap()
+fn read_elsewhere(path: &Path, trust: bool) -> String {
+    reading(path, trust, None)
+}
+
+fn reading(path: &Path, trust: bool, models: Option<&Path>) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "reads_alone", "--ignored", "--nocapture"]).env(PATH, path);
+    for (key, value) in [(TRUST, trust.then(|| Path::new("1"))), (MODEL_PATH, models)] {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
 }
 
 #[test]
 #[ignore = "started by the other test, with an archive"]
 fn reads_alone() {
     let path = std::env::var_os(PATH).expect("the archive's path");
-    match digest(path.as_ref(), options().codec) {
+    let trust = std::env::var_os(TRUST).is_some();
+    // That the archive says which model it carries runs nothing.
+    let reader = Reader::open(path.as_ref()).unwrap();
+    println!("carries {:?}", reader.embedded_model());
+    match digest(path.as_ref(), options().codec.with_trust_embedded_model(trust)) {
         Ok(digest) => println!("digest {digest}"),
         Err(error) => println!("{:?} {error}", error.kind()),
     }
@@ -121,19 +135,29 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
     assert!(hex.starts_with(&named), "{named} {hex}");
     assert!(std::fs::metadata(&with).unwrap().len() > std::fs::metadata(&without).unwrap().len() + 100_000);
     let wanted = digest(&without, options().codec.with_model(model.clone())).unwrap();
-    std::fs::remove_dir_all(&model).unwrap();
+    let installed = folder.join("installed");
+    std::fs::rename(&model, &installed).unwrap();
 
-    let found = String::from_utf8(read_elsewhere(&with).stdout).unwrap();
-    assert!(found.contains(&format!("digest {wanted}")), "{found}");
+    // A model is a program: one that is not known here runs only where the caller says so.
+    let found = read_elsewhere(&with, false);
+    assert!(found.contains(&format!("carries Some((\"{name}\", \"{hex}\"))")), "{found}");
+    for part in ["Model ", &hex, "trust_embedded_model=1", "--trust-model"] {
+        assert!(found.contains(part) && !found.contains("digest "), "{part}: {found}");
+    }
+    for found in [read_elsewhere(&with, true), reading(&with, false, Some(&installed))] {
+        assert!(found.contains(&format!("digest {wanted}")), "{found}");
+    }
     // The same archive without its model: an error that names it.
-    let found = String::from_utf8(read_elsewhere(&without).stdout).unwrap();
-    assert!(found.contains("Model ") && found.contains(&name), "{found}");
+    for trust in [false, true] {
+        let found = read_elsewhere(&without, trust);
+        assert!(found.contains("Model ") && found.contains(&name), "{found}");
+    }
 
     // A repaired one still carries it, and it can be checked.
     let again = folder.join("again.fpa");
     let repaired = fieldpress::archive::repair(&with, &again).unwrap();
     assert!(repaired.losses.is_empty() && repaired.steps == STEPS as u64);
-    let found = String::from_utf8(read_elsewhere(&again).stdout).unwrap();
+    let found = read_elsewhere(&again, true);
     assert!(found.contains(&format!("digest {wanted}")), "{found}");
 
     // Damage of the model is found.
@@ -141,8 +165,42 @@ fn an_archive_that_carries_its_model_needs_none_installed() {
     let inside = bytes.windows(13).position(|window| window == b"manifest.json").unwrap() + 5000;
     bytes[inside] ^= 1;
     std::fs::write(&again, bytes).unwrap();
-    let found = String::from_utf8(read_elsewhere(&again).stdout).unwrap();
+    let found = read_elsewhere(&again, true);
     assert!(found.contains("Corrupt ") || found.contains("Model "), "{found}");
+}
+
+/// What one reader in a process trusts, another one does not.
+#[test]
+fn trust_is_each_readers_own() {
+    let folder = folder("trust");
+    let model = tuned(&folder);
+    let path = folder.join("a.fpa");
+    match write(&path, &model, true) {
+        Err(error) if error.kind() == ErrorKind::Runtime => {
+            return println!("left out, no model can run here: {error}");
+        }
+        written => written.unwrap(),
+    }
+    std::fs::remove_dir_all(&model).unwrap();
+    let said = reading_both(&path);
+    assert!(said.contains("trusting true, not trusting false"), "{said}");
+}
+
+fn reading_both(path: &Path) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "reads_twice", "--ignored", "--nocapture"])
+        .env(PATH, path)
+        .env_remove(MODEL_PATH)
+        .output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
+#[test]
+#[ignore = "started by the other test, with an archive"]
+fn reads_twice() {
+    let path = std::env::var_os(PATH).expect("the archive's path");
+    let reads = |trust| digest(path.as_ref(), options().codec.with_trust_embedded_model(trust)).is_ok();
+    println!("trusting {}, not trusting {}", reads(true), reads(false));
 }
 
 #[test]

@@ -420,3 +420,24 @@ fn long_incompressible_fields_stay_within_the_promise() {
     let (_, out) = round_trip(&codec(Effort::Fast), &values, &[n], Bound::Lossless);
     assert!(values.iter().zip(&out).all(|(a, b)| a.to_bits() == b.to_bits()));
 }
+
+/// Numbers so small that a bound is few times their spacing: it is not taken for the next larger one.
+#[test]
+fn relative_bounds_hold_on_the_smallest_numbers() {
+    let dims = [6, 16, 16];
+    let steps: Vec<u64> = (0..dims.iter().product::<usize>() as u64).map(|i| i * i * 31 % 200).collect();
+    let values: Vec<f64> = steps.iter().map(|&n| f64::from_bits(n)).collect();
+    let range = *steps.iter().max().unwrap();
+    let codec = Codec::new(Options::default().with_threads(1).with_fm(FmMode::Off)).unwrap();
+    for epsilon in [0.0135, 0.0076, 0.0024, 0.0401] {
+        let field = FieldView::new(&values, &dims).unwrap();
+        let (stream, _) = codec.compress(&field, Bound::Rel(epsilon)).unwrap();
+        let mut out = vec![0f64; values.len()];
+        codec.decompress(&stream, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();
+        let allowed = (epsilon * range as f64) as u64;
+        for (exact, decoded) in steps.iter().zip(&out) {
+            let decoded = if decoded.is_sign_negative() { 0 } else { decoded.to_bits() };
+            assert!(exact.abs_diff(decoded) <= allowed, "{epsilon}: {exact} became {decoded}, allowed {allowed}");
+        }
+    }
+}

@@ -39,6 +39,11 @@ PRECISION = 16
 HALF_THRESHOLD = 64
 """Initialisers with more elements than this are stored as f16."""
 MAX_BYTES = 8_000_000
+OPERATORS = frozenset(
+    """Abs Add Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose DepthToSpace Div Erf Floor Gather Gemm Log MatMul
+    MaxPool Mul Pad ReduceMean Relu Reshape Resize Shape Sigmoid Slice Split Sqrt Sub Transpose Unsqueeze""".split()
+)
+"""What the library runs (docs/model-package.md); it refuses a graph with any other operator."""
 TOLERANCE = 2e-3
 """Largest PyTorch–ONNX difference allowed, relative to the output's RMS."""
 
@@ -138,6 +143,12 @@ def halve(model: onnx.ModelProto, exact: frozenset[str] = frozenset()) -> onnx.M
     return model
 
 
+def check_operators(name: str, model: onnx.ModelProto) -> None:
+    others = sorted({node.op_type for node in model.graph.node} - OPERATORS)
+    if others:
+        raise ValueError(f"{name}: the library runs no {', '.join(others)}; write the layer with other operators")
+
+
 def run_onnx(data: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -173,6 +184,7 @@ def write(
 ) -> None:
     graph = halve(to_onnx(model, example, outputs), exact)
     onnx.checker.check_model(graph)
+    check_operators(name, graph)
     data = graph.SerializeToString()
     check(name, data, model, test)
     (out / name).write_bytes(data)
@@ -257,6 +269,7 @@ def integer_graph(decoder: hyper.HyperDecoder, channels: int, slices: int = 1, *
     model = IntegerGraph(decoder, slices=slices, **options).eval()
     graph = to_onnx(model, {"z_hat": torch.zeros(1, channels, 2, 3)}, ["mean", "scale_index"])
     onnx.checker.check_model(graph)
+    check_operators("hyper-decoder", graph)
     data = graph.SerializeToString()
     z = torch.from_numpy(
         np.random.default_rng(5).integers(-hyper.Z_LIMIT, hyper.Z_LIMIT + 1, (2, channels, 3, 2))

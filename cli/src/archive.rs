@@ -10,15 +10,8 @@ use crate::target;
 use fieldpress::archive::{Attribute, Reader, Selection, VerifyDepth, repair, verify};
 use fieldpress::{ErrorKind, Options, Region};
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
-
-/// Whether a file begins like an archive.
-pub fn is_archive(path: &str) -> bool {
-    let mut magic = [0; 4];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && &magic == b"FPAR"
-}
 
 fn open(path: &str, options: Options) -> Result<Reader, Failure> {
     Reader::open_with(path.as_ref(), options).map_err(|error| match error.kind() {
@@ -79,6 +72,9 @@ pub fn info(path: &str, as_json: bool) -> Result<(), Failure> {
         object.insert("first_time".into(), json!(times[0]));
         object.insert("last_time".into(), json!(times[1]));
         object.insert("newest_is_damaged".into(), json!(reader.newest_is_damaged()));
+        object.insert("front_is_damaged".into(), json!(reader.front_is_damaged()));
+        let model = reader.embedded_model().map(|(name, hash)| json!({ "name": name, "sha256": hash }));
+        object.insert("model".into(), json!(model));
         object.insert("attributes".into(), attributes_json(&reader.definitions().attributes));
         object.insert("variables".into(), Value::Array(variables.into_iter().map(Value::Object).collect()));
         return report::print_json(object);
@@ -87,6 +83,9 @@ pub fn info(path: &str, as_json: bool) -> Result<(), Failure> {
         ("archive", format!("{bytes} bytes, {steps} steps in {} commits", reader.commits().len())),
         ("time", format!("{} to {}", times[0], times[1])),
     ];
+    if let Some((name, hash)) = reader.embedded_model() {
+        lines.push(("model", format!("carries '{name}', SHA-256 {hash}")));
+    }
     for (name, value) in &reader.definitions().attributes {
         lines.push(("attribute", format!("{name}: {value}")));
     }
@@ -112,6 +111,9 @@ pub fn info(path: &str, as_json: bool) -> Result<(), Failure> {
     }
     if reader.newest_is_damaged() {
         lines.push(("damage", "a newer commit cannot be read; fieldpress repair may save it".into()));
+    }
+    if reader.front_is_damaged() {
+        lines.push(("damage", "one of two copies of the superblock; the next commit writes it anew".into()));
     }
     report::print_lines(&lines)
 }
@@ -154,7 +156,8 @@ pub fn extract(args: &ExtractArgs) -> Result<(), Failure> {
             names.join("|")
         )));
     };
-    let selection = Selection { steps, region, missing: args.missing };
+    let missing = args.missing.or_else(|| definitions.variables[number].fill_value());
+    let selection = Selection { steps, region, missing };
     let mut field = Field::new(selection.output_shape(reader.variable(number)?)?, reader.variable(number)?.dtype)?;
     reader.read(number, &selection, &mut field.view_mut()?)?;
     target::write_as(&args.output, &field, to == ExtractTo::Npy)

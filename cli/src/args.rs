@@ -268,7 +268,7 @@ pub struct ExtractArgs {
     /// Number of indices of the box along each dimension
     #[arg(long, value_name = "N,N,...", requires = "start", value_parser = Sizes::from_str)]
     pub count: Option<Sizes>,
-    /// What points get that no rank wrote [default: an error; for NetCDF its fill value]
+    /// What points get that no rank wrote [default: the variable's fill value; without one an error, in NetCDF its own]
     #[arg(long, value_name = "V", allow_hyphen_values = true)]
     pub missing: Option<f64>,
     #[command(flatten)]
@@ -309,6 +309,9 @@ pub struct Running {
     /// Model package, in place of the one compiled in
     #[arg(long, value_name = "PATH", value_parser = option("model"))]
     pub model: Option<Setting>,
+    /// Run the model that an archive carries, although it is not installed here: a model is a program
+    #[arg(long)]
+    pub trust_model: bool,
 }
 
 /// One of the library's options, already checked by it.
@@ -338,7 +341,8 @@ impl CompressArgs {
     pub fn options(&self) -> fieldpress::Result<Options> {
         let own =
             [Some(&self.effort), Some(&self.fm), self.fill_value.as_ref(), self.axes.as_ref(), self.segment.as_ref()];
-        options(own.into_iter().chain(self.running.settings()))
+        let given = options(own.into_iter().chain(self.running.settings()))?;
+        Ok(given.with_trust_embedded_model(self.running.trust_model))
     }
 }
 
@@ -355,7 +359,7 @@ impl Running {
     }
 
     pub fn options(&self) -> fieldpress::Result<Options> {
-        options(self.settings())
+        Ok(options(self.settings())?.with_trust_embedded_model(self.trust_model))
     }
 }
 

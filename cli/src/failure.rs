@@ -2,7 +2,9 @@
 
 use fieldpress::{Error, ErrorKind};
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// Exit codes; `--help` documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,4 +72,24 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
+}
+
+/// What the last panic said, and where.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// The outcome of `work`, or what `failure` makes of a panic's words. Nothing is printed of it.
+pub fn caught<T>(
+    work: impl FnOnce() -> Result<T, Failure>,
+    failure: impl FnOnce(&str) -> Failure,
+) -> Result<T, Failure> {
+    let others = panic::take_hook();
+    panic::set_hook(Box::new(|info| *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string()));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    panic::set_hook(others);
+    outcome.unwrap_or_else(|_| Err(failure(&PANIC.lock().unwrap_or_else(PoisonError::into_inner))))
+}
+
+/// A panic that nothing else explains.
+pub fn own_fault(said: &str) -> Failure {
+    Failure::other(format!("this is a fault of fieldpress itself, please report it: {said}"))
 }

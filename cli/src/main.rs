@@ -24,10 +24,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     progress::start_logging();
-    match run(&cli.command) {
+    match failure::caught(|| run(&cli.command), failure::own_fault) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("fieldpress: {failure}");
+            eprintln!("fieldpress: {}", report::plain(&failure.to_string()));
             failure.exit_code()
         }
     }
@@ -37,7 +37,9 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compress(args) => batch::compress(args),
         Command::Decompress(args) => batch::decompress(args),
-        Command::Info(args) if archive::is_archive(&args.input) => archive::info(&args.input, args.json),
+        Command::Info(args) if fieldpress::archive::is_archive(args.input.as_ref()) => {
+            archive::info(&args.input, args.json)
+        }
         Command::Info(args) => commands::info(args),
         Command::Verify(args) if args.stream.is_none() => archive::check(args),
         Command::Verify(args) => commands::verify(args),

@@ -1,10 +1,11 @@
 //! Variables of NetCDF files as fields.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, caught};
 use crate::source::{Data, Field};
 use fieldpress::{DType, Shape};
 use netcdf::types::{FloatType, NcVariableType};
 use netcdf::{AttributeValue, Variable};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Beginnings of NetCDF files: the classic forms, and HDF5.
@@ -18,8 +19,8 @@ pub fn variables(path: &str) -> Option<String> {
     if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
         return None;
     }
-    let file = netcdf::open(Path::new(path)).ok()?;
-    Some(listed(path, &file))
+    let list = || Ok(netcdf::open(Path::new(path)).ok().map(|file| listed(path, &file)));
+    caught(list, |said| Failure::reading(path, said)).ok()?
 }
 
 fn listed(path: &str, file: &netcdf::File) -> String {
@@ -31,11 +32,18 @@ fn listed(path: &str, file: &netcdf::File) -> String {
     if names.is_empty() { "no variables outside of groups".to_owned() } else { names.join(", ") }
 }
 
-/// Reads a variable.
+/// Reads a variable. What the NetCDF library's wrapper panics on is the file's fault.
 ///
 /// # Errors
 /// Bad input where there is no such variable, or its values are no numbers of a field.
 pub fn read(path: &str, name: &str) -> Result<Field, Failure> {
+    caught(
+        || read_variable(path, name),
+        |said| Failure::reading(path, format!("the NetCDF library cannot read '{name}' in it: {said}")),
+    )
+}
+
+fn read_variable(path: &str, name: &str) -> Result<Field, Failure> {
     let failed = |error: netcdf::Error| Failure::reading(path, error);
     let file = netcdf::open(path).map_err(failed)?;
     // A leading slash is ncdump's notation for a name from the root group on.
@@ -69,7 +77,47 @@ pub fn read(path: &str, name: &str) -> Result<Field, Failure> {
     }
     .map_err(failed)?;
     field.fill_value = fill_value(&variable, &field.data);
+    let others = outside(&valid_range(&variable), &field.data, field.fill_value);
+    match (&others[..], field.fill_value) {
+        ([], _) => {}
+        // One value that stands for all points without data is as good as one that is named.
+        (&[value], None) => field.fill_value = Some(value),
+        _ => tracing::warn!(
+            "{path}:{name}: values such as {} lie outside of its valid_range and are not its fill value; they are taken \
+             for data",
+            others[0]
+        ),
+    }
     Ok(field)
+}
+
+/// The range that `valid_range`, or `valid_min` and `valid_max`, give to a variable's stored values, as CF has them.
+fn valid_range(variable: &Variable<'_>) -> RangeInclusive<f64> {
+    let number = |name: &str, usual: f64| attribute_values(variable, name).first().copied().unwrap_or(usual);
+    match attribute_values(variable, "valid_range")[..] {
+        [low, high] => low..=high,
+        _ => number("valid_min", f64::NEG_INFINITY)..=number("valid_max", f64::INFINITY),
+    }
+}
+
+/// Finite values outside of a range and other than the fill value: at most two different ones.
+fn outside(valid: &RangeInclusive<f64>, data: &Data, fill: Option<f64>) -> Vec<f64> {
+    let mut found: Vec<f64> = Vec::new();
+    let mut look = |value: f64, fill: Option<f64>| {
+        if value.is_finite()
+            && !valid.contains(&value)
+            && Some(value) != fill
+            && found.len() < 2
+            && !found.contains(&value)
+        {
+            found.push(value);
+        }
+    };
+    match data {
+        Data::F32(values) => values.iter().for_each(|&v| look(v.into(), fill.map(|fill| f64::from(fill as f32)))),
+        Data::F64(values) => values.iter().for_each(|&v| look(v, fill)),
+    }
+    found
 }
 
 /// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is
@@ -125,7 +173,9 @@ fn unpacked(packed: &[f64], variable: &Variable<'_>, shape: Shape) -> Result<Fie
     let dtype = if is_double("scale_factor") || is_double("add_offset") { DType::F64 } else { DType::F32 };
     let holes: Vec<f64> =
         ["_FillValue", "missing_value"].into_iter().flat_map(|name| attribute_values(variable, name)).collect();
-    let values = packed.iter().map(|&p| if holes.contains(&p) { f64::NAN } else { p * scale + offset });
+    let valid = valid_range(variable);
+    let is_hole = |p: f64| holes.contains(&p) || !valid.contains(&p);
+    let values = packed.iter().map(|&p| if is_hole(p) { f64::NAN } else { p * scale + offset });
     let mut field = Field::new(shape, dtype)?;
     match &mut field.data {
         Data::F32(out) => out.iter_mut().zip(values).for_each(|(out, value)| *out = value as f32),

@@ -1,7 +1,7 @@
 //! NetCDF files from archives, as the CF conventions have them: variables that share dimensions and coordinates, along the
 //! time.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, caught};
 use crate::source::{Data, Field, advance};
 use fieldpress::archive::{Attribute, Definitions, Names, Reader, Selection, VariableInfo, is_conventional};
 use fieldpress::{DType, Region};
@@ -22,6 +22,22 @@ fn value(attribute: &Attribute) -> AttributeValue {
 
 /// Writes some steps of some variables.
 pub fn write(
+    reader: &Reader,
+    numbers: &[usize],
+    steps: Range<u64>,
+    region: Option<&Region>,
+    missing: Option<f64>,
+    path: &Path,
+) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    caught(
+        || write_whole(reader, numbers, steps, region, missing, path),
+        // What its wrapper panics on: a text with a zero, a path that is no text.
+        |said| Failure::writing(&name, format!("the NetCDF library cannot hold this: {said}")),
+    )
+}
+
+fn write_whole(
     reader: &Reader,
     numbers: &[usize],
     steps: Range<u64>,
@@ -115,7 +131,7 @@ fn fill(
         if !beside.is_empty() {
             variable.put_attribute("coordinates", beside.join(" "))?;
         }
-        let fill = missing.unwrap_or(FILL);
+        let fill = missing.or_else(|| info.fill_value()).unwrap_or(FILL);
         match info.dtype {
             DType::F32 => variable.put_attribute("_FillValue", fill as f32)?,
             DType::F64 => variable.put_attribute("_FillValue", fill)?,

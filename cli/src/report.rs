@@ -115,12 +115,25 @@ pub fn print_beside(output: &Path, text: &str) -> Result<(), Failure> {
 
 /// The object's text.
 pub fn json_text(object: Map<String, Value>) -> String {
-    format!("{:#}\n", Value::Object(object))
+    // What JSON leaves as it is, it takes escaped, too; such characters occur within its strings alone.
+    let escape = |c: char| if c != '\n' && is_told(c) { format!("\\u{:04x}", c as u32) } else { c.into() };
+    format!("{:#}\n", Value::Object(object)).chars().map(escape).collect()
 }
 
 /// Lines with their names in a column.
 pub fn lines_text(lines: &[(&str, String)]) -> String {
-    lines.iter().map(|(name, value)| format!("{name:<10}{value}\n")).collect()
+    lines.iter().map(|(name, value)| format!("{name:<10}{}\n", plain(value))).collect()
+}
+
+/// Whether a character says something to a terminal: controls, and the marks that turn the direction of writing.
+fn is_told(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text from a file as one line that a terminal shows and does not obey.
+pub fn plain(text: &str) -> String {
+    let escape = |c: char| if is_told(c) { c.escape_unicode().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
 }
 
 fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
@@ -128,5 +141,16 @@ fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Failure::writing("the report", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_told_nothing() {
+        assert_eq!(plain("K, naïve, 金, a\\b"), "K, naïve, 金, a\\b");
+        assert_eq!(plain("a\x1b[2J\nsound yes\u{9b}\u{202e}"), "a\\u{1b}[2J\\u{a}sound yes\\u{9b}\\u{202e}");
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Variables with more points are not read whole: the caller, not the library, allocates a field, after having seen its
 /// shape.
-const MOST_POINTS: usize = 1 << 16;
+const MOST_POINTS: usize = 1 << 12;
 /// So many variables are read of each archive.
 const MOST: usize = 4;
 
@@ -72,6 +72,10 @@ fuzz_target!(|bytes: &[u8]| {
     let (_file, path) = in_memory(bytes);
     if let Ok(reader) = Reader::open_with(&path, options()) {
         look(&reader);
+    }
+    // Rarely: it takes much longer than all else.
+    if bytes.last().is_none_or(|byte| byte % 8 != 0) {
+        return;
     }
     let saved = Path::new("/dev/shm").join(format!("fieldpress-fuzz-{}.fpa", std::process::id()));
     if repair(&path, &saved).is_ok() {

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 /// Fields with more elements are only inspected: the caller, not the library, allocates a field, after having seen its
 /// shape. A constant field of any size is a legitimate stream of a few bytes.
-const MOST_ELEMENTS: usize = 1 << 20;
+const MOST_ELEMENTS: usize = 1 << 14;
 
 /// Decodes what `request` names into a buffer of its size.
 fn decode(codec: &Codec, stream: &[u8], info: &StreamInfo, request: &Request) {
@@ -35,11 +35,15 @@ fuzz_target!(|stream: &[u8]| {
     if info.shape.len() > MOST_ELEMENTS {
         return;
     }
-    decode(codec, stream, &info, &Request::default());
-    decode(codec, stream, &info, &Request { scale: Scale::Half, region: None });
     let middle = Region {
         start: info.shape.dims().iter().map(|n| n / 3).collect(),
         count: info.shape.dims().iter().map(|n| n.div_ceil(3)).collect(),
     };
-    decode(codec, stream, &info, &Request { scale: Scale::Full, region: Some(middle) });
+    // One of them a run, as the input's last byte says: three runs find more than one that does all three.
+    let request = match stream.last().map(|byte| byte % 4) {
+        Some(0) => Request { scale: Scale::Half, region: None },
+        Some(1) => Request { scale: Scale::Full, region: Some(middle) },
+        _ => Request::default(),
+    };
+    decode(codec, stream, &info, &request);
 });

@@ -60,6 +60,8 @@ class Options(TypedDict, total=False):
     """The range that rel, nrmse and psnr refer to, in place of the field's own."""
     model: str | PathLike[str]
     """The folder of a model package, in place of the one inside."""
+    trust_embedded_model: bool
+    """Whether the model that an archive carries may run although it is not installed: a model is a program."""
 
 
 class BoundAndOptions(Bounds, Options, total=False):

@@ -285,7 +285,7 @@ class ArchiveWriter:
     time_units, calendar
         What the steps' times are, as CF has it: "days since 2000-01-01", "noleap".
     **options
-        `fieldpress.Options`, and the archive's own (docs/archive.md): keep, keyframe, embed_model, sync.
+        `fieldpress.Options`, and the archive's own (docs/archive.md): keep, keyframe, embed_model, sync, lock.
     """
 
     def __init__(

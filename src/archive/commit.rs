@@ -5,20 +5,19 @@ use super::budget::Global;
 use super::coded::Coded;
 use super::communicator::{Communicator, SyncBy};
 use super::definitions::{Definitions, EmbeddedModel};
-use super::files::{self, Existing};
+use super::files;
+use super::held::{Held, Records};
 use super::index::{Body, Chunk, Context, Head, VariableIndex};
-use super::layout::{ArchiveId, RecordHeader, RecordKind, Slot, align};
+use super::layout::{ArchiveId, RecordKind, align};
 use super::opening::{DataFile, Opened, open_first};
-use super::options::{Mode, WriterOptions};
+use super::options::WriterOptions;
 use super::overlap::overlapping;
 use super::progress::{Observer, Phase, enter};
 use super::signal;
 use crate::bytes;
 use crate::error::{Error, Result};
 use crate::model::Package;
-use std::fs::{self, File};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// The archive's files as one rank sees them.
@@ -26,12 +25,9 @@ pub(super) struct Output {
     path: PathBuf,
     /// Whether the archive still has its temporary name.
     temporary: bool,
-    existing: Existing,
     id: ArchiveId,
-    /// The archive, where this rank writes the index: on rank 0.
-    file: Option<File>,
-    /// The newest commit's head, on rank 0.
-    head: Option<Head>,
+    /// The archive's file, where this rank writes the index: on rank 0.
+    held: Option<Held>,
     /// The last commit's number, and the steps committed.
     sequence: u64,
     steps: u64,
@@ -62,14 +58,13 @@ impl Output {
         options: &WriterOptions,
         model: Option<&Package>,
     ) -> Result<(Self, Definitions)> {
-        let mut file = None;
-        let mut head = None;
+        let mut held = None;
         let mut failure = None;
         let mut bytes = Vec::new();
         if comm.rank() == 0 {
             match open_first(path, options, model) {
-                Ok((opened, own, newest)) => {
-                    (file, head) = (Some(own), newest);
+                Ok((opened, own)) => {
+                    held = Some(own);
                     bytes = opened.write();
                 }
                 Err(error) => failure = Some(error),
@@ -83,14 +78,20 @@ impl Output {
             Some((_, bytes)) => Definitions::read(bytes)?,
         };
         let name = if opened.temporary { files::temporary(path) } else { path.to_owned() };
-        let data = DataFile::open(comm, path, &name, opened.id, opened.sequence, options)?;
+        let data = match DataFile::open(comm, path, &name, &opened, options) {
+            Ok(data) => data,
+            Err(error) => {
+                if let Some(held) = held {
+                    held.close();
+                }
+                return Err(error);
+            }
+        };
         let output = Self {
             path: path.to_owned(),
             temporary: opened.temporary,
-            existing: if options.mode == Mode::Replace { Existing::Replace } else { Existing::Keep },
             id: opened.id,
-            file,
-            head,
+            held,
             sequence: opened.sequence,
             steps: opened.steps,
             tail: opened.tail,
@@ -130,7 +131,6 @@ impl Output {
         self.steps = steps.end;
         self.temporary = false;
         if let Some(prepared) = prepared {
-            self.head = Some(prepared.head);
             definitions.model = prepared.model;
         }
         Ok(written.bytes)
@@ -162,14 +162,16 @@ impl Output {
     /// Prepares the records on rank 0 and reserves room on all: everything that can be refused is refused before a byte
     /// is written; collective.
     fn prepare_all(
-        &self,
+        &mut self,
         comm: &dyn Communicator,
         definitions: &Definitions,
         window: &Window<'_>,
         place: &DataPlace,
         rows: Option<Vec<Vec<u8>>>,
     ) -> Result<Option<Prepared>> {
+        let unchanged = self.held.as_mut().map_or(Ok(()), |held| held.begin(self.tail));
         let prepared = rows.map(|rows| {
+            unchanged?;
             let index_start = if self.data.number == 0 { place.data_end } else { self.tail };
             self.prepare(definitions, window, &rows, index_start)
         });
@@ -177,7 +179,8 @@ impl Output {
             Some(Err(error)) => Some(error.clone()),
             _ => None,
         };
-        let index_end = prepared.as_ref().and_then(|prepared| prepared.as_ref().ok()).map(|prepared| prepared.end);
+        let index_end =
+            prepared.as_ref().and_then(|prepared| prepared.as_ref().ok()).map(|prepared| prepared.records.end());
         if failure.is_none() {
             failure = self.reserve(place, index_end).err();
         }
@@ -212,7 +215,7 @@ impl Output {
 
     /// Writes the index on rank 0, and tells all ranks its place and size; collective.
     fn commit_index(
-        &self,
+        &mut self,
         comm: &dyn Communicator,
         options: &WriterOptions,
         prepared: Option<&Prepared>,
@@ -224,14 +227,18 @@ impl Output {
         let mut words = [0; 3];
         let mut bytes = 0;
         if let Some(prepared) = prepared {
-            match self.write_index(prepared, options, observer) {
+            let written = match &mut self.held {
+                Some(held) => held.commit(&prepared.records, &prepared.head, options, observer),
+                None => Err((Error::internal("rank 0 has no file"), false)),
+            };
+            match written {
                 Ok(()) => {
                     let (place, digest) = prepared.definitions;
-                    words = [align(prepared.end), place, digest];
-                    bytes = prepared.writes.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+                    words = [prepared.records.next(), place, digest];
+                    bytes = prepared.records.total();
                 }
                 Err((error, nothing_names_it)) => {
-                    failure = Some(Error::at_path(&self.name(), error));
+                    failure = Some(error);
                     droppable = nothing_names_it;
                 }
             }
@@ -285,41 +292,31 @@ impl Output {
     ) -> Result<Prepared> {
         let steps = self.steps..self.steps + window.times.len() as u64;
         let sequence = self.sequence + 1;
-        let mut at = align(index_start);
-        let mut writes = Vec::new();
-        let mut add = |kind, head: &[u8], body: &[u8], at: &mut u64| {
-            let place = *at;
-            let record = RecordHeader::record(kind, self.id, sequence, place, head, body);
-            *at = align(place + record.len() as u64);
-            writes.push((place, record));
-            place
-        };
+        let mut records = Records::new(self.id, sequence, index_start);
 
         let mut definitions = definitions.clone();
         let new_model = window.model.filter(|_| definitions.model.is_none());
         if let Some(package) = new_model {
-            let record = add(RecordKind::Model, &[], &package.to_bytes(), &mut at);
+            let record = records.add(RecordKind::Model, &[], &package.to_bytes());
             let name = package.manifest().name.clone();
             definitions.model = Some(EmbeddedModel { name, hash: *package.hash(), record });
         }
         let digest = definitions.digest();
         let place = match self.definitions {
             Some((place, known)) if known == digest && new_model.is_none() => place,
-            _ => add(RecordKind::Definitions, &[], &definitions.write(), &mut at),
+            _ => records.add(RecordKind::Definitions, &[], &definitions.write()),
         };
 
         let variables = index_variables(rows, &steps, &definitions, window.globals)?;
-        let count = window.times.len() as u64;
-        let head = match &self.head {
+        let (count, at) = (window.times.len() as u64, records.next());
+        let head = match self.held.as_ref().and_then(Held::head) {
             None => Head::first(sequence, at, count),
             Some(head) => head.next(sequence, at, count),
         };
         let files = self.data.names.clone();
         let body = Body { times: window.times.to_vec(), definitions: place, files, variables };
-        let record = at;
-        add(RecordKind::Steps, &head.write(), &body.write(steps.start), &mut at);
-        let end = writes.last().map_or(record, |(place, bytes)| place + bytes.len() as u64);
-        Ok(Prepared { writes, record, end, head, definitions: (place, digest), model: definitions.model })
+        records.add(RecordKind::Steps, &head.write(), &body.write(steps.start));
+        Ok(Prepared { records, head, definitions: (place, digest), model: definitions.model })
     }
 
     /// Makes sure that there is room for data and index, as far as the operating system can tell.
@@ -328,89 +325,35 @@ impl Output {
         let name = self.name();
         let end = index_end.unwrap_or(data_end).max(data_end);
         files::check_file_size_limit(end).map_err(|error| Error::at_path(&name, error))?;
-        let reserve =
-            |file: &File, from, end| files::reserve(file, from, end).map_err(|error| Error::at_path(&name, error));
-        if let (Some(file), Some(end)) = (&self.file, index_end) {
-            reserve(file, self.tail, end)?;
+        if let (Some(held), Some(end)) = (&self.held, index_end) {
+            held.reserve(self.tail, end)?;
         }
         match (&self.data.file, self.data.number) {
-            (Some(file), 1..) => reserve(file, start, data_end),
+            (Some(file), 1..) => files::reserve(file, start, data_end).map_err(|error| Error::at_path(&name, error)),
             _ => Ok(()),
         }
     }
 
     /// Gives back the room that an attempt took on disk.
-    fn drop_tail(&self) {
-        // What remains is dropped when the archive is opened again; that it cannot be now changes nothing.
-        if let Some(file) = &self.file {
-            let _ = file.set_len(self.tail);
+    fn drop_tail(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.drop_tail(self.tail);
         }
         if let (Some(file), 1..) = (&self.data.file, self.data.number) {
+            // Nothing names what remains.
             let _ = file.set_len(self.data.tail);
         }
     }
 
-    /// Writes the records, then names the newest in the superblock, then, the first time, gives the archive its name.
-    /// With an error comes whether their bytes may be dropped: they may where nothing names them.
-    fn write_index(
-        &self,
-        prepared: &Prepared,
-        options: &WriterOptions,
-        observer: &mut Observer,
-    ) -> std::result::Result<(), (Error, bool)> {
-        let droppable = |error: Error| (error, true);
-        let file = self.file.as_ref().ok_or_else(|| droppable(Error::internal("rank 0 has no file")))?;
-        let sync = || if options.sync { file.sync_data() } else { Ok(()) };
-        // What would fail after the archive has its name is tried before.
-        let folder = (self.temporary && options.sync).then(|| -> Result<File> {
-            let folder = files::open_folder(&self.path)?;
-            folder.sync_all()?;
-            Ok(folder)
-        });
-        let folder = folder.transpose().map_err(droppable)?;
-        enter(observer, Phase::Index);
-        let records = || -> Result<()> {
-            for (place, bytes) in &prepared.writes {
-                file.write_all_at(bytes, *place)?;
-            }
-            Ok(sync()?)
-        };
-        records().map_err(droppable)?;
-        enter(observer, Phase::Commit);
-        let slot = Slot { sequence: self.sequence + 1, offset: prepared.record };
-        let bytes = slot.write(&self.id);
-        let place = Slot::place(slot.sequence);
-        let named = || -> Result<()> {
-            file.write_all_at(&bytes, place)?;
-            sync()?;
-            if self.temporary {
-                files::take_name(&files::temporary(&self.path), &self.path, self.existing)?;
-            }
-            Ok(())
-        };
-        if let Err(error) = named() {
-            // A slot must never name what is dropped.
-            let cleared = file.write_all_at(&vec![0; bytes.len()], place).and_then(|()| sync());
-            return Err((error, cleared.is_ok()));
-        }
-        if let Some(Err(error)) = folder.map(|folder| folder.sync_all()) {
-            // The step is committed, under its name; a crash of the machine might take the name back.
-            tracing::warn!(%error, "the archive's folder could not be synced");
-        }
-        Ok(())
-    }
-
     /// Closes the files; collective. An archive without a commit is removed.
     pub(super) fn close(self, comm: &dyn Communicator) -> Result<()> {
-        let empty = self.temporary;
         let mut failure = self.data.shared.close().err();
         if let Some(group) = self.data.comm {
             let freed = group.free();
             failure = failure.or(freed.err());
         }
-        if comm.rank() == 0 && empty {
-            // That nothing was written is no reason to fail.
-            let _ = fs::remove_file(files::temporary(&self.path));
+        if let Some(held) = self.held {
+            held.close();
         }
         agree(comm, &[], failure.as_ref())
     }
@@ -440,10 +383,8 @@ struct IndexWritten {
 
 /// The records that rank 0 is about to write.
 struct Prepared {
-    writes: Vec<(u64, Vec<u8>)>,
-    /// Where the newest record begins and ends.
-    record: u64,
-    end: u64,
+    records: Records,
+    /// Of the newest.
     head: Head,
     definitions: (u64, u64),
     model: Option<EmbeddedModel>,
@@ -481,7 +422,7 @@ fn index_variables(
         let squared_error = measured.iter().map(|(_, error)| error).sum();
         let mut chunks: Vec<Chunk> = measured.into_iter().map(|(chunk, _)| chunk).collect();
         chunks.sort_by_key(|chunk| (chunk.steps.start, chunk.rank, chunk.offset));
-        if let Some((a, b)) = overlapping(&chunks) {
+        if let Some((a, b)) = overlapping(chunks.iter().map(|chunk| (&chunk.steps, &chunk.region)))? {
             return Err(overlap_error(&definitions.variables[variable].name, &chunks[a], &chunks[b]));
         }
         variables.push(VariableIndex {

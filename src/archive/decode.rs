@@ -7,7 +7,7 @@ use super::selection::{Piece, Target};
 use crate::codec::{Request, inspect};
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, FieldViewMut, Region};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 /// Last steps of windows kept in memory, for the windows that follow them.
 const LINKS: usize = 64;
@@ -65,7 +65,7 @@ impl Reader {
             };
             let before = chunks.iter().find(precedes).ok_or_else(lost)?.clone();
             let key = (variable, before.steps.start, before.file, before.offset);
-            link = self.links.lock().unwrap_or_else(PoisonError::into_inner).get(&key).map(Arc::clone);
+            link = self.links.lock()?.get(&key).map(Arc::clone);
             if link.is_none() {
                 waiting.push((body, before.clone()));
             }
@@ -77,9 +77,9 @@ impl Reader {
             check_stream(&bytes, &chunk, dtype)?;
             let steps = (chunk.steps.end - chunk.steps.start) as usize;
             let frame = Link::decode(&self.codec, &bytes, dtype, steps, &chunk.region.count, link.as_deref())
-                .map_err(|error| error.context(describe(&chunk)))?;
+                .map_err(|error| self.explained(error).context(describe(&chunk)))?;
             let new = Arc::new(Link { end: chunk.steps.end, depth: chunk.depth, drift: 0.0, frame });
-            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut links = self.links.lock()?;
             if links.len() >= LINKS {
                 links.clear();
             }

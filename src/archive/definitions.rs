@@ -47,6 +47,21 @@ pub struct VariableInfo {
     pub attributes: Vec<(String, Attribute)>,
 }
 
+/// The attribute of a variable that holds its fill value, as NetCDF has it.
+pub const FILL_VALUE: &str = "_FillValue";
+
+impl VariableInfo {
+    /// The value of points without data: the number of its attribute [`FILL_VALUE`], where it has one.
+    pub fn fill_value(&self) -> Option<f64> {
+        let (_, value) = self.attributes.iter().find(|(name, _)| name == FILL_VALUE)?;
+        match value {
+            Attribute::Reals(values) => Some(*values.first()?).filter(|_| values.len() == 1),
+            Attribute::Integers(values) => Some(*values.first()? as f64).filter(|_| values.len() == 1),
+            Attribute::Text(_) => None,
+        }
+    }
+}
+
 /// Where an embedded model package is, and which.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct EmbeddedModel {

@@ -1,6 +1,7 @@
 //! The record of a commit: its head, which leads to the records before it, and its body, the index of its chunks.
 
 use super::definitions::{Definitions, count, read_text, write_text};
+use super::overlap::overlapping;
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
@@ -342,6 +343,11 @@ impl Body {
                 }
                 chunks.push(chunk);
             }
+            // Points that two chunks have would be counted twice, and others taken for read that nobody wrote.
+            if let Some((a, b)) = overlapping(chunks.iter().map(|chunk| (&chunk.steps, &chunk.region)))? {
+                let (a, b) = (describe(&chunks[a]), describe(&chunks[b]));
+                return Err(Error::corrupt(format!("{a}, and {b} overlap")));
+            }
             variables.push(VariableIndex { variable, bound, range, squared_error, points, chunks });
         }
         if reader.remaining() > 0 {
@@ -413,6 +419,15 @@ pub(super) mod tests {
             let own = Entry { sequence: 4, offset: 1024, first_step: 5, steps: 3 };
             let bytes = body.write(5);
             prop_assert_eq!(Body::definitions_of(&bytes, &own).unwrap(), 4096);
+            let boxes = |index: &VariableIndex| {
+                let chunks = index.chunks.iter().map(|chunk| (&chunk.steps, &chunk.region));
+                overlapping(chunks).unwrap()
+            };
+            if body.variables.iter().any(|index| boxes(index).is_some()) {
+                let error = Body::read(&bytes, &own, &definitions()).unwrap_err();
+                prop_assert!(error.message().contains("overlap"), "{}", error);
+                return Ok(());
+            }
             prop_assert_eq!(Body::read(&bytes, &own, &definitions()).unwrap(), body);
             for cut in 0..bytes.len() {
                 prop_assert!(Body::read(&bytes[..cut], &own, &definitions()).is_err());

@@ -4,18 +4,32 @@
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 
-const MAGIC: &[u8; 4] = b"FPAR";
+/// The first bytes of an archive.
+pub(super) const MAGIC: &[u8; 4] = b"FPAR";
 const SLOT_MAGIC: &[u8; 4] = b"FPCS";
 const RECORD_MAGIC: &[u8; 4] = b"FPRC";
-/// The format's version.
-pub(super) const VERSION: u16 = 1;
+/// The format's version that is written; all up to it are read.
+pub(super) const VERSION: u16 = 2;
+/// The first version that has superblock and slots twice.
+const TWICE: u16 = 2;
+/// The version of records.
+const RECORD_VERSION: u16 = 1;
 /// Records, and the data of a step, begin at multiples of this: the size of a disk's sector, so that no write of one
 /// touches another, and [`repair`](super::repair) knows where to look.
 pub(super) const ALIGN: u64 = 512;
-/// Where the two commit slots lie.
+/// Where the two commit slots lie in a block.
 pub(super) const SLOTS: [u64; 2] = [512, 1024];
-/// Bytes of superblock and slots; data begins here.
-pub(super) const SUPERBLOCK_BYTES: usize = 4096;
+/// Bytes of a block with superblock and slots: what a disk or a file system loses at once.
+pub(super) const BLOCK_BYTES: usize = 4096;
+
+/// Where the blocks with superblock and slots begin, in an archive of a version.
+pub(super) fn blocks(version: u16) -> &'static [u64] {
+    const BLOCKS: [u64; 2] = [0, BLOCK_BYTES as u64];
+    if version < TWICE { &BLOCKS[..1] } else { &BLOCKS }
+}
+
+/// Where data begins in an archive that is made.
+pub(super) const FRONT_BYTES: u64 = 2 * BLOCK_BYTES as u64;
 /// Bytes of a record's header.
 pub(super) const HEADER_BYTES: usize = 64;
 const SLOT_BYTES: usize = 40;
@@ -40,24 +54,35 @@ fn is_sealed(bytes: &[u8]) -> bool {
     cfg!(fuzzing) || crc32fast::hash(body).to_le_bytes() == crc
 }
 
-/// The first bytes of an archive.
+/// The block that an archive begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
+    pub(super) version: u16,
     pub(super) id: ArchiveId,
 }
 
 impl Superblock {
     const BYTES: usize = 28;
 
-    /// Superblock and empty slots.
-    pub(super) fn write(&self) -> Vec<u8> {
+    /// A block with these slots.
+    pub(super) fn block(&self, slots: &[Slot]) -> Vec<u8> {
+        let mut bytes = self.write();
+        for slot in slots {
+            let at = Slot::place(slot.sequence) as usize;
+            bytes[at..at + SLOT_BYTES].copy_from_slice(&slot.write(&self.id));
+        }
+        bytes
+    }
+
+    /// A block with empty slots.
+    fn write(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes.extend_from_slice(MAGIC);
-        writer.u16(VERSION);
+        writer.u16(self.version);
         writer.u16(0);
         writer.bytes.extend_from_slice(&self.id);
         let mut bytes = sealed(writer);
-        bytes.resize(SUPERBLOCK_BYTES, 0);
+        bytes.resize(BLOCK_BYTES, 0);
         bytes
     }
 
@@ -73,14 +98,14 @@ impl Superblock {
             return Err(Error::corrupt("the superblock's checksum does not match; try fieldpress repair"));
         }
         let version = reader.u16()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("the archive has format version {version}; this build reads version {VERSION}"),
+                format!("the archive has format version {version}; this build reads versions 1 to {VERSION}"),
             ));
         }
         reader.u16()?;
-        Ok(Self { id: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
+        Ok(Self { version, id: reader.bytes(16)?.try_into().expect("sixteen bytes were asked for") })
     }
 }
 
@@ -92,7 +117,7 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Where the slot of a commit lies: two places in turn.
+    /// Where the slot of a commit lies in a block: two places in turn.
     pub(super) fn place(sequence: u64) -> u64 {
         SLOTS[(sequence % 2) as usize]
     }
@@ -184,7 +209,7 @@ impl RecordHeader {
     pub(super) fn write(&self) -> Vec<u8> {
         let mut writer = Writer::default();
         writer.bytes.extend_from_slice(RECORD_MAGIC);
-        writer.u16(VERSION);
+        writer.u16(RECORD_VERSION);
         writer.u16(match self.kind {
             RecordKind::Steps => 1,
             RecordKind::Definitions => 2,
@@ -212,7 +237,7 @@ impl RecordHeader {
             return Err(damaged("is damaged or was never written"));
         }
         let version = reader.u16()?;
-        if version != VERSION {
+        if version != RECORD_VERSION {
             return Err(Error::new(ErrorKind::Unsupported, format!("record version {version} is not known")));
         }
         let kind = match reader.u16()? {
@@ -247,19 +272,20 @@ mod tests {
         let slot = Slot { sequence: 1, offset: 2 };
         assert_eq!(slot.write(&[0; 16]).len(), SLOT_BYTES);
         assert_eq!(RecordHeader::record(RecordKind::Steps, [0; 16], 1, 2, &[], &[]).len(), HEADER_BYTES);
-        assert_eq!(Superblock { id: [7; 16] }.write().len(), SUPERBLOCK_BYTES);
+        assert_eq!(Superblock { version: VERSION, id: [7; 16] }.write().len(), BLOCK_BYTES);
+        assert_eq!((blocks(1), blocks(2)), (&[0][..], &[0, 4096][..]));
     }
 
     proptest! {
         #[test]
         fn parts_survive(id: [u8; 16], sequence: u64, offset in 0..1u64 << 60, head: Vec<u8>, body: Vec<u8>) {
-            let superblock = Superblock { id };
-            let mut bytes = superblock.write();
-            prop_assert_eq!(Superblock::read(&bytes).unwrap(), superblock);
+            let superblock = Superblock { version: 1 + (sequence % 2) as u16, id };
+            let bytes = superblock.block(&[]);
+            prop_assert_eq!(Superblock::read(&bytes).unwrap(), superblock.clone());
             let slot = Slot { sequence, offset };
             let place = Slot::place(sequence);
             prop_assert_eq!(Slot::read(&bytes, place, &id), None);
-            bytes[place as usize..][..SLOT_BYTES].copy_from_slice(&slot.write(&id));
+            let bytes = superblock.block(&[slot]);
             prop_assert_eq!(Slot::read(&bytes, place, &id), Some(slot));
             let record = RecordHeader::record(RecordKind::Model, id, sequence, offset, &head, &body);
             let end = offset + record.len() as u64;

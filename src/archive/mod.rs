@@ -4,19 +4,20 @@
 //! back whole whatever happened after, by any number of ranks, or none. `docs/archive.md` describes it to the byte.
 //!
 //! ```text
-//! open ─ made, or its end found; all ranks told                opening
+//! open ─ locked; made, or its end found; all ranks told        lock, held, opening
 //! put ─ keep until the window is full                          writer, pending
 //!   are all ranks well, and told the same?                     agreement
 //!   ranges and error budgets of the global field               budget
 //!   each rank compresses its boxes by itself                   codec
 //!   lengths become offsets, data goes out                      commit, communicator
-//!   entries are gathered, checked for overlap and committed    overlap, index, layout
+//!   entries are gathered, checked for overlap and committed    overlap, index, front, layout, held
 //! read ─ superblock, slots, records ─ chunks that a box touches   summary, records, reader, shared, decode,
 //!                                                                  verify, repair
 //! ```
 //!
-//! A step is committed by its record, written after its data and checksummed, and a slot in the superblock that names
-//! the record. There are two slots, written in turn, so that a slot that is half-written leaves the other one.
+//! A step is committed by its record, written after its data and checksummed, and a slot beside the superblock that
+//! names the record. There are two slots, written in turn, so that a slot that is half-written leaves the other one;
+//! and all of it is there twice, so that the loss of a block leaves the other one.
 
 mod agreement;
 mod budget;
@@ -28,8 +29,11 @@ mod communicator;
 mod decode;
 mod definitions;
 mod files;
+mod front;
+mod held;
 mod index;
 mod layout;
+mod lock;
 mod names;
 mod opening;
 mod options;
@@ -47,7 +51,8 @@ mod verify;
 mod writer;
 
 pub use communicator::{Communicator, Placed, Serial, SharedFile, SyncBy};
-pub use definitions::{Attribute, Definitions, VariableInfo};
+pub use definitions::{Attribute, Definitions, FILL_VALUE, VariableInfo};
+pub use front::is_archive;
 pub use index::Chunk;
 pub use names::{Coordinate, Names, is_conventional};
 pub use options::{ARCHIVE_OPTION_KEYS, Mode, Write, WriterOptions};

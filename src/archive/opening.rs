@@ -3,25 +3,34 @@
 use super::agreement::agree;
 use super::communicator::{Communicator, SharedFile};
 use super::definitions::Definitions;
-use super::files;
-use super::index::Head;
-use super::layout::{ArchiveId, SUPERBLOCK_BYTES, Superblock, align};
+use super::files::{self, Existing};
+use super::held::Held;
+use super::layout::{ArchiveId, FRONT_BYTES, Slot, align};
+use super::lock::Lock;
 use super::options::{Mode, WriterOptions};
 use super::reader::Reader;
 use crate::bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Package, STREAM_HASH_BYTES, hex};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-/// A number that no other archive has, as far as a clock, a process number and an address can tell.
+/// A number that no other archive has, as far as a clock, a process number and the seeds of hash maps, which the system
+/// draws, can tell.
 fn new_id(path: &Path) -> ArchiveId {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let local = 0u8;
-    let seed = format!("{:?} {} {:p} {}", now, std::process::id(), &raw const local, path.display());
+    let drawn = RandomState::new().hash_one(now);
+    let seed = format!("{:?} {} {drawn} {}", now, std::process::id(), path.display());
     Sha256::digest(seed.as_bytes())[..16].try_into().expect("a digest has 32 bytes")
+}
+
+/// Bytes of a session's number.
+const SESSION_BYTES: usize = 4;
+
+fn session_of(id: &ArchiveId) -> [u8; SESSION_BYTES] {
+    std::array::from_fn(|k| id[k])
 }
 
 /// The state of the archive that rank 0 found or made, for all ranks.
@@ -29,6 +38,8 @@ fn new_id(path: &Path) -> ArchiveId {
 pub(super) struct Opened {
     pub(super) temporary: bool,
     pub(super) id: ArchiveId,
+    /// Of this session: its data files beside the archive have it in their names.
+    pub(super) session: [u8; SESSION_BYTES],
     pub(super) sequence: u64,
     pub(super) steps: u64,
     pub(super) tail: u64,
@@ -40,6 +51,7 @@ impl Opened {
         let mut out = bytes::Writer::default();
         out.u8(u8::from(self.temporary));
         out.bytes.extend_from_slice(&self.id);
+        out.bytes.extend_from_slice(&self.session);
         [self.sequence, self.steps, self.tail].iter().for_each(|&number| out.u64(number));
         let (place, bytes) = self.definitions.as_ref().map_or((0, &[][..]), |(place, bytes)| (*place, bytes));
         out.u64(place);
@@ -51,22 +63,21 @@ impl Opened {
         let mut reader = bytes::Reader::new(bytes);
         let temporary = reader.u8()? != 0;
         let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
+        let session = reader.bytes(SESSION_BYTES)?.try_into().expect("as many bytes were asked for");
         let (sequence, steps, tail, place) = (reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?);
         let rest = reader.bytes(reader.remaining())?;
         let definitions = (place > 0).then(|| (place, rest.to_vec()));
-        Ok(Self { temporary, id, sequence, steps, tail, definitions })
+        Ok(Self { temporary, id, session, sequence, steps, tail, definitions })
     }
 }
 
-/// Rank 0's part of opening: the file, and what is in it.
-pub(super) fn open_first(
-    path: &Path,
-    options: &WriterOptions,
-    model: Option<&Package>,
-) -> Result<(Opened, File, Option<Head>)> {
+/// Rank 0's part of opening: its hold on the file, and what is in it.
+pub(super) fn open_first(path: &Path, options: &WriterOptions, model: Option<&Package>) -> Result<(Opened, Held)> {
+    let place = files::place(path, options.mode == Mode::Append);
+    let lock = if options.lock { Lock::take(&place)? } else { None };
     let exists = path.try_exists().map_err(|error| Error::at_path(path, error))?;
     if exists && options.mode == Mode::Append {
-        return open_to_append(path, options, model);
+        return open_to_append(path, &place, options, model, lock);
     }
     if exists && options.mode == Mode::Create {
         return Err(Error::new(
@@ -77,26 +88,20 @@ pub(super) fn open_first(
     if options.keep.is_some_and(|keep| keep > 0) {
         return Err(Error::invalid(format!("{} does not exist: there are no steps to keep", path.display())));
     }
-    let name = files::temporary(path);
-    let mut open = OpenOptions::new();
-    let file = open
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&name)
-        .map_err(|error| Error::at_path(&name, error))?;
     let id = new_id(path);
-    file.write_all_at(&Superblock { id }.write(), 0).map_err(|error| Error::at_path(&name, error))?;
-    let opened = Opened { temporary: true, id, tail: SUPERBLOCK_BYTES as u64, ..Default::default() };
-    Ok((opened, file, None))
+    let existing = if options.mode == Mode::Replace { Existing::Replace } else { Existing::Keep };
+    let held = Held::made(&place, existing, id, lock)?;
+    let (session, tail) = (session_of(&id), FRONT_BYTES);
+    Ok((Opened { temporary: true, id, session, tail, ..Default::default() }, held))
 }
 
 fn open_to_append(
     path: &Path,
+    place: &Path,
     options: &WriterOptions,
     model: Option<&Package>,
-) -> Result<(Opened, File, Option<Head>)> {
+    lock: Option<Lock>,
+) -> Result<(Opened, Held)> {
     let reader = Reader::open(path)?;
     if reader.newest_is_damaged() {
         return Err(Error::corrupt(format!(
@@ -116,12 +121,10 @@ fn open_to_append(
     if let Some(model) = model {
         same_model(path, &definitions.1, model)?;
     }
-    let mut open = OpenOptions::new();
-    let file = open.read(true).write(true).open(path).map_err(|error| Error::at_path(path, error))?;
-    file.set_len(tail).map_err(|error| Error::at_path(path, error))?;
-    let opened =
-        Opened { temporary: false, id: reader.id(), sequence, steps: keep, tail, definitions: Some(definitions) };
-    Ok((opened, file, head))
+    let (id, session) = (reader.id(), session_of(&new_id(path)));
+    let held = Held::found(place, id, Slot { sequence, offset: newest.offset }, head, lock)?;
+    let definitions = Some(definitions);
+    Ok((Opened { temporary: false, id, session, sequence, steps: keep, tail, definitions }, held))
 }
 
 /// An archive embeds one model: steps that need another would lie in it without theirs.
@@ -163,8 +166,7 @@ impl DataFile {
         comm: &dyn Communicator,
         path: &Path,
         archive: &Path,
-        id: ArchiveId,
-        sequence: u64,
+        opened: &Opened,
         options: &WriterOptions,
     ) -> Result<Self> {
         if options.ranks_per_file == 0 {
@@ -175,16 +177,15 @@ impl DataFile {
         let color = comm.rank() / options.ranks_per_file;
         let group = comm.split(color)?;
         let folder = files::parts(path);
-        let short: String = id[..4].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = |color: usize| format!("{short}-{}-{color}", sequence + 1);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let (short, session) = (hex(&opened.id[..4]), hex(&opened.session));
+        let name = |color: usize| format!("{short}-{}-{session}-{color}", opened.sequence + 1);
         let own = folder.join(name(color));
         let mut file = Ok(None);
         if group.rank() == 0 {
             // Every group's first rank may be the one that makes the folder.
-            let made = fs::create_dir_all(&folder);
-            let mut open = OpenOptions::new();
-            file = made
-                .and_then(|()| open.read(true).write(true).create(true).truncate(true).open(&own))
+            file = fs::create_dir_all(&folder)
+                .and_then(|()| files::create(&own))
                 .map_err(|error| Error::at_path(&own, error))
                 .and_then(|file| {
                     // Names, too, must outlast a crash of the machine: a commit makes only data durable.

@@ -53,6 +53,9 @@ pub struct WriterOptions {
     /// Whether a commit waits until data is on stable storage. Without, a crash of the machine may lose committed
     /// steps; a crash of the job does not.
     pub sync: bool,
+    /// Whether a lock keeps other writers away. Without, as on file systems that have no locks, a second writer is
+    /// found out at its first commit, or the first one's next.
+    pub lock: bool,
     /// How data goes out.
     pub write: Write,
     /// Hints for MPI-IO, such as `cb_nodes` or `striping_factor`.
@@ -70,6 +73,7 @@ impl Default for WriterOptions {
             ranks_per_file: 0,
             embed_model: false,
             sync: true,
+            lock: true,
             write: Write::default(),
             hints: Vec::new(),
         }
@@ -77,7 +81,7 @@ impl Default for WriterOptions {
 }
 
 /// Keys that an archive's options have beside those of [`crate::OPTION_KEYS`], with the values that each takes.
-pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 9] = [
+pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 10] = [
     ("mode", "create, replace or append"),
     ("keep", "a number of steps"),
     ("window", "a whole number from 1 to 4096"),
@@ -85,6 +89,7 @@ pub const ARCHIVE_OPTION_KEYS: [(&str, &str); 9] = [
     ("ranks_per_file", "a whole number; 0 for one file"),
     ("embed_model", "on or off"),
     ("sync", "on or off"),
+    ("lock", "on or off"),
     ("write", "gathered or collective"),
     ("hints", "pairs key:value separated by commas, for example cb_nodes:4,striping_factor:8"),
 ];
@@ -120,6 +125,7 @@ impl WriterOptions {
             "ranks_per_file" => self.ranks_per_file = value.parse().map_err(|_| bad())?,
             "embed_model" => self.embed_model = switch()?,
             "sync" => self.sync = switch()?,
+            "lock" => self.lock = switch()?,
             "write" => {
                 self.write = match value {
                     "gathered" => Write::Gathered,
@@ -163,11 +169,11 @@ mod tests {
 
     #[test]
     fn text_names_every_option() {
-        let text = "mode=append;keep=12;window=8;keyframe=4;ranks_per_file=64;embed_model=on;sync=off;\
+        let text = "mode=append;keep=12;window=8;keyframe=4;ranks_per_file=64;embed_model=on;sync=off;lock=off;\
                     hints=cb_nodes:4,striping_unit:1048576;effort=0;threads=2";
         let options: WriterOptions = text.parse().unwrap();
         assert_eq!((options.mode, options.keep, options.window, options.keyframe), (Mode::Append, Some(12), 8, 4));
-        assert_eq!((options.ranks_per_file, options.embed_model, options.sync), (64, true, false));
+        assert_eq!((options.ranks_per_file, options.embed_model, options.sync, options.lock), (64, true, false, false));
         assert_eq!(options.hints[1], ("striping_unit".to_owned(), "1048576".to_owned()));
         assert_eq!(options.codec.threads, Some(2));
         assert_eq!("".parse::<WriterOptions>().unwrap(), WriterOptions::default());

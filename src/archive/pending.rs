@@ -15,6 +15,8 @@ pub(super) struct Pending {
     pub(super) variable: usize,
     pub(super) region: Region,
     pub(super) bound: Bound,
+    /// The value of points without data.
+    pub(super) fill: Option<f64>,
     /// Of the window.
     pub(super) first: usize,
     pub(super) steps: usize,
@@ -53,7 +55,7 @@ impl Pending {
     ) -> Self {
         let mut values = Buffer::new(field.dtype());
         values.push(field);
-        Self { variable, region, bound, first, steps: 1, values, stats: vec![stats] }
+        Self { variable, region, bound, fill: None, first, steps: 1, values, stats: vec![stats] }
     }
 
     /// Adds the step after its last one.
@@ -93,7 +95,8 @@ impl Pending {
 
     /// Estimated sums of squared errors at quantiser steps, both over the (squared) `range`.
     pub(super) fn error_curve(&self, codec: &Codec, range: f64, steps: &[f64]) -> Result<Vec<f64>> {
-        error_curve(&self.values.view(&self.dims())?, codec, self.axes(codec.options().axes), range, steps)
+        let own = Codec::new(codec.options().clone().with_fill_value(self.fill))?;
+        error_curve(&self.values.view(&self.dims())?, &own, self.axes(codec.options().axes), range, steps)
     }
 
     /// The stream of this box, after the window before it where there is one, and what the next window may follow.
@@ -108,7 +111,7 @@ impl Pending {
         let &Following { chains, first_step, keyframe } = following;
         let field = self.values.view(&self.dims())?;
         let given = codec.options().axes;
-        let options = Options { range, axes: self.axes(given), ..codec.options().clone() };
+        let options = Options { range, axes: self.axes(given), fill_value: self.fill, ..codec.options().clone() };
         let count = &self.region.count;
         let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
         let key = chain::key(self.variable, &self.region);

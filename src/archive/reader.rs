@@ -13,13 +13,14 @@ use crate::bound::Bound;
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::{Element, FieldViewMut, ValuesMut};
-use crate::model::{Package, register};
+use crate::fork_lock::ForkLock;
+use crate::model::{MODEL_PATH, Package, hex, is_installed, register};
 use crate::options::Options;
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Indices of commits kept in memory.
 const KEPT: usize = 8;
@@ -51,13 +52,14 @@ pub struct Reader {
     id: ArchiveId,
     newest: RecordHeader,
     newest_is_damaged: bool,
+    front_is_damaged: bool,
     /// All commits, oldest first.
     entries: Vec<Entry>,
     pub(super) definitions: Definitions,
-    bodies: Mutex<Vec<(u64, Arc<Body>)>>,
+    bodies: ForkLock<Vec<(u64, Arc<Body>)>>,
     /// By variable, and first step, file and offset of the window's chunk; a file's number is of its commit alone.
-    pub(super) links: Mutex<HashMap<(usize, u64, u32, u64), Arc<Link>>>,
-    parts: Mutex<HashMap<String, Arc<File>>>,
+    pub(super) links: ForkLock<HashMap<(usize, u64, u32, u64), Arc<Link>>>,
+    parts: ForkLock<HashMap<String, Arc<File>>>,
     pub(super) codec: Codec,
 }
 
@@ -82,14 +84,14 @@ impl Reader {
         let file = File::open(path)?;
         let summary = Summary::of(&file)?;
         let reader = Self::new(path, file, summary, options)?;
-        if let Some(model) = reader.missing_model() {
+        if let Some(model) = reader.wanted_model() {
             reader.use_model(model, &reader.model_record(model)?)?;
         }
         Ok(reader)
     }
 
     pub(super) fn new(path: &Path, file: File, summary: Summary, options: Options) -> Result<Self> {
-        let Summary { id, file_bytes, newest, newest_is_damaged, entries, definitions } = summary;
+        let Summary { id, file_bytes, newest, newest_is_damaged, front_is_damaged, entries, definitions } = summary;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -97,23 +99,47 @@ impl Reader {
             id,
             newest,
             newest_is_damaged,
+            front_is_damaged,
             entries,
             definitions: Definitions::read(&definitions)?,
-            bodies: Mutex::default(),
-            links: Mutex::default(),
-            parts: Mutex::default(),
+            bodies: ForkLock::default(),
+            links: ForkLock::default(),
+            parts: ForkLock::default(),
             codec: Codec::new(options)?,
         })
     }
 
+    /// Name and SHA-256 of the model package that the archive carries, if any.
+    pub fn embedded_model(&self) -> Option<(&str, String)> {
+        self.definitions.model.as_ref().map(|model| (model.name.as_str(), hex(&model.hash)))
+    }
+
     /// The model that the archive carries, where it is not installed.
-    pub(super) fn missing_model(&self) -> Option<&EmbeddedModel> {
+    fn missing_model(&self) -> Option<&EmbeddedModel> {
         let model = self.definitions.model.as_ref()?;
-        let installed = [
-            Package::builtin_hash(),
-            self.codec.options().model.as_deref().and_then(|folder| Package::folder_hash(folder).ok()),
-        ];
-        (!installed.contains(&Some(model.hash))).then_some(model)
+        (!is_installed(&model.name, &model.hash, self.codec.options())).then_some(model)
+    }
+
+    /// The same, where the caller trusts it.
+    pub(super) fn wanted_model(&self) -> Option<&EmbeddedModel> {
+        self.missing_model().filter(|_| self.codec.options().trust_embedded_model)
+    }
+
+    /// An error of decoding, with what to do where the model that is missing is the archive's own.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let trusted = self.codec.options().trust_embedded_model;
+        let model = self.missing_model().filter(|_| error.kind() == ErrorKind::Model && !trusted);
+        let Some(model) = model else { return error };
+        Error::new(
+            ErrorKind::Model,
+            format!(
+                "its model '{}' (SHA-256 {}) is not installed here. The archive carries it, but it was not run, since a \
+                 model is a program: where you trust who wrote the archive, ask for it by trust_embedded_model=1 (the tool's \
+                 --trust-model); or put the package on the search path ({MODEL_PATH})",
+                model.name,
+                hex(&model.hash)
+            ),
+        )
     }
 
     pub(super) fn model_record(&self, model: &EmbeddedModel) -> Result<Vec<u8>> {
@@ -130,8 +156,7 @@ impl Reader {
                 format!("the embedded model {} is not the one named", model.name),
             ));
         }
-        register(package);
-        Ok(())
+        register(package)
     }
 
     /// Variables and attributes.
@@ -292,7 +317,7 @@ impl Reader {
             for piece in &touched {
                 let bytes = self.chunk_bytes(&body, piece.chunk)?;
                 self.decode(variable, piece, &bytes, target, out)
-                    .map_err(|error| error.context(describe(piece.chunk)))?;
+                    .map_err(|error| self.explained(error).context(describe(piece.chunk)))?;
             }
             step = steps.end;
         }
@@ -322,6 +347,12 @@ impl Reader {
     /// Whether the superblock names a newer commit, whose record cannot be read.
     pub fn newest_is_damaged(&self) -> bool {
         self.newest_is_damaged
+    }
+
+    /// Whether one of the two blocks that say where the newest commit is is lost; nothing else is. The next commit
+    /// writes it anew.
+    pub fn front_is_damaged(&self) -> bool {
+        self.front_is_damaged
     }
 
     /// The head of the commit that ends with step `steps` − 1.
@@ -355,7 +386,7 @@ impl Reader {
     /// The index of a commit.
     pub(super) fn body(&self, entry: &Entry) -> Result<Arc<Body>> {
         let known = {
-            let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut bodies = self.bodies.lock()?;
             let at = bodies.iter().position(|(sequence, _)| *sequence == entry.sequence);
             at.map(|at| {
                 let found = bodies.remove(at);
@@ -367,7 +398,7 @@ impl Reader {
             return Ok(body);
         }
         let body = Arc::new(Body::read(&self.body_bytes(entry)?, entry, &self.definitions)?);
-        self.keep(entry, Arc::clone(&body));
+        self.keep(entry, Arc::clone(&body))?;
         Ok(body)
     }
 
@@ -377,13 +408,14 @@ impl Reader {
     }
 
     /// Keeps the index of a commit in memory, in place of the one that was used longest ago.
-    pub(super) fn keep(&self, entry: &Entry, body: Arc<Body>) {
-        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn keep(&self, entry: &Entry, body: Arc<Body>) -> Result<()> {
+        let mut bodies = self.bodies.lock()?;
         bodies.retain(|(sequence, _)| *sequence != entry.sequence);
         if bodies.len() >= KEPT {
             bodies.remove(0);
         }
         bodies.push((entry.sequence, body));
+        Ok(())
     }
 
     /// The bytes of a chunk of a commit.
@@ -407,7 +439,7 @@ impl Reader {
 
     /// A data file beside the archive.
     fn part(&self, name: &str) -> Result<Arc<File>> {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self.parts.lock()?;
         if let Some(file) = parts.get(name) {
             return Ok(Arc::clone(file));
         }

@@ -3,15 +3,15 @@
 use super::chain;
 use super::decode::check_stream;
 use super::definitions::Definitions;
-use super::files;
+use super::files::{self, Existing};
+use super::front::Front;
 use super::index::{Body, Chunk, Entry, Head, describe};
-use super::layout::{
-    ALIGN, ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock, align,
-};
+use super::layout::{ALIGN, ArchiveId, FRONT_BYTES, HEADER_BYTES, RecordHeader, RecordKind, Slot, align};
+use super::lock::Lock;
 use super::records::{read_section, read_whole};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -52,9 +52,11 @@ pub fn repair(from: &Path, to: &Path) -> Result<Repaired> {
     }
     let source = Damaged::open(from).map_err(|error| error.context(from.display()))?;
     let name = files::temporary(to);
-    let written = source.save(&name);
+    let lock = Lock::take(&files::place(to, false))?;
+    let file = files::create_temporary(&name, lock.is_some())?;
+    let written = source.save(file);
     let done = written.and_then(|repaired| {
-        fs::rename(&name, to)?;
+        files::take_name(&name, to, Existing::Keep)?;
         files::sync_folder(to)?;
         Ok(repaired)
     });
@@ -62,11 +64,39 @@ pub fn repair(from: &Path, to: &Path) -> Result<Repaired> {
         // The error says more than what this one could add.
         let _ = fs::remove_file(&name);
     }
+    drop(lock);
     done.map_err(|error| error.context(to.display()))
 }
 
-/// Of each box the last window that was saved: the step after it, and its depth.
-type SavedEnds = HashMap<chain::BoxKey, (u64, u32)>;
+/// What has been saved.
+#[derive(Default)]
+struct Known {
+    /// Of each box the last window: the step after it, and its depth.
+    ends: HashMap<chain::BoxKey, (u64, u32)>,
+    places: Places,
+}
+
+/// Which bytes of which file became which of the new archive: where chunks share them, they share them there, so that
+/// it never holds more than the old files do.
+#[derive(Default)]
+struct Places(HashMap<String, BTreeMap<u64, (u64, Option<u64>)>>);
+
+impl Places {
+    /// Where a chunk's bytes of a file lie in the new archive; nothing yet where they were not copied before.
+    ///
+    /// # Errors
+    /// `Corrupt` for bytes that are a part of another chunk's, too: no writer makes such.
+    fn claim(&mut self, file: &str, chunk: &Chunk) -> Result<&mut Option<u64>> {
+        let places = self.0.entry(file.to_owned()).or_default();
+        let end = chunk.offset.saturating_add(chunk.bytes);
+        let shared = places.get(&chunk.offset).is_some_and(|(known, _)| *known == end);
+        let before = places.range(..end).next_back().is_some_and(|(_, (known, _))| *known > chunk.offset);
+        if before && !shared {
+            return Err(Error::corrupt("its bytes are a part of another chunk's"));
+        }
+        Ok(&mut places.entry(chunk.offset).or_insert((end, None)).1)
+    }
+}
 
 /// A damaged archive, and the records found in it.
 struct Damaged<'a> {
@@ -97,9 +127,8 @@ impl<'a> Damaged<'a> {
         // A field may hold an archive's bytes; the archive itself has the most records.
         let mut counts: HashMap<ArchiveId, usize> = HashMap::new();
         records.values().for_each(|header| *counts.entry(header.id).or_default() += 1);
-        let superblock = read_whole(&file, 0, (SUPERBLOCK_BYTES as u64).min(bytes), bytes)?;
-        let id = match Superblock::read(&superblock) {
-            Ok(superblock) => superblock.id,
+        let id = match Front::read(&file, bytes) {
+            Ok(front) => front.superblock.id,
             Err(_) => counts
                 .into_iter()
                 .max_by_key(|&(_, count)| count)
@@ -157,12 +186,8 @@ impl<'a> Damaged<'a> {
 
     /// A loss that no gap between commits shows: of a newest commit that the superblock names.
     fn lost_newest(&self, commits: &[(Option<RecordHeader>, Entry)]) -> Option<Loss> {
-        let superblock = read_whole(&self.file, 0, (SUPERBLOCK_BYTES as u64).min(self.bytes), self.bytes).ok()?;
-        let named = SLOTS
-            .iter()
-            .filter_map(|&place| Slot::read(&superblock, place, &self.id))
-            .map(|slot| slot.sequence)
-            .max()?;
+        let front = Front::read(&self.file, self.bytes).ok().filter(|front| front.superblock.id == self.id)?;
+        let named = front.slots.first()?.sequence;
         let newest = commits.last()?.1;
         (named > newest.sequence).then(|| Loss {
             steps: newest.end()..newest.end() + 1,
@@ -191,7 +216,7 @@ impl<'a> Damaged<'a> {
         all.next().ok_or_else(|| Error::corrupt("the definitions of its variables are lost"))
     }
 
-    fn save(&self, to: &Path) -> Result<Repaired> {
+    fn save(&self, to: File) -> Result<Repaired> {
         let commits = self.commits();
         if commits.is_empty() {
             return Err(Error::corrupt("no committed step is left in it"));
@@ -207,7 +232,7 @@ impl<'a> Damaged<'a> {
         }
         let place = target.record(RecordKind::Definitions, &[], &definitions.write())?;
         let mut repaired = Repaired::default();
-        let mut saved_ends = SavedEnds::new();
+        let mut known = Known::default();
         for (header, entry) in &commits {
             let next = target.steps();
             if entry.first_step > next {
@@ -227,7 +252,7 @@ impl<'a> Damaged<'a> {
                     continue;
                 }
             };
-            let mut body = self.save_chunks(body, &definitions, &mut target, &mut saved_ends, &mut repaired)?;
+            let mut body = self.save_chunks(body, &definitions, &mut target, &mut known, &mut repaired)?;
             body.definitions = place;
             target.commit(body)?;
         }
@@ -243,7 +268,7 @@ impl<'a> Damaged<'a> {
         mut body: Body,
         definitions: &Definitions,
         target: &mut Target,
-        saved_ends: &mut SavedEnds,
+        known: &mut Known,
         repaired: &mut Repaired,
     ) -> Result<Body> {
         let files = std::mem::take(&mut body.files);
@@ -254,19 +279,25 @@ impl<'a> Damaged<'a> {
                 let box_key = chain::key(index.variable, &chunk.region);
                 let follows =
                     |&(end, depth): &(u64, u32)| end == chunk.steps.start && depth.checked_add(1) == Some(chunk.depth);
-                let bytes = if chunk.depth == 0 || saved_ends.get(&box_key).is_some_and(follows) {
+                let bytes = if chunk.depth == 0 || known.ends.get(&box_key).is_some_and(follows) {
                     self.chunk(&chunk, &files)
                 } else {
                     Err(Error::corrupt(format!("{} follows a window that is lost", describe(&chunk))))
                 };
+                let file = chunk.file.checked_sub(1).and_then(|k| files.get(k as usize)).map_or("", String::as_str);
+                let room = known.places.claim(file, &chunk);
                 let bytes = bytes.and_then(|bytes| {
                     check_stream(&bytes, &chunk, info.dtype).map_err(|error| error.context(describe(&chunk)))?;
-                    Ok(bytes)
+                    Ok((bytes, room.map_err(|error| error.context(describe(&chunk)))?))
                 });
                 match bytes {
-                    Ok(bytes) => {
-                        saved_ends.insert(box_key, (chunk.steps.end, chunk.depth));
-                        (chunk.file, chunk.offset) = (0, target.append(&bytes)?);
+                    Ok((bytes, place)) => {
+                        known.ends.insert(box_key, (chunk.steps.end, chunk.depth));
+                        let offset = match *place {
+                            Some(offset) => offset,
+                            None => *place.insert(target.append(&bytes)?),
+                        };
+                        (chunk.file, chunk.offset) = (0, offset);
                         repaired.chunks += 1;
                         saved.push(chunk);
                     }
@@ -319,10 +350,9 @@ struct Target {
 }
 
 impl Target {
-    fn create(path: &Path, id: ArchiveId) -> Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
-        file.write_all_at(&Superblock { id }.write(), 0)?;
-        Ok(Self { file, id, at: SUPERBLOCK_BYTES as u64, head: None })
+    fn create(file: File, id: ArchiveId) -> Result<Self> {
+        Front::write_new(&file, id)?;
+        Ok(Self { file, id, at: FRONT_BYTES, head: None })
     }
 
     fn steps(&self) -> u64 {
@@ -377,11 +407,11 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let (from, to, id) = (folder.join("a.fpa"), folder.join("b.fpa"), [7; 16]);
         for (first_step, steps) in [(0, 1 << 50), (1 << 61, 1)] {
-            let place = SUPERBLOCK_BYTES as u64;
+            let place = FRONT_BYTES;
             let own = Entry { sequence: 2, offset: place, first_step, steps };
             let back = (first_step > 0).then_some(Entry { sequence: 1, offset: 0, first_step: 0, steps: first_step });
             let head = Head { own, back, recent: Vec::new() }.write();
-            let mut bytes = Superblock { id }.write();
+            let mut bytes = vec![0; FRONT_BYTES as usize];
             bytes.extend(RecordHeader::record(RecordKind::Steps, id, 2, place, &head, &[0; 64]));
             bytes.resize(align(bytes.len() as u64) as usize, 0);
             let definitions = Definitions::default().write();
@@ -391,5 +421,65 @@ mod tests {
             assert!(error.message().contains("no committed step is left"), "{error}");
         }
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// An index may name one stream for many boxes: what is saved of it is no longer than it was.
+    #[test]
+    fn chunks_that_share_their_bytes_share_them_afterwards() {
+        use crate::archive::{Reader, Selection, Serial, VariableInfo, Writer, WriterOptions};
+        use crate::field::{DType, FieldView, FieldViewMut, Shape};
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (points, boxes) = (5000, 60);
+        let shape = Shape::new(&[points * boxes]).unwrap();
+        let info = VariableInfo { name: "t".into(), shape, dtype: DType::F64, attributes: Vec::new() };
+        let mut writer = Writer::open(Box::new(Serial), &path("one.fpa"), WriterOptions::default()).unwrap();
+        let id = writer.define(info).unwrap();
+        let noise: Vec<f64> = (0..points).map(|k| (k * k % 7919) as f64 * 1e-3).collect();
+        writer.begin_step(0.0).unwrap();
+        writer.put(id, &[0], &FieldView::new(&noise, &[points]).unwrap(), crate::Bound::Lossless).unwrap();
+        writer.end_step().unwrap();
+        writer.close().unwrap();
+
+        let from = path("one.fpa");
+        let one = Damaged::open(&from).unwrap();
+        let commits = one.commits();
+        let mut body =
+            Body::read(&one.body(&commits[0].0.unwrap()).unwrap(), &commits[0].1, &one.definitions(&commits).unwrap())
+                .unwrap();
+        let chunk = body.variables[0].chunks[0].clone();
+        let bytes = one.chunk(&chunk, &[]).unwrap();
+        let mut make = |shift: u64| {
+            let mut target = Target::create(files::create(&path("many.fpa")).unwrap(), one.id).unwrap();
+            let at = target.append(&bytes).unwrap();
+            let definitions = one.definitions(&commits).unwrap().write();
+            body.definitions = target.record(RecordKind::Definitions, &[], &definitions).unwrap();
+            let several = (0..boxes).map(|k| {
+                let region = crate::field::Region { start: vec![k * points], count: vec![points] };
+                let more = shift * (k as u64 % 2);
+                let crc = crc32fast::hash(&bytes[more as usize..]);
+                Chunk { region, offset: at + more, bytes: chunk.bytes - more, crc, rank: k as u64, ..chunk.clone() }
+            });
+            body.variables[0].chunks = several.collect();
+            target.commit(body.clone()).unwrap();
+            target.finish().unwrap();
+            let repaired = repair(&path("many.fpa"), &path("saved.fpa")).unwrap();
+            let sizes = ["many.fpa", "saved.fpa"].map(|name| fs::metadata(path(name)).unwrap().len());
+            let read = Reader::open(&path("saved.fpa")).map(|reader| {
+                let mut out = vec![0.0; points * boxes];
+                let selection = Selection { missing: Some(-1.0), ..Selection::step(0) };
+                reader.read(0, &selection, &mut FieldViewMut::new(&mut out, &[points * boxes]).unwrap()).unwrap();
+                out
+            });
+            ["many.fpa", "saved.fpa"].iter().for_each(|name| fs::remove_file(path(name)).unwrap());
+            (repaired, sizes, read.unwrap())
+        };
+        let (repaired, [many, saved], read) = make(0);
+        assert_eq!((repaired.chunks, repaired.losses.len()), (boxes as u64, 0));
+        assert!(saved <= many && read.chunks(points).all(|part| part == noise));
+        // Bytes that are parts of others' are nobody's chunk.
+        let (repaired, [many, saved], _) = make(1);
+        assert_eq!((repaired.chunks, repaired.losses.len()), (boxes as u64 / 2, boxes / 2));
+        assert!(saved <= many && repaired.losses[0].error.message().contains("chunk"));
     }
 }

@@ -27,13 +27,13 @@ impl Reader {
         let opened = Summary::read(&bytes).and_then(|summary| Self::new(path, File::open(path)?, summary, options));
         let reader = agreed(comm, opened.map_err(name))?;
 
-        let mut wanted = [u64::from(reader.missing_model().is_some())];
+        let mut wanted = [u64::from(reader.wanted_model().is_some())];
         comm.reduce(&mut wanted, &mut [])?;
         if let (1, Some(model)) = (wanted[0], &reader.definitions.model) {
             let read = (comm.rank() == 0).then(|| reader.model_record(model).map_err(name)).transpose();
             let mut bytes = agreed(comm, read)?.unwrap_or_default();
             comm.broadcast(0, &mut bytes)?;
-            let used = reader.missing_model().map_or(Ok(()), |model| reader.use_model(model, &bytes));
+            let used = reader.wanted_model().map_or(Ok(()), |model| reader.use_model(model, &bytes));
             agreed(comm, used.map_err(name))?;
         }
         Ok(reader)
@@ -56,8 +56,7 @@ impl Reader {
         comm.broadcast(0, &mut bytes)?;
         let entry = entry?;
         let body = Body::read(&bytes, &entry, &self.definitions);
-        self.keep(&entry, Arc::new(agreed(comm, body)?));
-        Ok(())
+        self.keep(&entry, Arc::new(agreed(comm, body)?))
     }
 
     /// In place of [`Reader::open_shared`] or [`Reader::share_index`] on a rank that has found an error before: all

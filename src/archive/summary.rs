@@ -1,9 +1,10 @@
 //! The summary of an archive that a reader has before it reads a step: found in the file by one process, sent to others
 //! as bytes.
 
+use super::front::Front;
 use super::index::{Body, Entry};
-use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind, SLOTS, SUPERBLOCK_BYTES, Slot, Superblock};
-use super::records::{all_entries, newest_commit, read_at, read_header, read_section};
+use super::layout::{ArchiveId, HEADER_BYTES, RecordHeader, RecordKind};
+use super::records::{all_entries, newest_commit, read_header, read_section};
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -14,6 +15,8 @@ pub(super) struct Summary {
     pub(super) file_bytes: u64,
     pub(super) newest: RecordHeader,
     pub(super) newest_is_damaged: bool,
+    /// Whether one of two blocks with superblock and slots is lost.
+    pub(super) front_is_damaged: bool,
     /// All commits, oldest first.
     pub(super) entries: Vec<Entry>,
     /// The definitions record in force after the newest commit.
@@ -25,10 +28,8 @@ impl Summary {
     /// `Io`; `Corrupt` for a file that is not a sound archive, or holds no committed step; `Unsupported`.
     pub(super) fn of(file: &File) -> Result<Self> {
         let file_bytes = file.metadata()?.len();
-        let superblock = read_at(file, 0, (SUPERBLOCK_BYTES as u64).min(file_bytes))?;
-        let Superblock { id } = Superblock::read(&superblock)?;
-        let mut slots: Vec<Slot> = SLOTS.iter().filter_map(|&place| Slot::read(&superblock, place, &id)).collect();
-        slots.sort_by_key(|slot| std::cmp::Reverse(slot.sequence));
+        let Front { superblock, slots, damaged } = Front::read(file, file_bytes)?;
+        let id = superblock.id;
         let mut found = Err(Error::corrupt("the archive holds no committed step"));
         let mut newest_is_damaged = false;
         for slot in slots {
@@ -41,7 +42,8 @@ impl Summary {
         let (newest, head, body) = found?;
         let definitions = definitions_of(file, file_bytes, &id, &body, &head.own)?.1;
         let entries = all_entries(file, file_bytes, &id, head)?;
-        Ok(Self { id, file_bytes, newest, newest_is_damaged, entries, definitions })
+        let front_is_damaged = !damaged.is_empty();
+        Ok(Self { id, file_bytes, newest, newest_is_damaged, front_is_damaged, entries, definitions })
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
@@ -51,6 +53,7 @@ impl Summary {
         out.u64(self.newest.offset);
         out.bytes.extend_from_slice(&self.newest.write());
         out.u8(u8::from(self.newest_is_damaged));
+        out.u8(u8::from(self.front_is_damaged));
         out.varint(self.entries.len() as u64);
         self.entries.iter().for_each(|entry| entry.write(&mut out));
         out.bytes.extend_from_slice(&self.definitions);
@@ -64,11 +67,11 @@ impl Summary {
         let id = reader.bytes(16)?.try_into().expect("sixteen bytes were asked for");
         let (file_bytes, offset) = (reader.u64()?, reader.u64()?);
         let newest = RecordHeader::read(reader.bytes(HEADER_BYTES)?, offset, file_bytes)?;
-        let newest_is_damaged = reader.u8()? != 0;
+        let (newest_is_damaged, front_is_damaged) = (reader.u8()? != 0, reader.u8()? != 0);
         let entries = super::definitions::count(&mut reader, 4)?;
         let entries = (0..entries).map(|_| Entry::read(&mut reader)).collect::<Result<Vec<_>>>()?;
         let definitions = reader.bytes(reader.remaining())?.to_vec();
-        Ok(Self { id, file_bytes, newest, newest_is_damaged, entries, definitions })
+        Ok(Self { id, file_bytes, newest, newest_is_damaged, front_is_damaged, entries, definitions })
     }
 }
 
@@ -103,6 +106,7 @@ mod tests {
             id: [u8; 16],
             offset in 0..1u64 << 40,
             newest_is_damaged: bool,
+            front_is_damaged: bool,
             entries in prop::collection::vec(any::<[u64; 4]>(), 0..5),
             definitions: Vec<u8>,
         ) {
@@ -113,7 +117,7 @@ mod tests {
                 .map(|&[sequence, offset, first_step, steps]| Entry { sequence, offset, first_step, steps })
                 .collect();
             let file_bytes = offset + 4096;
-            let summary = Summary { id, file_bytes, newest, newest_is_damaged, entries, definitions };
+            let summary = Summary { id, file_bytes, newest, newest_is_damaged, front_is_damaged, entries, definitions };
             prop_assert_eq!(Summary::read(&summary.write()).unwrap(), summary);
         }
 

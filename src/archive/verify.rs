@@ -55,6 +55,16 @@ pub fn verify(reader: &Reader, depth: VerifyDepth) -> Result<Verified> {
             error: Error::corrupt("a newer commit, which the superblock names, cannot be read"),
         });
     }
+    if reader.front_is_damaged() {
+        verified.damage.push(Damage {
+            steps: 0..reader.steps(),
+            variable: None,
+            error: Error::corrupt(
+                "one of the two copies of the superblock is damaged; all steps are read by the other one, and the next \
+                 commit writes it anew",
+            ),
+        });
+    }
     for entry in reader.entries() {
         let steps = entry.first_step..entry.end();
         let body = match reader.body(entry) {

@@ -96,7 +96,8 @@ impl Writer {
         let mut digest = crc32fast::Hasher::new();
         // Where the codec runs is each rank's own; what it makes is not.
         let codec_in_common =
-            Options { model: None, device: Default::default(), threads: None, ..options.codec.clone() };
+            Options { model: None, device: Default::default(), threads: None, ..options.codec.clone() }
+                .with_trust_embedded_model(false);
         let common = WriterOptions { codec: codec_in_common, ..options.clone() };
         digest.update(format!("{common:?} {}", path.display()).as_bytes());
         let options_digest = u64::from(digest.finalize());
@@ -279,10 +280,12 @@ impl Writer {
             )));
         }
         let now = self.times.len();
-        let stats = Statistics::of(field, self.options.codec.fill_value);
-        // Goes on with a box of the step before.
+        let fill = info.fill_value().or(self.options.codec.fill_value);
+        let stats = Statistics::of(field, fill);
+        // Goes on with a box of the step before, where the variable's fill value has not changed since.
         let goes_on = |put: &&mut Pending| {
-            put.first + put.steps == now && put.variable == variable.0 && put.bound == bound && put.region == region
+            let same = put.variable == variable.0 && put.bound == bound && put.region == region;
+            same && put.first + put.steps == now && put.fill.map(f64::to_bits) == fill.map(f64::to_bits)
         };
         if now > 0
             && let Some(put) = self.pending.iter_mut().find(goes_on)
@@ -290,7 +293,9 @@ impl Writer {
             put.push(field, stats);
             return Ok(());
         }
-        self.pending.push(Pending::new(variable.0, region, bound, now, field, stats));
+        let mut put = Pending::new(variable.0, region, bound, now, field, stats);
+        put.fill = fill;
+        self.pending.push(put);
         Ok(())
     }
 

@@ -71,6 +71,7 @@ impl Errors {
             self.squared += squared.iter().sum::<f64>();
             self.largest = largest.iter().copied().fold(self.largest, f64::max);
             self.points += original.len();
+            self.count_nans();
             return Ok(());
         }
         for (i, (a, b)) in original.iter().zip(decoded).enumerate() {
@@ -91,7 +92,15 @@ impl Errors {
             }
         }
         self.block = norms.into_iter().fold(self.block, |most: f64, norm: f64| most.max(norm.sqrt()));
+        self.count_nans();
         Ok(())
+    }
+
+    /// A decoded NaN is no error that comparisons see: it counts as an infinite one.
+    fn count_nans(&mut self) {
+        if self.squared.is_nan() {
+            (self.largest, self.block) = (f64::INFINITY, f64::INFINITY);
+        }
     }
 
     /// Counts in the RMSE margin for floating-point differences between devices, of these points of one segment.
@@ -124,7 +133,7 @@ impl Errors {
         let (drift_of_unit, range_of_unit) = (drift / self.unit, range / self.unit);
         match bound {
             Bound::Abs(epsilon) => self.guarded <= epsilon,
-            Bound::Rel(epsilon) => self.guarded <= epsilon * range,
+            Bound::Rel(epsilon) => self.guarded <= product_below(epsilon, range),
             Bound::Nrmse(epsilon) => self.rms() + drift_of_unit <= epsilon * range_of_unit,
             Bound::Psnr(decibels) => self.rms() + drift_of_unit <= range_of_unit * psnr_to_nrmse(decibels),
             Bound::BlockL2(tau) => {
@@ -135,6 +144,14 @@ impl Errors {
     }
 }
 
+/// The largest f64 that is not above the product of two numbers that are not negative: rounded to nearest, the product
+/// of subnormal numbers may be twice as large as it is.
+pub(crate) fn product_below(a: f64, b: f64) -> f64 {
+    let product = a * b;
+    // Exact but for its own rounding, which keeps the sign, also of what is rounded to zero.
+    if a.mul_add(b, -product).is_sign_negative() { product.next_down() } else { product }
+}
+
 /// The NRMSE of a PSNR: 10^(−dB / 20).
 pub(crate) fn psnr_to_nrmse(decibels: f64) -> f64 {
     libm::pow(10.0, -decibels / 20.0)
@@ -143,6 +160,46 @@ pub(crate) fn psnr_to_nrmse(decibels: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn products_are_rounded_down() {
+        let tiny = f64::from_bits(1);
+        assert_eq!(product_below(tiny, 0.6), 0.0);
+        assert_eq!(product_below(3.0 * tiny, 0.5), tiny);
+        assert_eq!(product_below(4.0 * tiny, 0.5), 2.0 * tiny);
+        assert_eq!(product_below(0.0, 0.5), 0.0);
+        assert_eq!((product_below(0.5, 3.0), product_below(1e-3, 1024.0) <= 1.024), (1.5, true));
+        // Rounded to nearest it is 0.30000000000000004.
+        assert_eq!(product_below(0.1, 3.0), 0.3);
+        assert_eq!(product_below(1e300, 1e300), f64::MAX);
+    }
+
+    #[test]
+    fn a_decoded_nan_is_an_infinite_error() {
+        for masked in [false, true] {
+            let mut specials = Specials::default();
+            if masked {
+                specials.add(7.5f64.to_bits());
+            }
+            let original: Vec<f64> = (0..64).map(f64::from).collect();
+            let mut decoded = original.clone();
+            decoded[13] = f64::NAN;
+            for blocks in [false, true] {
+                let mut errors = Errors::new(1.0);
+                errors.add(&original, &decoded, [1, 8, 8], &specials, blocks).unwrap();
+                errors.guard(0.0);
+                let whole = errors;
+                let mut all = Errors::new(1.0);
+                all.merge(&whole);
+                for bound in
+                    [Bound::Abs(1e300), Bound::Rel(1.0), Bound::Nrmse(1.0), Bound::Psnr(1.0), Bound::BlockL2(1e300)]
+                {
+                    assert!(!all.hold(bound, 63.0, 0.0), "{bound}");
+                }
+                assert_eq!(all.largest, f64::INFINITY);
+            }
+        }
+    }
 
     /// Whether bounds hold does not depend on the field's units, nor on whether squares of its errors are f64 numbers.
     #[test]

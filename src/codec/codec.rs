@@ -35,7 +35,7 @@ impl Codec {
     /// # Errors
     /// `Runtime` where threads cannot be started.
     pub fn new(options: Options) -> Result<Self> {
-        let workers = Workers::of(options.threads.unwrap_or_else(crate::model::default_threads))?;
+        let workers = Workers::of(crate::model::threads(options.threads))?;
         Ok(Self { options, workers, model: OnceLock::new() })
     }
 

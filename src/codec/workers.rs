@@ -1,7 +1,8 @@
 //! The threads that codecs work with.
 
 use crate::error::{Error, ErrorKind, Result};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use crate::fork_lock::ForkLock;
+use std::sync::{Arc, Weak};
 
 /// A pool of threads, shared by all codecs of the process that want as many: a codec may be made for every call, as
 /// where the range that bounds refer to changes from step to step, and starts no threads then.
@@ -16,11 +17,11 @@ type Known = Vec<(u32, usize, Weak<rayon::ThreadPool>)>;
 
 impl Workers {
     /// # Errors
-    /// `Runtime` where threads cannot be started.
+    /// `Runtime` where threads cannot be started, or in a child that was forked while others were.
     pub(super) fn of(threads: usize) -> Result<Self> {
-        static KNOWN: Mutex<Known> = Mutex::new(Vec::new());
+        static KNOWN: ForkLock<Known> = ForkLock::new(Vec::new());
         let process = std::process::id();
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = KNOWN.lock()?;
         known.retain(|(_, _, pool)| pool.strong_count() > 0);
         let mut alike = known.iter().filter(|&&(p, n, _)| (p, n) == (process, threads));
         if let Some(pool) = alike.find_map(|(_, _, pool)| pool.upgrade()) {

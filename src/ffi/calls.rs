@@ -18,13 +18,17 @@ use std::sync::Arc;
 /// defaults. Keys:
 ///   model       path of a model package, in place of the one compiled in
 ///   device      auto (CUDA where it can be had), cpu, cuda or cuda:N
-///   threads     1 to 1024; default: the process's affinity mask
+///   threads     1 to 1024, of which no more work than there are processors; default: the process's share of the
+///               processors that it may use
 ///   effort      0 (fast), 1 (default) or 2 (smallest, and very slow both ways where the model pays)
 ///   fm          auto (default), on or off: use of the foundation model
 ///   fill_value  a number that marks points without data
 ///   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: the last three
 ///   segment     frames that are coded together, and from whose first on a part is decoded; default: 128
 ///   range       what relative bounds refer to, where it is not the field's own max - min
+///   trust_embedded_model
+///               1: a model that an archive carries may run although it is not installed here; default 0. A model is a
+///               program: for archives of people that you trust
 /// handle: where the new handle is stored; null is stored on failure.
 ///
 /// # Safety

@@ -3,11 +3,11 @@
 
 use super::types::fieldpress_status;
 use crate::error::{Error, Result};
+use crate::fork_lock::ForkOnce;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
@@ -45,8 +45,9 @@ fn is_caught_by_guard() -> bool {
 /// The standard hook prints; a library inside a simulation must not. Panics of others go to the hook that was there
 /// before.
 fn silence_own_panics() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
+    static INSTALLED: ForkOnce<()> = ForkOnce::new();
+    // In a child that was forked in the middle of this, panics are printed: there is no harm in it.
+    let _ = INSTALLED.get_or_init(|| {
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if !is_caught_by_guard() {

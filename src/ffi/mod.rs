@@ -15,6 +15,8 @@ pub mod pointers;
 mod steps;
 mod types;
 
+#[doc(hidden)]
+pub use crate::fork_lock::ForkLock;
 pub use archive::*;
 pub use calls::*;
 #[doc(hidden)]

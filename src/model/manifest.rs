@@ -174,12 +174,15 @@ impl Manifest {
 
     /// Names of the files that the parts refer to.
     pub fn referenced(&self) -> Vec<&str> {
+        let tables = self.latents.iter().map(|part| part.tables.as_str());
+        self.graphs().into_iter().chain(tables).collect()
+    }
+
+    /// Names of the files that are graphs.
+    fn graphs(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.interpolator.iter().map(|part| part.graph.as_str()).collect();
         if let Some(part) = &self.latents {
-            names.extend(
-                [&part.encoder, &part.hyper_encoder, &part.hyper_decoder, &part.decoder, &part.tables]
-                    .map(|s| s.as_str()),
-            );
+            names.extend([&part.encoder, &part.hyper_encoder, &part.hyper_decoder, &part.decoder].map(|s| s.as_str()));
             names.extend(part.decoder_half.as_deref());
             names.extend(part.decoder_quarter.as_deref());
         }

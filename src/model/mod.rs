@@ -7,6 +7,7 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | `manifest`, `tables` | the package's files, parsed and checked |
+//! | `onnx` | what a graph may be, and what running it may take |
 //! | `package`, `places` | packages in folders and inside the library; the search path |
 //! | `ranks` | this process among the node's others: its GPU, its threads |
 //! | `runtime` | ONNX Runtime, loaded while the program runs |
@@ -16,6 +17,7 @@
 pub(crate) mod exactness;
 mod graph;
 mod manifest;
+mod onnx;
 mod package;
 mod places;
 mod ranks;
@@ -44,13 +46,15 @@ pub use setup::RuntimeStatus;
 pub use tables::{PRECISION, Row, Tables, Y_ROWS};
 
 pub(crate) use graph::{Feed, GraphKind};
-pub(crate) use ranks::default_threads;
+pub(crate) use ranks::threads;
 pub(crate) use session::Graph;
 pub(crate) use setup::Provider;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_lock::ForkLock;
 use crate::options::{Device, Options};
-pub(crate) use package::{hex, register};
+use package::find_for;
+pub(crate) use package::{hex, is_installed, register};
 use ranks::affinity;
 use setup::Setup;
 use std::collections::HashMap;
@@ -59,6 +63,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// A package on a device, its graphs made ready at first use.
 pub(crate) struct Model {
     package: Arc<Package>,
+    /// Whether an archive carries it and it was found nowhere else.
+    embedded: bool,
     provider: Provider,
     threads: usize,
     graphs: [Mutex<Option<Arc<Graph>>>; GraphKind::ALL.len()],
@@ -68,10 +74,10 @@ pub(crate) struct Model {
 }
 
 /// Models that are open in this process.
-static MODELS: Mutex<Option<HashMap<Key, Arc<Model>>>> = Mutex::new(None);
+static MODELS: ForkLock<Option<HashMap<Key, Arc<Model>>>> = ForkLock::new(None);
 
-/// What makes two models the same: the package's hash, the device option, the threads, and the process.
-type Key = ([u8; 32], Option<Option<Option<u32>>>, usize, u32);
+/// What makes two models the same: the package's hash, the device and threads that were asked for, and the process.
+type Key = ([u8; 32], Option<Option<Option<u32>>>, Option<usize>, u32);
 
 fn key(hash: [u8; 32], options: &Options) -> Key {
     let device = match options.device {
@@ -80,12 +86,7 @@ fn key(hash: [u8; 32], options: &Options) -> Key {
         Device::Cuda(index) => Some(Some(index)),
     };
     // A process that was forked has none of the threads that sessions started before.
-    (hash, device, threads(options), std::process::id())
-}
-
-/// Threads of one run: the option, or this process's share of the node.
-fn threads(options: &Options) -> usize {
-    options.threads.unwrap_or_else(default_threads).max(1)
+    (hash, device, options.threads, std::process::id())
 }
 
 impl Model {
@@ -105,22 +106,23 @@ impl Model {
     /// As [`Model::open`]; `Model` with the name, the hash and where it was looked for where it is not found.
     pub fn for_stream(name: &str, hash: &[u8; STREAM_HASH_BYTES], options: &Options) -> Result<Arc<Self>> {
         // What is open serves its streams, also where another package has taken its place on the disk since.
-        if let Some(model) = Self::loaded(hash, options) {
+        if let Some(model) = Self::loaded(hash, options)? {
             return Ok(model);
         }
-        let (source, hash) = find(name, hash, options.model.as_deref())?;
+        let (source, hash) = find_for(name, hash, options)?;
         Self::cached(&source, hash, options)
     }
 
-    fn loaded(hash: &[u8; STREAM_HASH_BYTES], options: &Options) -> Option<Arc<Self>> {
-        let models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = models.iter().flatten().filter(|(known, _)| known.0.starts_with(hash));
-        known.find(|(known, _)| **known == key(known.0, options)).map(|(_, model)| Arc::clone(model))
+    fn loaded(hash: &[u8; STREAM_HASH_BYTES], options: &Options) -> Result<Option<Arc<Self>>> {
+        let models = MODELS.lock()?;
+        let trusted = |model: &Self| options.trust_embedded_model || !model.embedded;
+        let mut known = models.iter().flatten().filter(|(known, model)| known.0.starts_with(hash) && trusted(model));
+        Ok(known.find(|(known, _)| **known == key(known.0, options)).map(|(_, model)| Arc::clone(model)))
     }
 
     fn cached(source: &Source, hash: [u8; 32], options: &Options) -> Result<Arc<Self>> {
         // Held while loading, so that threads that start together load once.
-        let mut models = MODELS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut models = MODELS.lock()?;
         let models = models.get_or_insert_default();
         let key = key(hash, options);
         if let Some(model) = models.get(&key) {
@@ -132,7 +134,8 @@ impl Model {
         if *package.hash() != hash {
             return Err(Error::new(ErrorKind::Model, format!("model package {source:?} changed while it was read")));
         }
-        let model = Arc::new(Self::new(package, options)?);
+        let embedded = matches!(source, Source::Embedded(_));
+        let model = Arc::new(Self { embedded, ..Self::new(package, options)? });
         models.insert(key, Arc::clone(&model));
         Ok(model)
     }
@@ -141,8 +144,9 @@ impl Model {
         let (provider, may_fall_back) = session::providers(options.device)?;
         let mut model = Self {
             package,
+            embedded: false,
             provider,
-            threads: threads(options),
+            threads: threads(options.threads),
             graphs: Default::default(),
             tables: OnceLock::new(),
             #[cfg(test)]

@@ -6,10 +6,11 @@
 use super::places::own_folders;
 use super::setup::RuntimeStatus;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_lock::ForkOnce;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The file or folder of ONNX Runtime's shared library, for fieldpress alone; comes before [`DYLIB_PATH`].
 pub const OWN_PATH: &str = "FIELDPRESS_ONNXRUNTIME";
@@ -43,8 +44,8 @@ pub fn status() -> RuntimeStatus {
 }
 
 fn loaded() -> Result<&'static Loaded> {
-    static LOADED: OnceLock<Result<Loaded>> = OnceLock::new();
-    LOADED.get_or_init(load).as_ref().map_err(Clone::clone)
+    static LOADED: ForkOnce<Result<Loaded>> = ForkOnce::new();
+    LOADED.get_or_init(load)?.as_ref().map_err(Clone::clone)
 }
 
 fn load() -> Result<Loaded> {

@@ -5,10 +5,12 @@
 
 use super::FileBytes;
 use super::graph::{Axis, Feed, Port};
+use super::onnx::{Plan, Shaped};
 use super::ranks::default_gpu;
 use super::runtime;
 use super::setup::{Provider, Setup};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_lock::ForkLock;
 use crate::options::Device;
 use ort::ep::cuda::ConvAlgorithmSearch;
 use ort::ep::{CUDA, ExecutionProvider};
@@ -17,6 +19,9 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+/// Sets of shapes that are remembered.
+const SHAPES: usize = 32;
+
 /// A graph made ready: one session, and more of them where several threads run it at once.
 pub(crate) struct Graph {
     name: String,
@@ -24,6 +29,9 @@ pub(crate) struct Graph {
     setup: Setup,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    plan: Plan,
+    /// Shapes of inputs and outputs that a run may have.
+    allowed: Mutex<Vec<Vec<usize>>>,
     pool: Mutex<Pool>,
     returned: Condvar,
 }
@@ -73,7 +81,12 @@ fn builder(setup: Setup) -> ort::Result<SessionBuilder> {
         .with_optimization_level(level)?
         .with_intra_threads(setup.threads)?
         .with_inter_threads(1)?
-        .with_deterministic_compute(true)?;
+        // Threads that have nothing to do must not take the processor from those that have, here and in the simulation.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_deterministic_compute(true)?
+        // Whatever the bytes look like: a file of the runtime's own format could not be checked.
+        .with_config_entry("session.load_model_format", "ONNX")?;
     let Provider::Cuda(index) = setup.provider else { return Ok(builder) };
     // Reduced precision and kernels picked by timing would make results differ from run to run.
     let cuda = CUDA::default()
@@ -85,6 +98,9 @@ fn builder(setup: Setup) -> ort::Result<SessionBuilder> {
 
 /// A session of a graph, its ports not yet checked.
 pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
+    // One at a time: what the runtime locks while it makes a session stays locked in a child that is forked meanwhile.
+    static OPENING: ForkLock<()> = ForkLock::new(());
+    let _opening = OPENING.lock().map_err(ort::Error::wrap)?;
     builder(setup)?.commit_from_memory(bytes)
 }
 
@@ -128,6 +144,7 @@ impl Graph {
     ) -> Result<Self> {
         let _span =
             tracing::info_span!("load_graph", name, provider = ?setup.provider, threads = setup.threads).entered();
+        let plan = Plan::read(&bytes).map_err(|error| error.context(name))?;
         let session = open_session(&bytes, setup).map_err(|error| match setup.provider {
             Provider::Cpu => Error::new(ErrorKind::Model, format!("{name} cannot be loaded: {}", error.message())),
             Provider::Cuda(index) => failed(format!(
@@ -147,20 +164,44 @@ impl Graph {
         };
         check().map_err(|why| Error::new(ErrorKind::Model, format!("{name} is not as its manifest says: {why}")))?;
         let pool = Mutex::new(Pool { idle: vec![session], made: 1, limit: limit.max(1) });
-        Ok(Self { name: name.to_owned(), bytes, setup, inputs, outputs, pool, returned: Condvar::new() })
+        let (name, allowed, returned) = (name.to_owned(), Mutex::default(), Condvar::new());
+        Ok(Self { name, bytes, setup, inputs, outputs, plan, allowed, pool, returned })
     }
 
     /// Runs the graph on `inputs`, in the order of the ports; gives the outputs' values in the ports' order. `shapes`
     /// are the shapes that they must have.
     ///
     /// # Errors
-    /// `Runtime` where the run fails, or an output has another shape.
+    /// `Runtime` where a run on inputs of these shapes would take more than any graph needs, fails, or gives an output
+    /// of another shape.
     pub fn run(&self, inputs: &[Feed<'_>], shapes: &[&[usize]]) -> Result<Vec<Vec<f32>>> {
+        self.check_shapes(inputs, shapes)?;
         let mut session = self.take()?;
         let result = self.run_in(&mut session, inputs, shapes);
         lock(&self.pool).idle.push(session);
         self.returned.notify_one();
         result.map_err(|error| failed(format!("{} failed: {}", self.name, error.message())))
+    }
+
+    /// Checks what a run would take, once for each set of shapes.
+    fn check_shapes(&self, inputs: &[Feed<'_>], shapes: &[&[usize]]) -> Result<()> {
+        let given: Vec<&[usize]> = inputs.iter().map(|input| input.shape).chain(shapes.iter().copied()).collect();
+        let key = given.concat();
+        let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        if allowed.contains(&key) {
+            return Ok(());
+        }
+        let names = |ports: &[Port]| ports.iter().map(|port| port.name).collect::<Vec<_>>();
+        let named: Vec<Shaped<'_>> = names(&self.inputs).into_iter().chain(names(&self.outputs)).zip(given).collect();
+        let (inputs, outputs) = named.split_at(self.inputs.len());
+        self.plan
+            .check(inputs, outputs)
+            .map_err(|error| failed(format!("{} failed: {}", self.name, error.message())))?;
+        if allowed.len() >= SHAPES {
+            allowed.clear();
+        }
+        allowed.push(key);
+        Ok(())
     }
 
     fn run_in(&self, session: &mut Session, inputs: &[Feed<'_>], shapes: &[&[usize]]) -> ort::Result<Vec<Vec<f32>>> {

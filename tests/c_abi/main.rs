@@ -91,6 +91,11 @@ fn handles_work_after_a_fork() {
 }
 
 #[test]
+fn a_child_of_busy_threads_does_not_hang() {
+    run("fork_busy.c");
+}
+
+#[test]
 fn links_without_onnx_runtime() {
     let output = succeed(Command::new("ldd").arg(compile("round_trip.c")));
     let libraries = String::from_utf8_lossy(&output.stdout).into_owned();

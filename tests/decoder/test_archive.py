@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import pytest
 from streamdecoder import Archive
 from streamdecoder.header import BOUNDS, LOSSLESS_BOUND
 from streamdecoder.records import Attribute, Attributes
@@ -49,8 +50,17 @@ def told(archive: Archive) -> str:
     return out
 
 
-def test_the_golden_archive_reads_back() -> None:
-    archive = Archive(GOLDEN / "everything.fpa")
-    assert told(archive) == (GOLDEN / "everything.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["everything", "everything-2"])
+def test_the_golden_archives_read_back(name: str) -> None:
+    archive = Archive(GOLDEN / f"{name}.fpa")
+    assert told(archive) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
     # A chunk that follows another, and a step without data in places.
     assert any(chunk.depth for chunk in archive.chunks(0, 4))
+
+
+@pytest.mark.parametrize("lost", [0, 4096])
+def test_either_block_of_the_front_may_be_lost(lost: int, tmp_path: Path) -> None:
+    data = bytearray((GOLDEN / "everything-2.fpa").read_bytes())
+    data[lost : lost + 4096] = bytes(4096)
+    (tmp_path / "broken.fpa").write_bytes(data)
+    assert told(Archive(tmp_path / "broken.fpa")) == (GOLDEN / "everything-2.txt").read_text(encoding="utf-8")

@@ -1,16 +1,18 @@
 """Samples, shapes, short deterministic runs, exact resume, and the export of both parts."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
 from training import pairs, triplets, weights
 from training.corpus import random_fields
-from training.export import ExportConfig, check, export, run_onnx
+from training.export import OPERATORS, ExportConfig, check, check_operators, export, run_onnx
 from training.finetune import FinetuneConfig, finetune
 from training.loop import LoopConfig, Run
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
@@ -288,3 +290,12 @@ def test_a_new_run_starts_from_kept_weights(cache: Path, tmp_path: Path) -> None
     still = replace(loop(tmp_path / "b", 1), learning_rate=0.0)
     again = train_interpolator(InterpolatorRun(still, cache, SMALL, crop=32, initial=initial))
     assert all(torch.equal(v, initial[k]) for k, v in again.model.state_dict().items())
+
+
+def test_graphs_have_only_operators_that_the_library_runs() -> None:
+    text = (Path(__file__).parents[2] / "docs/model-package.md").read_text().split("- Operators are these")[1].split("Types are")[0]
+    assert set(re.findall(r"`(\w+)`", text)) == OPERATORS
+    node = onnx.helper.make_node("Loop", [], [])
+    graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
+    with pytest.raises(ValueError, match=r"g.onnx: the library runs no Loop"):
+        check_operators("g.onnx", graph)

@@ -1,7 +1,8 @@
 //! What all segments of a field share, on both sides.
 
 use super::reference::{Reference, drift_of_grid};
-use crate::bound::{Bound, check::BLOCK};
+use crate::bound::Bound;
+use crate::bound::check::{BLOCK, product_below};
 use crate::codec::progress::Progress;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, Normalisation, Specials};
@@ -40,6 +41,15 @@ impl FieldContext<'_> {
             Bound::Abs(epsilon) => Some(epsilon),
             Bound::Rel(epsilon) => Some(epsilon * self.range),
             _ => None,
+        }
+    }
+
+    /// The error that a point may have, in the field's units: not above the bound, as the product that sets
+    /// [`FieldContext::pointwise`] may be.
+    pub(crate) fn allowance(&self, pointwise: f64) -> f64 {
+        match self.bound {
+            Bound::Rel(epsilon) => product_below(epsilon, self.range),
+            _ => pointwise,
         }
     }
 

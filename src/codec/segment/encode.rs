@@ -186,7 +186,7 @@ impl<'a, T: Element> Sections<'a, T> {
             source.starting_at(first).original(count, &mut self.exact);
             finish(output, &frames.classes, context, &mut self.values);
             // Room for device drift (see Errors::hold).
-            let allowed = epsilon - POINT_DRIFT * context.drift(self.header);
+            let allowed = context.allowance(epsilon) - POINT_DRIFT * context.drift(self.header);
             let (exact, values, classes) = (&self.exact, &mut self.values, &frames.classes);
             self.corrected |=
                 self.pointwise.encode(&mut self.corrections, exact, values, classes, HalfWidth { epsilon, allowed })?;

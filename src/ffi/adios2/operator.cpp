@@ -8,6 +8,7 @@
 #include <adios2/plugin/PluginOperatorInterface.h>
 
 #include <cmath>
+#include <iostream>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -15,12 +16,36 @@
 
 static_assert(ADIOS2_PLUGIN_OPERATOR_INTERFACE == 2, "this operator is written for version 2 of the plugin interface");
 
+// ADIOS2's own logging, whose header it does not install. The plugin is linked with no ADIOS2, so that it serves any:
+// the function is there where the program is linked with one, and not where Python has loaded one for itself alone.
+namespace adios2
+{
+namespace helper
+{
+enum LogMode : char
+{
+    ERROR = 'E'
+};
+__attribute__((weak)) void Log(const std::string &component, const std::string &source, const std::string &activity,
+                               const std::string &message, const LogMode mode);
+} // namespace helper
+} // namespace adios2
+
 namespace fieldpress
 {
 namespace adios2
 {
 namespace
 {
+
+// Says what is wrong where users look for what ADIOS2 says.
+void log_error(const std::string &activity, const std::string &what)
+{
+    if (::adios2::helper::Log)
+        ::adios2::helper::Log("Operator", "fieldpress", activity, what, ::adios2::helper::ERROR);
+    else
+        std::cerr << "[ADIOS2 ERROR] <Operator> <fieldpress> <" << activity << "> : " << what << std::endl;
+}
 
 // Errors as ADIOS2's users know them: where they come from, then what is wrong.
 [[noreturn]] void invalid(const std::string &what) { throw std::invalid_argument("[fieldpress operator] " + what); }
@@ -50,10 +75,23 @@ rust::Slice<const size_t> slice(const size_t *values, const size_t count) { retu
 class PluginOperator final : public ::adios2::plugin::PluginOperatorInterface
 {
 public:
-    explicit PluginOperator(const ::adios2::Params &parameters) : PluginOperatorInterface(parameters) {}
+    // Parameters that are wrong are said at once. They cannot be refused here: ADIOS2 makes operators in a function
+    // that lets no exception out, so that the program would end.
+    explicit PluginOperator(const ::adios2::Params &parameters) : PluginOperatorInterface(parameters)
+    {
+        try
+        {
+            const auto given = this->given();
+            check_parameters({given.data(), given.size()});
+        }
+        catch (const rust::Error &error)
+        {
+            tell("OperatorCreate", error.what());
+        }
+    }
 
-    // ADIOS2 asks before it reserves memory for a block, so this is where parameters that are wrong are reported:
-    // nothing has been written then. (BP4 does not ask; there Operate reports them.)
+    // ADIOS2 asks before it reserves memory for a block, so this is where parameters that are wrong are refused:
+    // nothing has been written then. (BP4 does not ask; there Operate refuses them.)
     size_t GetEstimatedSize(const size_t count, const size_t element_bytes, const size_t ndims,
                             const size_t *dims) const override
     {
@@ -66,6 +104,7 @@ public:
             }
             catch (const rust::Error &error)
             {
+                tell("GetEstimatedSize", error.what());
                 failed(error.what());
             }
         }
@@ -92,10 +131,13 @@ public:
         }
         catch (const rust::Error &error)
         {
+            tell("Operate", error.what());
             failed(error.what());
         }
     }
 
+    // The interface does not say how large `data` is: what is written is what the block's checked header declares.
+    // Reading a file trusts whoever wrote it (docs/hosts.md).
     size_t InverseOperate(const char *block, const size_t bytes, char *data) override
     {
         // An empty block. Returning 0 would make ADIOS2 take the operator's header for the values.
@@ -124,18 +166,35 @@ private:
     // Parameters are read at every use: they may have been set in between, and reading them costs nothing.
     rust::Box<Operator> configure_now() const
     {
-        std::vector<Parameter> parameters;
-        for (const auto &parameter : m_Parameters)
-            parameters.push_back({rust::String::lossy(parameter.first), rust::String::lossy(parameter.second)});
+        const auto given = this->given();
         try
         {
-            return configure({parameters.data(), parameters.size()}, {m_AccuracyRequested.error, m_AccuracyRequested.norm,
-                                          m_AccuracyRequested.relative});
+            return configure({given.data(), given.size()},
+                             {m_AccuracyRequested.error, m_AccuracyRequested.norm, m_AccuracyRequested.relative});
         }
         catch (const rust::Error &error)
         {
+            tell("configure", error.what());
             invalid(error.what());
         }
+    }
+
+    std::vector<Parameter> given() const
+    {
+        std::vector<Parameter> parameters;
+        for (const auto &parameter : m_Parameters)
+            parameters.push_back({rust::String::lossy(parameter.first), rust::String::lossy(parameter.second)});
+        return parameters;
+    }
+
+    // Says, once, what is wrong while writing. The exception that follows says so, too, but what ADIOS2 and Python do
+    // after it (closing a file with a block that is not there) may end the program before anyone has printed it.
+    void tell(const std::string &activity, const std::string &what) const
+    {
+        const std::lock_guard<std::mutex> lock(m_ReportMutex);
+        if (what != m_Told)
+            log_error(activity, what);
+        m_Told = what;
     }
 
     // What was achieved, in the norm that was asked for. ADIOS2 may decompress with one operator from several threads.
@@ -150,7 +209,8 @@ private:
                                        : (relative ? achieved.relative_largest : achieved.largest);
     }
 
-    std::mutex m_ReportMutex;
+    mutable std::mutex m_ReportMutex;
+    mutable std::string m_Told;
 };
 
 } // namespace

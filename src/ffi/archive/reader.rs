@@ -13,7 +13,7 @@ use std::path::Path;
 /// Opens an archive for reading; needs no MPI, and any number of processes may do so, also while it is written.
 ///
 /// path: the file.
-/// options: as for fieldpress_create; null or "" for the defaults.
+/// options: as for fieldpress_create, among them trust_embedded_model; null or "" for the defaults.
 /// reader: where the new handle is stored; null is stored on failure.
 ///
 /// # Safety

@@ -24,6 +24,7 @@ use std::path::Path;
 ///   ranks_per_file  ranks that share a data file beside the archive; default 0: one file
 ///   embed_model     on: the model package is put into the archive; default off
 ///   sync            off: do not wait for stable storage at a commit; default on
+///   lock            off: no lock keeps other writers away; default on
 ///   write           gathered (default): one rank of each node writes the node's data; collective: MPI's collective
 ///                   buffering
 ///   hints           for MPI-IO, "key:value" pairs separated by commas, for example cb_nodes:4

@@ -1,8 +1,9 @@
-/* fieldpress as a filter plugin of HDF5 (1.8.11 and later, dynamically loaded). A chunk is a field, and what reaches the
- * file is its stream, byte for byte what the C ABI makes of the same values. docs/hosts.md describes the parameters.
+/* fieldpress as a filter plugin of HDF5 (1.8.11 and later, dynamically loaded). A chunk is a field, and what reaches
+ * the file is its stream, byte for byte what the C ABI makes of the same values. docs/hosts.md describes the
+ * parameters.
  *
- * The plugin is linked with no HDF5 library: it must use the one that loaded it, of which a process may hold several (a
- * Python wheel has its own). The few functions that it needs are looked up in the library that calls set_local. */
+ * The plugin is linked with no HDF5 library: it must use the one that loaded it, of which a process may hold several
+ * (a Python wheel has its own). The few functions that it needs are looked up in the library that calls set_local. */
 
 #define _GNU_SOURCE
 #include <fieldpress.h>
@@ -11,23 +12,47 @@
 #include <hdf5.h>
 
 #include <dlfcn.h>
-#include <pthread.h>
+#include <locale.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* In HDF5's range for testing, 256 to 511, until an id is registered. */
 #define FILTER_ID 413
 
-/* Parameters of a dataset: as the user gives them, then what set_local adds for each chunk. */
-enum { KIND, VALUE_LOW, VALUE_HIGH, EFFORT, USER_PARAMETERS, DTYPE = USER_PARAMETERS, NDIM, DIMS };
-#define MAX_PARAMETERS (DIMS + FIELDPRESS_MAX_DIMS)
+/* Parameters of a dataset: as the user gives them, then what set_local adds for each chunk. The last three are
+ * missing in files that were written before they were thought of; reading needs none of them. */
+enum {
+  KIND,
+  VALUE_LOW,
+  VALUE_HIGH,
+  EFFORT,
+  USER_PARAMETERS,
+  DTYPE = USER_PARAMETERS,
+  NDIM,
+  DIMS,
+  FEWEST_PARAMETERS = DIMS + FIELDPRESS_MAX_DIMS,
+  FILL = FEWEST_PARAMETERS,
+  FILL_LOW,
+  FILL_HIGH,
+  MAX_PARAMETERS
+};
+/* Which points hold the dataset's fill value: none that is known; those by which HDF5 pads chunks beyond the edge;
+ * any. */
+enum { FILL_UNKNOWN, FILL_PADS, FILL_ANYWHERE };
 
 /* The calls of the HDF5 library that loaded this plugin. */
 struct library {
   htri_t (*get_filter_by_id)(hid_t, H5Z_filter_t, unsigned *, size_t *, unsigned *, size_t, char *, unsigned *);
   herr_t (*modify_filter)(hid_t, H5Z_filter_t, unsigned, size_t, const unsigned *);
   int (*get_chunk)(hid_t, int, hsize_t *);
+  herr_t (*get_fill)(hid_t, hid_t, void *);
+  herr_t (*is_fill_defined)(hid_t, H5D_fill_value_t *);
+  int (*get_dims)(hid_t, hsize_t *, hsize_t *);
   H5T_class_t (*get_class)(hid_t);
   size_t (*get_size)(hid_t);
   H5T_order_t (*get_order)(hid_t);
@@ -53,6 +78,9 @@ static int open_library(const void *address, struct library *library)
   *(void **)&library->get_filter_by_id = find(handle, "H5Pget_filter_by_id2");
   *(void **)&library->modify_filter = find(handle, "H5Pmodify_filter");
   *(void **)&library->get_chunk = find(handle, "H5Pget_chunk");
+  *(void **)&library->get_fill = find(handle, "H5Pget_fill_value");
+  *(void **)&library->is_fill_defined = find(handle, "H5Pfill_value_defined");
+  *(void **)&library->get_dims = find(handle, "H5Sget_simple_extent_dims");
   *(void **)&library->get_class = find(handle, "H5Tget_class");
   *(void **)&library->get_size = find(handle, "H5Tget_size");
   *(void **)&library->get_order = find(handle, "H5Tget_order");
@@ -64,7 +92,8 @@ static int open_library(const void *address, struct library *library)
   library->error_minor = find(handle, "H5E_CANTFILTER_g");
   if (handle != NULL)
     dlclose(handle); /* it stays loaded: it is calling us */
-  return library->get_filter_by_id && library->modify_filter && library->get_chunk && library->get_class &&
+  return library->get_filter_by_id && library->modify_filter && library->get_chunk && library->get_fill &&
+         library->is_fill_defined && library->get_dims && library->get_class &&
          library->get_size && library->get_order && library->get_filter_count && library->get_filter;
 }
 
@@ -80,26 +109,91 @@ static void complain(const struct library *library, const char *function, unsign
 }
 #define COMPLAIN(library, what) complain(library, __func__, __LINE__, what)
 
-static double bound_value(const unsigned *parameters)
+static double double_of(unsigned low, unsigned high)
 {
-  const uint64_t bits = (uint64_t)(uint32_t)parameters[VALUE_HIGH] << 32 | (uint32_t)parameters[VALUE_LOW];
+  const uint64_t bits = (uint64_t)(uint32_t)high << 32 | (uint32_t)low;
   double value;
   memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-/* One handle of each effort for the process, which is never destroyed: HDF5 does not say when it is done with a filter. */
-static const fieldpress_handle *handle_of(unsigned effort)
+static double bound_value(const unsigned *parameters) { return double_of(parameters[VALUE_LOW], parameters[VALUE_HIGH]); }
+
+/* An effort, and the value of points without data, if there is one. */
+struct setting {
+  unsigned effort;
+  int has_fill;
+  double fill;
+};
+
+static fieldpress_handle *create(const struct setting *setting)
 {
-  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-  static fieldpress_handle *handles[3];
-  static const char *const options[3] = {"effort=0", "effort=1", "effort=2"};
-  pthread_mutex_lock(&lock);
-  if (handles[effort] == NULL)
-    fieldpress_create(options[effort], &handles[effort]);
-  const fieldpress_handle *handle = handles[effort];
-  pthread_mutex_unlock(&lock);
+  char options[64];
+  fieldpress_handle *handle = NULL;
+  /* A number as the option has it, whatever the program's locale writes for a point. */
+  const locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+  if (plain == (locale_t)0)
+    return NULL;
+  const locale_t before = uselocale(plain);
+  if (setting->has_fill)
+    snprintf(options, sizeof options, "effort=%u;fill_value=%.17g", setting->effort, setting->fill);
+  else
+    snprintf(options, sizeof options, "effort=%u", setting->effort);
+  uselocale(before);
+  freelocale(plain);
+  fieldpress_create(options, &handle);
   return handle;
+}
+
+/* The handles of the process, which are never destroyed: HDF5 does not say when it is done with a filter. The lock
+ * is the number of the process in which a thread holds it: a child that was forked meanwhile must not wait for that
+ * thread. */
+#define KEPT 32
+static struct {
+  struct setting setting;
+  fieldpress_handle *handle;
+} handles[KEPT];
+static atomic_int handles_held;
+
+static int lock_handles(void)
+{
+  const int own = (int)getpid();
+  for (int holder = 0; !atomic_compare_exchange_strong(&handles_held, &holder, own); holder = 0) {
+    if (holder != own)
+      return 0;
+    nanosleep(&(struct timespec){0, 50000}, NULL);
+  }
+  return 1;
+}
+
+/* A handle of a setting; `mine` is set where it is the caller's to destroy. */
+static fieldpress_handle *handle_of(const struct setting *setting, int *mine)
+{
+  *mine = 1;
+  if (!lock_handles())
+    return create(setting);
+  fieldpress_handle *handle = NULL;
+  for (int k = 0; k < KEPT && handle == NULL; k++) {
+    const struct setting *known = &handles[k].setting;
+    if (handles[k].handle == NULL) {
+      handles[k].setting = *setting;
+      handles[k].handle = create(setting);
+    } else if (known->effort != setting->effort || known->has_fill != setting->has_fill ||
+               (known->has_fill && memcmp(&known->fill, &setting->fill, sizeof known->fill) != 0)) {
+      continue;
+    }
+    handle = handles[k].handle;
+    *mine = 0;
+    break;
+  }
+  atomic_store(&handles_held, 0);
+  return handle != NULL || *mine == 0 ? handle : create(setting);
+}
+
+static void give_back(fieldpress_handle *handle, int mine)
+{
+  if (mine)
+    fieldpress_destroy(handle);
 }
 
 
@@ -134,13 +228,50 @@ static int is_supported(const struct library *library, hid_t type)
   return library->get_class(type) == H5T_FLOAT && (size == 4 || size == 8) && library->get_order(type) == H5T_ORDER_LE;
 }
 
-/* Adds the chunk's type and sizes to the user's parameters, and refuses what compression would refuse later. HDF5 calls this
- * even where can_apply has said no to an optional filter: without a type in the parameters, the filter declines each chunk,
- * and HDF5 stores it as it is. */
+/* Whether chunks may reach beyond the dataset's edge, where HDF5 pads them by the fill value. */
+static int has_edges(const struct library *library, hid_t space, const hsize_t *chunk)
+{
+  hsize_t dims[H5S_MAX_RANK], most[H5S_MAX_RANK];
+  const int rank = library->get_dims(space, dims, most);
+  for (int axis = 0; axis < rank; axis++)
+    if (dims[axis] % chunk[axis] != 0 || most[axis] != dims[axis])
+      return 1;
+  return 0;
+}
+
+/* Notes the dataset's fill value: points that hold it are no data. The value that HDF5 takes where nobody has set
+ * one, 0, often is data, and is none only where it pads a chunk. */
+static void ask_for_fill(const struct library *library, hid_t creation, hid_t type, hid_t space, const hsize_t *chunk,
+                         unsigned *parameters)
+{
+  H5D_fill_value_t defined;
+  float single = 0;
+  double value = 0;
+  if (!is_supported(library, type) || library->is_fill_defined(creation, &defined) < 0 ||
+      defined == H5D_FILL_VALUE_UNDEFINED)
+    return;
+  const int is_single = library->get_size(type) == 4;
+  if (library->get_fill(creation, type, is_single ? (void *)&single : (void *)&value) < 0)
+    return;
+  if (is_single)
+    value = single;
+  const int anywhere = defined == H5D_FILL_VALUE_USER_DEFINED;
+  /* A NaN is no data anyway. */
+  if (value != value || (!anywhere && !has_edges(library, space, chunk)))
+    return;
+  uint64_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  parameters[FILL] = anywhere ? FILL_ANYWHERE : FILL_PADS;
+  parameters[FILL_LOW] = (unsigned)(bits & UINT32_MAX);
+  parameters[FILL_HIGH] = (unsigned)(bits >> 32);
+}
+
+/* Adds the chunk's type, sizes and fill value to the user's parameters, and refuses what compression would refuse
+ * later. HDF5 calls this even where can_apply has said no to an optional filter: without a type in the parameters,
+ * the filter declines each chunk, and HDF5 stores it as it is. */
 static herr_t set_local(hid_t creation, hid_t type, hid_t space)
 {
   struct library library;
-  (void)space;
   if (!open_library(__builtin_return_address(0), &library))
     return -1;
 
@@ -202,13 +333,14 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     parameters[DIMS + axis - leading] = (unsigned)first;
     first = 1;
   }
+  ask_for_fill(&library, creation, type, space, chunk, parameters);
   return library.modify_filter(creation, FILTER_ID, flags, MAX_PARAMETERS, parameters);
 }
 
 /* Bytes of a chunk's values, by the parameters that set_local has written; 0 where they are not such. */
 static size_t chunk_bytes(size_t count, const unsigned *parameters)
 {
-  if (count < MAX_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
+  if (count < FEWEST_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
       parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2)
     return 0;
   size_t bytes = parameters[DTYPE] == FIELDPRESS_F32 ? 4 : 8;
@@ -216,6 +348,28 @@ static size_t chunk_bytes(size_t count, const unsigned *parameters)
     if (__builtin_mul_overflow(bytes, (size_t)parameters[DIMS + axis], &bytes))
       return 0;
   return bytes;
+}
+
+/* Whether the last plane of a chunk along some axis holds nothing but a value: HDF5 has padded it, or might have. */
+static int is_padded(const fieldpress_field *field, double fill)
+{
+  const size_t size = field->dtype == FIELDPRESS_F32 ? 4 : 8;
+  const float single = (float)fill;
+  const void *value = size == 4 ? (const void *)&single : (const void *)&fill;
+  size_t inner = 1, outer = 1;
+  for (unsigned axis = 0; axis < field->ndim; axis++)
+    outer *= field->dims[axis];
+  for (unsigned axis = field->ndim; axis-- > 0; inner *= field->dims[axis]) {
+    const size_t n = field->dims[axis];
+    outer /= n;
+    int holds = n > 1;
+    for (size_t i = 0; holds && i < outer; i++)
+      for (size_t j = 0; holds && j < inner; j++)
+        holds = memcmp((const char *)field->data + ((i * n + n - 1) * inner + j) * size, value, size) == 0;
+    if (holds)
+      return 1;
+  }
+  return 0;
 }
 
 static size_t compress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
@@ -237,24 +391,31 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
   field.ndim = parameters[NDIM];
   for (unsigned axis = 0; axis < field.ndim; axis++)
     field.dims[axis] = parameters[DIMS + axis];
-  const fieldpress_handle *handle = handle_of(parameters[EFFORT]);
-  size_t stream_bytes;
-  if (handle == NULL || fieldpress_compress_bound(&field, &stream_bytes) != FIELDPRESS_OK) {
+  struct setting setting = {parameters[EFFORT], 0, 0};
+  const unsigned kind = count > FILL_HIGH ? parameters[FILL] : FILL_UNKNOWN;
+  const double fill = kind == FILL_UNKNOWN ? 0 : double_of(parameters[FILL_LOW], parameters[FILL_HIGH]);
+  if (kind == FILL_ANYWHERE || (kind == FILL_PADS && is_padded(&field, fill))) {
+    setting.has_fill = 1;
+    setting.fill = fill;
+  }
+  int mine;
+  fieldpress_handle *handle = handle_of(&setting, &mine);
+  size_t stream_bytes, stream_room = 0;
+  void *stream = NULL;
+  if (handle == NULL || fieldpress_compress_bound(&field, &stream_room) != FIELDPRESS_OK)
     COMPLAIN(library, fieldpress_last_error());
-    return 0;
-  }
-  void *stream = malloc(stream_bytes);
-  if (stream == NULL) {
+  else if ((stream = malloc(stream_room)) == NULL)
     COMPLAIN(library, "out of memory");
-    return 0;
-  }
-  const size_t stream_room = stream_bytes;
-  if (fieldpress_compress(handle, &field, (int32_t)parameters[KIND], bound_value(parameters), stream, &stream_bytes,
-                          NULL) != FIELDPRESS_OK) {
+  stream_bytes = stream_room;
+  if (stream != NULL && fieldpress_compress(handle, &field, (int32_t)parameters[KIND], bound_value(parameters), stream,
+                                            &stream_bytes, NULL) != FIELDPRESS_OK) {
     COMPLAIN(library, fieldpress_last_error());
     free(stream);
-    return 0;
+    stream = NULL;
   }
+  give_back(handle, mine);
+  if (stream == NULL)
+    return 0;
   free(*buffer);
   *buffer = stream;
   *room = stream_room;
@@ -264,11 +425,10 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
 static size_t decompress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
                                size_t *room, void **buffer)
 {
-  const fieldpress_handle *handle = handle_of(1);
   fieldpress_info info;
   memset(&info, 0, sizeof info);
   info.size = sizeof info;
-  if (handle == NULL || fieldpress_inspect(*buffer, bytes, &info) != FIELDPRESS_OK) {
+  if (fieldpress_inspect(*buffer, bytes, &info) != FIELDPRESS_OK) {
     COMPLAIN(library, fieldpress_last_error());
     return 0;
   }
@@ -289,8 +449,15 @@ static size_t decompress_chunk(const struct library *library, size_t count, cons
     COMPLAIN(library, "out of memory");
     return 0;
   }
-  if (fieldpress_decompress(handle, *buffer, bytes, NULL, &field, NULL) != FIELDPRESS_OK) {
+  int mine;
+  const struct setting setting = {1, 0, 0};
+  fieldpress_handle *handle = handle_of(&setting, &mine);
+  const int failed =
+    handle == NULL || fieldpress_decompress(handle, *buffer, bytes, NULL, &field, NULL) != FIELDPRESS_OK;
+  if (failed)
     COMPLAIN(library, fieldpress_last_error());
+  give_back(handle, mine);
+  if (failed) {
     free(field.data);
     return 0;
   }

@@ -16,7 +16,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.data = path.read_bytes()
-        self.identity = records.read_superblock(self.data)
+        self.identity, self.slots = records.read_front(self.data)
         newest = self._newest()
         self.entries = self._entries(newest)
         self.records = {entry.offset: self._record(entry) for entry in self.entries}
@@ -103,7 +103,7 @@ class Archive:
 
     def _newest(self) -> Record:
         """The record of the valid slot with the highest sequence number whose record is sound."""
-        slots = [records.read_slot(self.data, at, self.identity) for at in records.SLOTS]
+        slots = [records.read_slot(self.data, at, self.identity) for at in self.slots]
         for sequence, offset in sorted(filter(None, slots), reverse=True):
             try:
                 record = records.read_record(self.data, offset, self.identity, records.STEPS)

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .data import Reader, Unsupported, crc, require
+from .data import Corrupt, Reader, Unsupported, crc, require
 from .header import LOSSLESS_BOUND
 
 SUPERBLOCK = 4096
 BLOCK = 512
 SLOTS = (512, 1024)
+"""In each block with a superblock."""
 STEPS, DEFINITIONS = 1, 2
 HEADER = 64
 
@@ -96,18 +97,34 @@ class Definitions:
     """Name, hash and the offset of the record of an embedded model package."""
 
 
-def read_superblock(data: bytes) -> bytes:
-    """The id of an archive."""
-    reader = Reader(data[:SUPERBLOCK])
+def read_front(data: bytes) -> tuple[bytes, list[int]]:
+    """The id of an archive, and where its slots may lie: version 2 has superblock and slots twice."""
+    failure: Corrupt | None = None
+    for at in (0, SUPERBLOCK):
+        try:
+            identity, version = read_superblock(data[at : at + SUPERBLOCK])
+        except Corrupt as error:
+            failure = failure or error
+            continue
+        require(at == 0 or version > 1, "not an archive")
+        blocks = [0] if version == 1 else [0, SUPERBLOCK]
+        return identity, [block + slot for block in blocks for slot in SLOTS]
+    assert failure
+    raise failure
+
+
+def read_superblock(data: bytes) -> tuple[bytes, int]:
+    """The id and version of a superblock."""
+    reader = Reader(data)
     require(reader.take(4) == b"FPAR", "not an archive")
     version = reader.u16()
-    if version != 1:
+    if version not in (1, 2):
         raise Unsupported(f"archive version {version}")
     require(reader.u16() == 0, "reserved bytes are set")
     identity = reader.take(16)
     head = crc(data[: reader.at])
     require(reader.u32() == head, "the superblock's checksum is another")
-    return identity
+    return identity, version
 
 
 def read_slot(data: bytes, at: int, identity: bytes) -> tuple[int, int] | None:
@@ -128,7 +145,7 @@ def read_record(data: bytes, at: int, identity: bytes, kind: int) -> Record:
     reader.at = at
     require(reader.take(4) == b"FPRC" and crc(start[:60]) == int.from_bytes(start[60:], "little"), f"no record at {at}")
     version = reader.u16()
-    if version != 1:
+    if version not in (1, 2):
         raise Unsupported(f"record version {version}")
     found, owner = reader.u16(), reader.take(16)
     sequence, offset = reader.u64(), reader.u64()

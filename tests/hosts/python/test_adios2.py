@@ -104,6 +104,24 @@ class Errors(HostTest):
         self.refused("0, 1 or 2", accuracy="1", effort="fast")
         self.refused("axes", accuracy="1", axes="0,1,9")
 
+    def test_a_wrong_parameter_is_said_before_anything_ends(self) -> None:
+        """`Stream` closes the file after the error, which ADIOS2 2.12.1 does not survive: the sentence must be there by then."""
+        path = self.folder / "refused.bp"
+        for parameters, words in (({"acuracy": "1"}, "'acuracy' is not known"), ({}, "accuracy is missing"), ({"accuracy": "-1"}, "greater than 0")):
+            code = f"""
+from test_adios2 import *
+values = field()
+with adios2.Stream({str(path)!r}, "w") as stream:
+    for _ in stream.steps(2):
+        operation = ("plugin", OPERATOR | {parameters!r})
+        stream.write("u", values, values.shape, [0] * values.ndim, values.shape, operations=[operation])
+"""
+            done = self.run_python(code)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(words, done.stderr)
+            self.assertIn("ADIOS2 ERROR", done.stderr)
+            self.assertEqual(done.stderr.count(f"[ADIOS2 ERROR] <Operator> <fieldpress>"), 1, done.stderr)
+
     def test_missing_model(self) -> None:
         self.refused("no/such/model", accuracy="1", model="no/such/model")
 

@@ -53,6 +53,9 @@ mod bridge {
         /// Parameters that have been understood, and the codec that they ask for.
         type Operator;
 
+        /// Fails where one of `parameters` is wrong; that some are missing yet is no fault.
+        fn check_parameters(parameters: &[Parameter]) -> Result<()>;
+
         /// Reads `parameters`. Where they name no accuracy, the `requested` one is used, if there is one.
         fn configure(parameters: &[Parameter], requested: Accuracy) -> Result<Box<Operator>>;
 
@@ -85,11 +88,16 @@ pub use bridge::{Accuracy, Achieved, ElementType, Parameter, Written};
 /// Parameters that have been understood, and the codec that they ask for.
 pub struct Operator(Setting);
 
+fn pairs(parameters: &[Parameter]) -> impl Iterator<Item = (&str, &str)> {
+    parameters.iter().map(|parameter| (parameter.key.as_str(), parameter.value.as_str()))
+}
+
+fn check_parameters(parameters: &[Parameter]) -> Result<()> {
+    caught(|| parameters::check(pairs(parameters)))
+}
+
 fn configure(parameters: &[Parameter], requested: Accuracy) -> Result<Box<Operator>> {
-    caught(|| {
-        let pairs = parameters.iter().map(|parameter| (parameter.key.as_str(), parameter.value.as_str()));
-        Ok(Box::new(Operator(Setting::new(pairs, &requested)?)))
-    })
+    caught(|| Ok(Box::new(Operator(Setting::new(pairs(parameters), &requested)?))))
 }
 
 impl Operator {

@@ -2,9 +2,10 @@
 //! `order` for the order of dimensions.
 
 use crate::bridge::Accuracy;
+use fieldpress::ffi::ForkLock;
 use fieldpress::{Bound, Codec, Error, OPTION_KEYS, Options, Result};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// ADIOS2's own parameters, which reach the plugin beside those that are meant for it.
 const HOST_KEYS: [&str; 3] = ["pluginname", "pluginlibrary", "verbose"];
@@ -23,21 +24,52 @@ impl Setting {
     /// # Errors
     /// `InvalidArgument` that says what is allowed.
     pub(crate) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>, requested: &Accuracy) -> Result<Self> {
-        let mut options = Options::default();
-        let (mut mode, mut accuracy, mut column_major) = (None, None, false);
+        let Given { options, mode, accuracy, column_major } = Given::read(pairs)?;
+        let bound = bound(mode.as_deref(), accuracy, requested)?;
+        Ok(Self { codec: codec(&options)?, bound, column_major })
+    }
+}
+
+/// Checks `pairs` one by one: those that are missing may come later.
+///
+/// # Errors
+/// As [`Setting::new`].
+pub(crate) fn check<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    let given = Given::read(pairs)?;
+    let mode = given.mode.as_deref();
+    if mode.is_some() || given.accuracy.is_some() {
+        // Any accuracy stands in for one that may come.
+        let none = Accuracy { error: 0.0, norm: 0.0, relative: false };
+        bound(mode, given.accuracy.or(Some(1e-3)), &none)?;
+    }
+    Ok(())
+}
+
+/// Parameters one by one.
+#[derive(Default)]
+struct Given {
+    options: Options,
+    mode: Option<String>,
+    accuracy: Option<f64>,
+    column_major: bool,
+}
+
+impl Given {
+    fn read<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let mut given = Self::default();
         for (key, value) in pairs {
             let (key, value) = (key.to_ascii_lowercase(), value.trim());
             match key.as_str() {
                 key if HOST_KEYS.contains(&key) => {}
-                "mode" => mode = Some(value.to_ascii_lowercase()),
+                "mode" => given.mode = Some(value.to_ascii_lowercase()),
                 "accuracy" => {
                     let number = value.parse().map_err(|_| {
                         Error::invalid(format!("parameter accuracy='{value}' is not valid; expected a number"))
                     })?;
-                    accuracy = Some(number);
+                    given.accuracy = Some(number);
                 }
                 "order" => {
-                    column_major = match value.to_ascii_lowercase().as_str() {
+                    given.column_major = match value.to_ascii_lowercase().as_str() {
                         "c" => false,
                         "fortran" => true,
                         _ => {
@@ -48,13 +80,12 @@ impl Setting {
                     }
                 }
                 key if OPTION_KEYS.iter().any(|(known, _)| *known == key) => {
-                    options.set(key, value).map_err(|error| error.context("parameter"))?;
+                    given.options.set(key, value).map_err(|error| error.context("parameter"))?;
                 }
                 _ => return Err(unknown(&key)),
             }
         }
-        let bound = bound(mode.as_deref(), accuracy, requested)?;
-        Ok(Self { codec: codec(&options)?, bound, column_major })
+        Ok(given)
     }
 }
 
@@ -101,14 +132,14 @@ const CODECS_KEPT: usize = 64;
 /// The process's codec of these options. Variables share them, so that readers, which may make an operator for every
 /// block, do not make a codec for each.
 pub(crate) fn codec(options: &Options) -> Result<Arc<Codec>> {
-    static CODECS: Mutex<VecDeque<Arc<Codec>>> = Mutex::new(VecDeque::new());
+    static CODECS: ForkLock<VecDeque<Arc<Codec>>> = ForkLock::new(VecDeque::new());
     // A fill value may be NaN, which equals nothing.
     let known = |codec: &&Arc<Codec>| {
         let (a, b) = (codec.options(), options);
         a.fill_value.map(f64::to_bits) == b.fill_value.map(f64::to_bits)
             && a.clone().with_fill_value(None) == b.clone().with_fill_value(None)
     };
-    let mut codecs = CODECS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut codecs = CODECS.lock()?;
     if let Some(codec) = codecs.iter().find(known) {
         return Ok(codec.clone());
     }
@@ -140,6 +171,26 @@ mod tests {
         assert_eq!(setting(&[("mode", "lossless")]).unwrap().bound, Bound::Lossless);
         for name in Bound::NAMES {
             assert_eq!(setting(&[("mode", name), ("accuracy", "1")]).unwrap().bound.name(), name);
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_checked_and_the_rest_may_come() {
+        for pairs in
+            [&[][..], &[("PluginName", "x")], &[("mode", "rel")], &[("mode", "lossless")], &[("accuracy", "1e-3")]]
+        {
+            check(pairs.iter().copied()).unwrap();
+        }
+        for (pairs, part) in [
+            (&[("acuracy", "1")][..], "'acuracy' is not known"),
+            (&[("accuracy", "0")], "greater than 0"),
+            (&[("accuracy", "small")], "expected a number"),
+            (&[("mode", "max")], "ABS|REL"),
+            (&[("effort", "fast")], "0, 1 or 2"),
+            (&[("order", "x")], "C or Fortran"),
+        ] {
+            let error = check(pairs.iter().copied()).unwrap_err();
+            assert!(error.message().contains(part), "{error}");
         }
     }
 

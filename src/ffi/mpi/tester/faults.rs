@@ -57,6 +57,10 @@ impl Faults {
                     setrlimit(Resource::Fsize, limit).expect("setrlimit");
                     true
                 }
+                What::Wait(milliseconds) => {
+                    std::thread::sleep(std::time::Duration::from_millis(*milliseconds));
+                    true
+                }
                 What::WrongBox | What::CloseEarly => false,
             }
         };

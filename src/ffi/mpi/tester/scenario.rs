@@ -88,6 +88,8 @@ pub enum What {
     FillDisk(String),
     /// Lets this process write files of so many bytes at most.
     Limit(u64),
+    /// Does nothing for so many milliseconds.
+    Wait(u64),
     /// Puts a box that lies outside the domain.
     WrongBox,
     /// Calls `close` where the others end the step.

@@ -328,11 +328,59 @@ fn different(table: &mut Vec<String>) {
     table.push(Seen { fault: "options differ".into(), phase: "open", outcome, readable: Vec::new() }.row());
 }
 
+/// An outcome without the number and the host of a process, which are other ones at each run.
+fn named(mut outcome: Outcome) -> Outcome {
+    for (_, said) in outcome.ranks.iter_mut().flatten().flat_map(|report| &mut report.calls) {
+        let words: Vec<&str> = said.split(' ').collect();
+        let mut plain: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        for k in 1..plain.len() {
+            match words[k - 1] {
+                "process" => plain[k] = "N".into(),
+                "host" => plain[k] = "HOST;".into(),
+                _ => {}
+            }
+        }
+        *said = plain.join(" ");
+    }
+    outcome
+}
+
+/// Two jobs and one archive: the second is told who the first one is, on all ranks, and the first one goes on.
+fn two_jobs(table: &mut Vec<String>) {
+    let folder = folder("two-jobs");
+    let path = folder.join("a.fpa");
+    let mut first = scenario(&path);
+    first.faults.push(Fault { rank: 0, step: BAD, phase: "put".into(), what: What::Wait(6000) });
+    let reports = folder.join("first");
+    std::fs::create_dir_all(&reports).unwrap();
+    let job = std::thread::spawn(move || run_through(mpirun(RANKS), RANKS, &reports, &first));
+    let begin = std::time::Instant::now();
+    while !path.exists() {
+        assert!(begin.elapsed().as_secs() < 60, "the first job commits a step");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for mode in ["append", "replace"] {
+        let mut second = scenario(&path);
+        second.options = format!("mode={mode}");
+        let outcome = run_through(mpirun(RANKS), RANKS, &folder_of_reports(), &second);
+        agreed(&outcome, "open", "Io: rank 0: ", "is open in another writer, process ");
+        if mode == "append" {
+            table.push(
+                Seen { fault: "a second job".into(), phase: "open", outcome: named(outcome), readable: vec![0] }.row(),
+            );
+        }
+    }
+    let outcome = job.join().unwrap();
+    assert!(outcome.success, "{outcome:?}");
+    assert_eq!(readable(&path), [0, 1, 2]);
+    assert!(!path.with_extension("fpa.lock").exists());
+}
+
 #[test]
 fn faults() {
     let _alone = alone();
     let mut table = Vec::new();
-    for part in [killed, full_disk, limited, torn, unwritable, incompressible, overlapping, different] {
+    for part in [killed, full_disk, limited, torn, unwritable, incompressible, overlapping, different, two_jobs] {
         part(&mut table);
     }
     println!("{}", table.join("\n"));

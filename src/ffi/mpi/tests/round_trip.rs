@@ -190,7 +190,7 @@ fn without_id(path: &str) -> Vec<u8> {
     for &place in &places {
         // Behind the id: the superblock's checksum, a slot's, a record header's (docs/archive.md).
         let crc = match &bytes[..place] {
-            before if before.ends_with(b"FPAR\x01\0\0\0") => place + 16,
+            before if before.ends_with(b"FPAR\x02\0\0\0") => place + 16,
             before if before.ends_with(b"FPCS") => place + 32,
             before if before[place - 8..].starts_with(b"FPRC") => place + 52,
             _ => panic!("an id where none should be, at byte {place}"),
@@ -198,7 +198,7 @@ fn without_id(path: &str) -> Vec<u8> {
         bytes[place..place + 16].fill(0);
         bytes[crc..crc + 4].fill(0);
     }
-    assert!(places.len() >= 4, "superblock, slot, definitions, steps");
+    assert!(places.len() >= 6, "superblock and slot twice, definitions, steps");
     bytes
 }
 
