@@ -1,7 +1,9 @@
 //! Bounds on points: every segment is coded for itself, by transforms and corrections or by closed-loop prediction,
 //! whichever is smaller.
 
-use super::{Attempt, CodedSegment, PassResult, Passes, Plan};
+use super::plan::Plan;
+use super::segment::CodedSegment;
+use super::{Attempt, PassResult, Passes};
 use crate::bound::check::Errors;
 use crate::closed_loop::{Choice, Search};
 use crate::codec::plan::candidate::{Candidate, untried};
@@ -20,7 +22,6 @@ use crate::predict::hierarchical::ModelUse;
 use crate::residual::kernels::Kernel;
 use crate::stream::{SegmentHeader, is_closed_loop};
 use crate::window::Source;
-use std::collections::HashMap;
 use std::time::Instant;
 
 /// The step over the half-width of the bound.
@@ -31,24 +32,23 @@ const SURE: f64 = 1.25;
 const HOPELESS: f64 = 1.6;
 
 impl<T: Element> Passes<'_, T> {
-    /// Codes every segment so that no point is further from the original than `bound`.
+    /// Codes every segment so that no point is further from the original than `bound`; `None` where that cannot be met.
     ///
     /// # Errors
     /// What the model says, and `Internal` where the check of the own output fails.
-    pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Attempt<PassResult>> {
-        let step = bound / self.context.normalisation.scale() * STEP;
-        let plan = Plan { budget: f64::INFINITY, compared_at: step, step, forecasts: HashMap::new() };
-        let mut done = self.nothing_yet();
-        let count = self.cut.segments.len();
-        for segment in self.tools.map(0..count, |k| self.smaller::<R>(k, &plan, bound))? {
-            let Attempt::Done(segment) = segment else { return Ok(Attempt::Unreachable) };
+    pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Option<PassResult>> {
+        let plan = Plan::at(bound / self.context.normalisation.scale() * STEP);
+        let mut segments = Vec::with_capacity(self.cut.segments.len());
+        for segment in self.tools.map(0..self.cut.segments.len(), |k| self.smaller::<R>(k, &plan, bound))? {
+            let Attempt::Done(segment) = segment else { return Ok(None) };
             stages.add(&segment.encoded.stages);
-            self.take(&mut done, segment);
+            segments.push(segment);
         }
+        let mut done = self.result(segments);
         if done.sections.iter().all(|section| is_closed_loop(section)) {
             done.drift = 0.0;
         }
-        Ok(Attempt::Done(done))
+        Ok(Some(done))
     }
 
     /// A segment, coded in the way that is smaller.
@@ -155,7 +155,7 @@ impl<T: Element> Passes<'_, T> {
         errors.guard(0.0);
         stages.check += begin.elapsed().as_secs_f64();
         let header = untried(segment.count, self.knobs().mixes_contexts);
-        let encoded = EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, stages };
-        Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header) })
+        let encoded = EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
+        Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })
     }
 }

@@ -81,12 +81,20 @@ pub(crate) enum Role {
     Settles,
 }
 
+/// What a window was coded at and came to, before enhancement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spent {
+    pub(crate) step: f64,
+    /// Squared, over valid points, in working units.
+    pub(crate) error: f64,
+}
+
 /// What became of an attempt to stay within an error budget.
 #[derive(Debug)]
 pub(crate) enum Attempt<T> {
     Done(T),
-    /// What was coded first left too little of the budget for the rest: it took so many times what was predicted.
-    Overspent(f64),
+    /// What was coded first left too little of the budget for the rest; what those windows came to.
+    Overspent(Vec<Spent>),
     /// No step reaches the bound in this working precision.
     Unreachable,
 }

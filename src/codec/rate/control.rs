@@ -2,7 +2,7 @@
 //! same, which is cheapest; a forecast of the windows' errors tells early where the account is heading, and the last
 //! window settles it.
 
-use super::budget::{Attempt, Goal, Role};
+use super::budget::{Attempt, Goal, Role, Spent};
 use super::step::{STEP_POWER, StepSearch};
 use crate::codec::segment::frames::Frames;
 use crate::codec::segment::state::{Prepared, SegmentState};
@@ -14,6 +14,10 @@ use crate::residual::spectrum::Spectrum;
 /// How far a window's step may stray from the goal's, but for the last's; more where the budget runs short.
 const STRAY: f64 = 1.06;
 const STRAY_FINER: f64 = 1.25;
+/// A segment is given up where this share of the budget is spent, and the rest would not do for the windows to come: with
+/// steps that stray so far, and with this share of the last window's error.
+const TELLING: f64 = 0.3;
+const LAST_LEAST: f64 = 0.1;
 /// How far the step of the last may stray before the segment is better coded once more, where there are few before it.
 const EVEN: f64 = 1.3;
 const EVENED: usize = 8;
@@ -49,6 +53,8 @@ pub(crate) struct Rate<'a> {
     /// Squared error so far, and the prediction for it.
     spent: f64,
     predicted: f64,
+    /// What each window so far came to.
+    history: Vec<Spent>,
     /// The squared error of the coefficients so far, which is near that of the frames.
     of_coefficients: f64,
     overshoot: Option<f64>,
@@ -57,7 +63,8 @@ pub(crate) struct Rate<'a> {
 impl<'a> Rate<'a> {
     pub(crate) fn new(goal: &'a Goal<'a>) -> Self {
         let budget = goal.budget.as_ref().map_or(f64::INFINITY, |budget| budget.before_enhancement());
-        Self { goal, budget, spent: 0.0, predicted: 0.0, of_coefficients: 0.0, overshoot: None }
+        let history = Vec::new();
+        Self { goal, budget, spent: 0.0, predicted: 0.0, history, of_coefficients: 0.0, overshoot: None }
     }
 
     /// Sets what the segment may come to, where that has become known better.
@@ -71,8 +78,13 @@ impl<'a> Rate<'a> {
     }
 
     /// What it means where the next window cannot be coded.
-    pub(crate) fn failure<T>(&self) -> Attempt<T> {
-        if self.goal.budget.is_some() { Attempt::Overspent(self.overspend_ratio()) } else { Attempt::Unreachable }
+    pub(crate) fn failure<T>(self) -> Attempt<T> {
+        if self.goal.budget.is_some() { Attempt::Overspent(self.history) } else { Attempt::Unreachable }
+    }
+
+    /// What each window came to.
+    pub(crate) fn into_history(self) -> Vec<Spent> {
+        self.history
     }
 
     /// The overspend ratio before the last window, where that made its step stray far from the goal's.
@@ -80,13 +92,34 @@ impl<'a> Rate<'a> {
         self.overshoot
     }
 
+    /// What the windows from `index` on are expected to come to at the goal's step.
+    fn expected(&self, index: usize) -> f64 {
+        let Some(budget) = &self.goal.budget else { return 0.0 };
+        let windows = index..budget.forecast.windows();
+        let predicted: f64 = windows.map(|index| budget.forecast.window(index, self.goal.step)).sum();
+        predicted * self.overspend_ratio().clamp(0.5, 2.0)
+    }
+
+    /// Whether the windows from `index` on cannot stay within a budget that they must not exceed.
+    fn is_hopeless(&self, index: usize) -> bool {
+        let Some(budget) = self.goal.budget.as_ref().filter(|budget| budget.role == Role::Settles) else {
+            return false;
+        };
+        let (left, expected) = (self.budget - self.spent, self.expected(index));
+        // The last one's step may stray as far as it has to.
+        let last = self.expected(budget.forecast.windows() - 1);
+        let least = (expected - last).max(0.0) / STRAY_FINER.powf(STEP_POWER) + LAST_LEAST * last;
+        let steered = index + 1 < budget.forecast.windows();
+        left <= 0.0 || steered && left < least && self.spent > TELLING * self.budget
+    }
+
     /// The step of a window that follows what was spent so far, and what is left of the budget.
     fn steered(&self, index: usize) -> (f64, f64) {
         let (left, goal) = (self.budget - self.spent, self.goal.step);
-        let Some(budget) = &self.goal.budget else { return (goal, left) };
-        let windows = index..budget.forecast.windows();
-        let predicted: f64 = windows.map(|index| budget.forecast.window(index, goal)).sum();
-        let expected = predicted * self.overspend_ratio().clamp(0.5, 2.0);
+        if self.goal.budget.is_none() {
+            return (goal, left);
+        }
+        let expected = self.expected(index);
         let factor = (left.max(0.0) / expected.max(f64::MIN_POSITIVE)).powf(1.0 / STEP_POWER);
         (goal * factor.clamp(1.0 / STRAY_FINER, STRAY), left)
     }
@@ -101,6 +134,9 @@ impl<'a> Rate<'a> {
         window: Window<'_, R>,
         coded: CodedWindow<R>,
     ) -> Result<Option<Trial<R>>> {
+        if self.is_hopeless(window.index) {
+            return Ok(None);
+        }
         let (step, left) = self.steered(window.index);
         let settles = |role: Role, windows: usize| role == Role::Settles && window.index + 1 == windows;
         let goal = self.goal;
@@ -111,9 +147,6 @@ impl<'a> Rate<'a> {
             Prepared::Transform(_) => self.overspend_ratio() * budget.forecast.over_spectrum(window.index),
             Prepared::Frames => ratio(self.spent, self.of_coefficients),
         };
-        if left <= 0.0 {
-            return Ok(None);
-        }
         let knobs = goal.knobs;
         let enough = if state.header.uses_model { TRIALS_ENOUGH_MODEL } else { knobs.trials_enough };
         let search = StepSearch::new(step, left, over_estimate, knobs.slack, enough);
@@ -140,6 +173,7 @@ impl<'a> Rate<'a> {
             self.spent += squared_error;
             self.of_coefficients += of_coefficients;
             self.predicted += budget.forecast.window(index, step.value());
+            self.history.push(Spent { step: step.value(), error: squared_error });
         }
     }
 }
@@ -226,13 +260,18 @@ mod tests {
     /// Codes a segment of windows whose squared errors are `over` times those predicted: steps, and the share of the
     /// budget spent.
     fn run(over: f64, windows: usize) -> (Vec<f64>, f64, Rate<'static>) {
+        begin(over, windows, windows)
+    }
+
+    /// The same of the first windows of a segment.
+    fn begin(over: f64, windows: usize, coded: usize) -> (Vec<f64>, f64, Rate<'static>) {
         let forecast: &'static Forecast = Box::leak(Box::new(Forecast::synthetic(&vec![1.0; windows])));
         let squared_error = forecast.total(0.1);
         let budget = Some(Budget { squared_error, forecast, role: Role::Settles });
         let goal = Box::leak(Box::new(Goal { step: 0.1, budget, knobs: EffortKnobs::of(Effort::Normal) }));
         let mut rate = Rate::new(goal);
         let (mut steps, mut spent) = (Vec::new(), 0.0);
-        for index in 0..windows {
+        for index in 0..coded {
             let (step, left) = rate.steered(index);
             assert!((left - (squared_error - spent)).abs() < 1e-12 * squared_error);
             let step = Step::at_most(step);
@@ -257,6 +296,17 @@ mod tests {
         assert!(steps.windows(2).skip(1).all(|pair| pair[1] <= pair[0] * 1.01), "{steps:?}");
         assert!(steps.iter().all(|step| (0.1 / STRAY_FINER * 0.99..=0.1).contains(step)), "{steps:?}");
         assert!(share < 1.2 && (rate.overspend_ratio() - 1.5).abs() < 1e-6, "{share}");
+    }
+
+    #[test]
+    fn an_account_that_cannot_be_met_is_given_up_early() {
+        for (over, given_up) in [(1.0, false), (1.3, false), (3.0, true)] {
+            let (_, _, mut rate) = begin(over, 6, 2);
+            assert_eq!(rate.is_hopeless(2), given_up, "{over}");
+            // All of the budget is gone.
+            rate.spend(2, Step::at_most(0.1), 1e3, 1e3);
+            assert!(rate.is_hopeless(3));
+        }
     }
 
     #[test]

@@ -3,8 +3,6 @@
 
 use crate::codec::effort::OvershootCorrection;
 
-/// The share of the budget that may be predicted to be spent, at least.
-const LEAST_PREDICTED: f64 = 0.3;
 /// How well the effect of enhancement is known after a pass, below 1.
 const SURE_ENHANCED: f64 = 0.998;
 /// How well errors are known otherwise.
@@ -30,16 +28,6 @@ impl Default for RateFeedback {
 }
 
 impl RateFeedback {
-    /// Whether finer steps before the last window may help where little is left for it.
-    pub(crate) fn may_reserve_more(&self) -> bool {
-        self.predicted_share > LEAST_PREDICTED
-    }
-
-    /// The segments before the last window spent so many times the prediction, and left too little.
-    pub(crate) fn overspent(&mut self, ratio: f64) {
-        self.predicted_share *= (0.97 / ratio).min(0.9);
-    }
-
     /// The windows before the last spent so many times the prediction, which led the last one's step far from theirs.
     pub(crate) fn overshot(&mut self, ratio: f64, correction: OvershootCorrection) {
         match correction {
@@ -90,17 +78,6 @@ mod tests {
         feedback.unused(1.0 / pass(feedback, 0.8));
         let spent = pass(feedback, 0.8);
         assert!(spent < 1.0 && spent > 0.99, "{spent}");
-    }
-
-    #[test]
-    fn overspending_leaves_a_reserve_until_there_is_none_to_give() {
-        let mut feedback = RateFeedback::default();
-        feedback.overspent(1.2);
-        assert!(pass(feedback, 1.2) < 1.0 && feedback.may_reserve_more());
-        for _ in 0..20 {
-            feedback.overspent(1.0);
-        }
-        assert!(!feedback.may_reserve_more());
     }
 
     #[test]

@@ -43,7 +43,7 @@ const ESTIMATE_NEAR: f64 = 0.001;
 /// Errors are known this well, below 1.
 const SURE: f64 = 1.0 - 1e-5;
 /// The share of the budget that may be left unused once there were trials enough.
-const SLACK_ENOUGH: f64 = 0.03;
+const SLACK_ENOUGH: f64 = 0.02;
 /// Logarithms of steps nearer than this are the same step.
 const SAME: f64 = 2.0 / 256.0 * std::f64::consts::LN_2;
 
@@ -154,10 +154,116 @@ impl StepSearch {
     }
 }
 
+/// The share of a budget that a bracket aims at, that is enough, and that is enough after so many steps.
+const AIM: f64 = 0.996;
+const ENOUGH: f64 = 0.99;
+const PATIENCE: usize = 12;
+/// Factors on the step until a bracket is found.
+const STRIDE: f64 = 16.0;
+
+/// A search for the step of a whole segment whose squared error is within a budget, where nothing tells it but coding.
+pub(crate) struct StepBracket {
+    budget: f64,
+    log_step: f64,
+    /// (log step, log error) of the coarsest within the budget and the finest beyond it.
+    low: Option<(f64, f64)>,
+    high: Option<(f64, f64)>,
+    /// The error of the best so far: the largest within the budget, or else the least.
+    best: Option<f64>,
+    strides: i32,
+    halve: bool,
+    flat: bool,
+}
+
+impl StepBracket {
+    /// A search from a step on.
+    pub(crate) fn new(start: f64, budget: f64) -> Self {
+        Self { budget, log_step: start.ln(), low: None, high: None, best: None, strides: 0, halve: true, flat: false }
+    }
+
+    /// The step to be tried.
+    pub(crate) fn step(&self) -> f64 {
+        self.log_step.exp()
+    }
+
+    /// Takes in the error at the step, and moves on to another; true where it is the best so far.
+    pub(crate) fn note(&mut self, error: f64) -> bool {
+        let within = error <= self.budget;
+        let better = self.best.is_none_or(|best| match (within, best <= self.budget) {
+            (true, true) => error > best,
+            (false, false) => error < best,
+            (within, _) => within,
+        });
+        if better {
+            self.best = Some(error);
+        }
+        let target = (self.budget * AIM).ln();
+        let point = (self.log_step, error.max(f64::MIN_POSITIVE).ln());
+        // A much coarser step that makes no more error: all there can be is made.
+        self.flat |= within && self.low.is_some_and(|low| point.0 > low.0 + 1.0 && point.1 < low.1 + 0.01);
+        *if within { &mut self.low } else { &mut self.high } = Some(point);
+        self.log_step = match (self.low, self.high) {
+            (Some(a), Some(b)) => {
+                // Where errors level off beyond the budget, only every other step can follow a line.
+                self.halve = !self.halve;
+                let part = ((target - a.1) / (b.1 - a.1)).clamp(0.1, 0.9);
+                a.0 + (b.0 - a.0) * if self.halve || part.is_nan() { 0.5 } else { part }
+            }
+            _ => {
+                self.strides += 1;
+                let far = STRIDE.ln();
+                let least = 0.02 * f64::powi(2.0, self.strides);
+                let stride = (target - point.1) / STEP_POWER;
+                point.0 + if within { stride.clamp(least.min(far), far) } else { stride.clamp(-far, -least.min(far)) }
+            }
+        };
+        better
+    }
+
+    /// Whether another step is not worth while after so many.
+    pub(crate) fn is_done(&self, tried: usize) -> bool {
+        let within = self.best.filter(|&best| best <= self.budget);
+        let narrow = self.low.zip(self.high).is_some_and(|(a, b)| b.0 - a.0 < SAME);
+        within.is_some_and(|best| narrow || self.flat || best >= ENOUGH * self.budget || tried >= PATIENCE)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Searches on a curve by coding alone: the best error within the budget, and the steps tried.
+    fn bracket(error: impl Fn(f64) -> f64, budget: f64, start: f64) -> (Option<f64>, usize) {
+        let mut bracket = StepBracket::new(start, budget);
+        for tried in 1..=20 {
+            let found = error(bracket.step());
+            bracket.note(found);
+            if bracket.is_done(tried) {
+                return (bracket.best, tried);
+            }
+        }
+        (bracket.best.filter(|&best| best <= budget), 20)
+    }
+
+    proptest! {
+        /// From any step on, and with errors that level off, a budget is met, and mostly used.
+        #[test]
+        fn brackets_meet_a_budget(power in 0.5f64..2.2, step in -5f64..0.0, start in -7f64..3.0, most in 0.0f64..2.0) {
+            let error = |at: f64| at.powf(power).min(10f64.powf(most));
+            let budget = error(10f64.powf(step));
+            let (found, tried) = bracket(error, budget, 10f64.powf(start));
+            let share = found.expect("there is such a step") / budget;
+            prop_assert!(share <= 1.0 && share > 0.8 && tried <= 14, "{share} after {tried}");
+        }
+    }
+
+    #[test]
+    fn a_bracket_ends_where_no_step_is_fine_enough() {
+        assert_eq!(bracket(|step| 2.0 + step, 1.0, 0.1).0, None);
+        let (found, tried) = bracket(|step| step.min(1e-9), 1.0, 0.1);
+        assert!(found == Some(1e-9) && tried <= 8, "{found:?} after {tried}");
+    }
 
     /// Searches on a curve, with estimates that are `bias` times too small: the largest error found within the budget,
     /// and the trials.

@@ -11,7 +11,7 @@ use crate::bound::{
     pointwise::{HalfWidth, PointwiseModel},
 };
 use crate::codec::plan::candidate::Candidate;
-use crate::codec::rate::budget::{Attempt, Goal};
+use crate::codec::rate::budget::{Attempt, Goal, Spent};
 use crate::codec::rate::control::{Rate, Window};
 use crate::codec::rate::enhanced::EnhancedRate;
 use crate::codec::report::StageSeconds;
@@ -37,6 +37,8 @@ pub(crate) struct EncodedSegment {
     pub(crate) squared_error: f64,
     /// See [`Rate::overshoot`].
     pub(crate) overshoot: Option<f64>,
+    /// What each window came to, where there was a budget.
+    pub(crate) spent: Vec<Spent>,
     pub(crate) stages: StageSeconds,
 }
 
@@ -111,6 +113,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         first += count;
     }
     out.overshoot = rate.overshoot();
+    out.spent = rate.into_history();
     let noise = (out.squared_error / valid).sqrt();
     let enhance = header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &enhanced {
         Some(enhanced) => enhanced.how(),
