@@ -260,15 +260,13 @@ impl<T: Element> Pass<'_, T> {
                     }
                     account.revise(self.passes.less_drift(whole, self.drift()));
                 }
-                Next::Settle { segment, step, left } => {
-                    match self.passes.settle::<R>(segment, self.plan, step, left, self.candidates)? {
-                        Attempt::Done(coded) => {
-                            account.note(segment, step, coded.errors.squared);
-                            self.keep(segment, coded);
-                        }
-                        _ => return Ok(false),
+                Next::Settle(due) => match self.passes.settle::<R>(due, self.plan, self.candidates)? {
+                    Attempt::Done(coded) => {
+                        account.note(due.segment, due.step, coded.errors.squared);
+                        self.keep(due.segment, coded);
                     }
-                }
+                    _ => return Ok(false),
+                },
                 Next::Done => return Ok(true),
                 Next::Unreachable => return Ok(false),
             }

@@ -6,6 +6,7 @@ use super::{Candidates, Passes};
 use crate::bound::check::Errors;
 use crate::codec::effort::EnhancedAt;
 use crate::codec::plan::candidate::Candidate;
+use crate::codec::rate::account::Settlement;
 use crate::codec::rate::budget::{Attempt, Budget, Goal, Role};
 use crate::codec::rate::step::{StepBracket, step_for};
 use crate::codec::report::StageSeconds;
@@ -32,6 +33,10 @@ const ENOUGH_AT_ONCE: f64 = 0.97;
 /// A segment whose error grows by less over this factor on its step makes all the error that it can.
 const COARSER: f64 = 1.25;
 const FLAT: f64 = 1.05;
+/// A last window whose step is further from the segment's than by this factor settled what forecasts should have told.
+const UNEVEN: f64 = 2.0;
+/// What others tell of a segment's error, over what its forecast does, is believed within this factor.
+const CREDIBLE: f64 = 4.0;
 /// How well errors are known beforehand, below 1.
 const SURE: f64 = 0.9995;
 const SURE_ENHANCED: f64 = 0.998;
@@ -121,12 +126,11 @@ impl<T: Element> Passes<'_, T> {
     /// that, or else the step of the whole segment. Where no step leads there, the attempt with the least error.
     pub(super) fn settle<R: Kernel>(
         &self,
-        index: usize,
+        due: Settlement,
         plan: &Plan,
-        step: f64,
-        left: f64,
         candidates: &Candidates,
     ) -> Result<Attempt<CodedSegment>> {
+        let Settlement { segment: index, step, expected, left } = due;
         let mut forecast = match plan.forecasts.get(&index) {
             Some(forecast) => forecast.clone(),
             None => match self.closer::<R>(index, step, left, candidates)? {
@@ -134,6 +138,10 @@ impl<T: Element> Passes<'_, T> {
                 None => return Ok(Attempt::Unreachable),
             },
         };
+        let predicted = forecast.total_enhanced(step);
+        if expected > 0.0 && predicted > 0.0 {
+            forecast = forecast.times((expected / predicted).clamp(1.0 / CREDIBLE, CREDIBLE));
+        }
         let grows = forecast.total_enhanced(step * COARSER) > FLAT * forecast.total_enhanced(step);
         let (mut aim, mut step, mut looked) = (left, step, false);
         let mut best: Option<CodedSegment> = None;
@@ -154,14 +162,17 @@ impl<T: Element> Passes<'_, T> {
                         continue;
                     }
                     let spent = done.encoded.spent.clone();
-                    let enough = best.is_some() || error >= ENOUGH_AT_ONCE * left || !grows;
-                    if best.as_ref().is_none_or(|best| best.errors.squared < error) {
+                    let last = spent.last().filter(|_| spent.len() > 1).map_or(step, |last| last.step);
+                    let even = (1.0 / UNEVEN..UNEVEN).contains(&(last / step));
+                    let enough = best.is_some() || even && (error >= ENOUGH_AT_ONCE * left || !grows);
+                    if best.as_ref().is_none_or(|best| done.encoded.bytes.len() < best.encoded.bytes.len()) {
                         best = Some(done);
                     }
                     if enough {
                         break;
                     }
-                    // Quiet windows at the end cannot make up for what those before them left unused.
+                    // Quiet windows at the end cannot make up for what those before them left unused, nor lively ones for
+                    // what those spent.
                     spent
                 }
                 Attempt::Overspent(spent) => spent,

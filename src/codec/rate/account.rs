@@ -30,6 +30,10 @@ const SETTLES: f64 = 0.5;
 /// Powers that errors grow with are told apart so finely, up to the largest one.
 const POWERS: usize = 18;
 const POWER: f64 = 0.125;
+/// Logarithms of two steps that are as far apart tell the power that errors grow with, which may be so many times the one
+/// expected.
+const TELLING: f64 = 0.05;
+const STEEPER: f64 = 2.0;
 /// Logarithms of steps that are nearer to each other are the same.
 const SAME: f64 = 2e-3;
 /// Halvings of the interval in which a step is searched.
@@ -40,12 +44,23 @@ const HALVINGS: usize = 24;
 pub(crate) enum Next {
     /// Code these segments at a step, those that were coded before again.
     Code { segments: Vec<usize>, step: f64 },
-    /// Code a segment at about a step, so that its error comes to what is left.
-    Settle { segment: usize, step: f64, left: f64 },
+    /// Code a segment so that its error comes to what is left.
+    Settle(Settlement),
     /// The budget is met.
     Done,
     /// It cannot be met.
     Unreachable,
+}
+
+/// How a segment is to settle the account.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Settlement {
+    pub(crate) segment: usize,
+    /// About the step that it is coded at, and what it is expected to come to there, as the others tell.
+    pub(crate) step: f64,
+    pub(crate) expected: f64,
+    /// What is left of the budget.
+    pub(crate) left: f64,
 }
 
 /// What is known of the errors of segments before they are coded, squared, in working units.
@@ -121,6 +136,8 @@ struct Spent {
 pub(crate) struct Account {
     budget: f64,
     expected: Expected,
+    /// Powers that errors grew with, and those expected, over segments coded at two steps.
+    powers: [f64; 2],
     spent: Vec<Option<Spent>>,
     /// The segment that comes last, and what it came to where no step brought it to what was left.
     settler: usize,
@@ -140,12 +157,28 @@ impl Account {
         let settler = probes.iter().rev().find(|&&probe| error(probe) >= SETTLES * largest);
         let settler = settler.copied().unwrap_or(expected.segments.len() - 1);
         let spent = vec![None; expected.segments.len()];
-        Self { budget, expected, spent, settler, least: 0.0, next: 0, rounds: 0, rounds_coarser: 0 }
+        let powers = [0.0; 2];
+        Self { budget, expected, powers, spent, settler, least: 0.0, next: 0, rounds: 0, rounds_coarser: 0 }
     }
 
     /// Takes in what a segment came to, coded at a step.
     pub(crate) fn note(&mut self, segment: usize, step: f64, error: f64) {
-        self.spent[segment] = Some(Spent { step, error });
+        let before = self.spent[segment].replace(Spent { step, error });
+        if let Some(before) = before.filter(|before| (step / before.step).ln().abs() > TELLING) {
+            let power = (error / before.error).ln() / (step / before.step).ln();
+            if power.is_finite() {
+                let expected = &mut self.expected.segments[segment].power;
+                let power = power.clamp(0.0, POWERS as f64 * POWER);
+                self.powers = [self.powers[0] + power, self.powers[1] + *expected];
+                *expected = power;
+            }
+        }
+    }
+
+    /// The power that errors grow with over the one expected, as segments tell that were coded at two steps.
+    fn steeper(&self) -> f64 {
+        let [seen, expected] = self.powers;
+        if expected > 0.0 { (seen / expected).clamp(1.0 / STEEPER, STEEPER) } else { 1.0 }
     }
 
     /// The budget is another.
@@ -178,9 +211,10 @@ impl Account {
 
     /// What segments that are not coded come to.
     fn ahead(&self) -> Sum {
-        let over = self.over_expected();
+        let (over, steeper) = (self.over_expected(), self.steeper());
         let ahead = self.expected.segments.iter().zip(&self.spent).filter(|(_, spent)| spent.is_none());
-        let mut sum: Sum = ahead.map(|(growth, _)| Growth { error: growth.error * over, ..*growth }).collect();
+        let grown = |growth: &Growth| Growth { error: growth.error * over, power: growth.power * steeper };
+        let mut sum: Sum = ahead.map(|(growth, _)| grown(growth)).collect();
         // What the settler came to at any step is a constant.
         sum.0[0] += self.least;
         sum
@@ -209,7 +243,7 @@ impl Account {
             None => false,
         };
         if self.spent.len() == 1 {
-            return if failed { Next::Unreachable } else { self.settle(1.0, left) };
+            return if failed { Next::Unreachable } else { self.settle(1.0, self.ahead(), left) };
         }
         let own = self.ahead();
         let mut all = own;
@@ -219,7 +253,7 @@ impl Account {
         let unused = left - own.at(COARSER * common);
         let coarser = !too_fine && unused > SLACK * self.budget && self.rounds_coarser < ROUNDS_COARSER;
         if !too_fine && !coarser {
-            return self.settle(factor.min(COARSER * common), left);
+            return self.settle(factor.min(COARSER * common), own, left);
         }
         if self.rounds == ROUNDS {
             return Next::Unreachable;
@@ -245,8 +279,9 @@ impl Account {
         Some(std::mem::replace(&mut self.settler, largest))
     }
 
-    fn settle(&self, factor: f64, left: f64) -> Next {
-        Next::Settle { segment: self.settler, step: self.expected.step * factor, left }
+    fn settle(&self, factor: f64, own: Sum, left: f64) -> Next {
+        let (segment, step) = (self.settler, self.expected.step * factor);
+        Next::Settle(Settlement { segment, step, expected: own.at(factor), left })
     }
 
     /// The next segments that have not been coded yet, but for the settler.
@@ -343,7 +378,7 @@ mod tests {
                             coded += 1;
                         }
                     }
-                    Next::Settle { segment, step, left } => {
+                    Next::Settle(Settlement { segment, step, left, .. }) => {
                         let natural = self.error(segment, step);
                         let error = (0.998 * left).min(natural * self.authority).max(self.floor);
                         known[segment] = ((error / self.errors[segment]).powf(1.0 / self.power), error);
