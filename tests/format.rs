@@ -57,6 +57,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     match structure.content {
         0 => show("constant", true),
         3 => show("raw", true),
+        4 => show("repeats", true),
         1 => {
             for section in &structure.sections {
                 show(["raw", "pco"][usize::from(bytes[section.start])], true);
@@ -262,6 +263,7 @@ fn every_part_is_used() {
         "segment",
         "constant",
         "raw",
+        "repeats",
         "pco",
         "double",
         "single",

@@ -11,7 +11,7 @@ pub(super) struct Quantiser {
     /// The width of a bin.
     pub(super) bin: f64,
     inverse: f64,
-    /// The largest error of a value.
+    /// The largest error of a value; 0: all bits return.
     pub(super) bound: f64,
     least: f64,
     largest: f64,
@@ -74,6 +74,12 @@ impl Quantiser {
             return None;
         }
         let restored: T = self.restore(prediction, q as i64);
-        ((restored.to_f64() - x).abs() <= self.bound).then_some((q as i64, restored))
+        // Without a bound all bits return, also those of zeros.
+        let within = if self.bound > 0.0 {
+            (restored.to_f64() - x).abs() <= self.bound
+        } else {
+            restored.to_bits_u64() == value.to_bits_u64()
+        };
+        within.then_some((q as i64, restored))
     }
 }

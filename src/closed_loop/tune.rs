@@ -24,10 +24,22 @@ const GUESSED: usize = 4096;
 const RUN: usize = 64;
 /// Values further from the middle than so many times the spread of all but a few say nothing of what rounding adds.
 const ABSURD: f64 = 1e5;
+/// The most quanta that the range of values may have.
+const MOST_QUANTA: f64 = 1e9;
+/// How near a quantum, or its inverse, is to a whole number that it stands for; and one in how many values may lie off a
+/// lattice on which values are to return exactly.
+const WHOLE: f64 = 1e-5;
+const NEARLY: usize = 10;
 /// The most finalists.
 const FINALISTS: usize = 3;
 /// How much finer coarser levels are quantised, tried besides not at all.
 const GROWTHS: [(u8, u8); 2] = [(1, 4), (2, 8)];
+/// As much for segments of a small code, which finer coarse levels make or break: where these leave the finest level
+/// nothing to say, it costs nothing.
+const GROWTHS_SMALL: [(u8, u8); 9] = [(0, 0), (1, 1), (1, 2), (1, 4), (2, 4), (2, 8), (4, 12), (8, 12), (15, 15)];
+/// The bits of a small code, as boxes tell, and the points of the boxes that its variants are tried on: mostly all.
+const SMALL: f64 = 8.0 * 2048.0;
+const SMALL_BOX: usize = 1 << 16;
 
 /// A segment to be coded.
 pub(crate) trait Subject<T> {
@@ -95,13 +107,41 @@ pub(super) fn analyse<T: Element>(subject: &impl Subject<T>, mixing: bool) -> Pa
         lattice: false,
         origin: T::from_f64(middle).to_f64(),
     };
-    if let Some(quantum) = quantum(&mut sorted, bound)
-        && (largest - least) / quantum < 1e9
-        && all_on(subject, quantum, parameters.origin)
-    {
-        (parameters.lattice, parameters.bin) = (true, quantum);
+    let lattice = if bound > 0.0 {
+        let lattice = quantum(&mut sorted, bound).map(|quantum| (parameters.origin, quantum));
+        lattice.filter(|&(origin, quantum)| all_on(subject, quantum, origin))
+    } else {
+        exact_lattice::<T>(&mut sorted, rounding)
+    };
+    if let Some((origin, quantum)) = lattice.filter(|(_, quantum)| (largest - least) / quantum < MOST_QUANTA) {
+        parameters = Parameters { lattice: true, bin: quantum, origin, ..parameters };
     }
     parameters
+}
+
+/// The origin and the quantum of a lattice on which nearly all of these values lie to the last bit.
+fn exact_lattice<T: Element>(sorted: &mut Vec<f64>, rounding: f64) -> Option<(f64, f64)> {
+    let (first, last, middle) = (*sorted.first()?, *sorted.last()?, sorted[sorted.len() / 2]);
+    if first == last {
+        return Some((first, 1.0));
+    }
+    let rough = quantum(sorted, rounding)?;
+    let whole = |v: f64| Some(v.round()).filter(|whole| *whole > 0.0 && (whole / v - 1.0).abs() < WHOLE);
+    let quanta = [Some(rough), whole(rough), whole(rough.recip()).map(f64::recip)];
+    let mut best = (sorted.len() - sorted.len() / NEARLY, None);
+    for origin in [0.0, middle] {
+        for quantum in quanta.into_iter().flatten() {
+            let returns = |v: f64| {
+                let restored = T::from_f64(origin + ((v - origin) / quantum).round() * quantum);
+                restored.to_bits_u64() == T::from_f64(v).to_bits_u64()
+            };
+            let count = sorted.iter().filter(|v| returns(**v)).count();
+            if count > best.0 || count == best.0 && best.1.is_none() {
+                best = (count, Some((origin, quantum)));
+            }
+        }
+    }
+    best.1
 }
 
 /// Whether all of a segment's values are an origin and a multiple of a quantum, to within the bound.
@@ -183,6 +223,10 @@ impl<T: Element> Sample<T> {
         windows.map(|window| estimate(&window, parameters)).sum()
     }
 
+    fn points(&self) -> usize {
+        self.boxes.iter().map(|piece| piece.values.len()).sum()
+    }
+
     fn places(&self) -> Vec<([usize; AXES], [usize; AXES])> {
         self.boxes.iter().map(|piece| (piece.origin, piece.dims)).collect()
     }
@@ -238,8 +282,17 @@ pub(crate) struct Search<'a, S, T> {
 impl<'a, T: Element, S: Subject<T>> Search<'a, S, T> {
     /// Looks at small boxes of a segment.
     pub(crate) fn new(subject: &'a S, mixing: bool) -> Self {
+        Self::from(subject, analyse(subject, mixing))
+    }
+
+    /// The same of a segment whose values are to return exactly; `None` where they do not lie on a lattice.
+    pub(crate) fn exact(subject: &'a S, mixing: bool) -> Option<Self> {
+        Some(analyse(subject, mixing)).filter(|base| base.lattice).map(|base| Self::from(subject, base))
+    }
+
+    fn from(subject: &'a S, base: Parameters) -> Self {
         let grid = Grid::of(subject.dims());
-        let (base, first) = (analyse(subject, mixing), Sample::new(subject, FIRST_BOX));
+        let first = Sample::new(subject, FIRST_BOX);
         let axes = grid.axes();
         let mut kinds = vec![
             Predictor::Levels { frozen: 0 },
@@ -348,7 +401,35 @@ impl<'a, T: Element, S: Subject<T>> Search<'a, S, T> {
             }
             finalists.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
+        let share = sample.points() as f64 / self.subject.dims().iter().product::<usize>() as f64;
+        if finalists[0].0 < SMALL * share {
+            tried.retain(|(_, p)| by_levels(p));
+            finalists.extend(tried.first());
+            return self.small(&finalists);
+        }
         Choice { parameters: finalists[0].1, bits: finalists[0].0, boxes: sample.places() }
+    }
+
+    /// The best of the finalists and their variants where the code is small: what it takes to learn counts, and hardly
+    /// any index is not 0.
+    fn small(self, finalists: &[(f64, Parameters)]) -> Choice {
+        let sample = Sample::new(self.subject, SMALL_BOX);
+        let mut trials = Trials { sample: &sample, tried: Vec::new() };
+        for (_, p) in finalists {
+            trials.bits(*p);
+        }
+        let by_levels = finalists.iter().find(|(_, p)| matches!(p.predictor, Predictor::Levels { .. }));
+        if let Some((_, p)) = by_levels.filter(|_| !self.base.lattice) {
+            for (growth, most) in GROWTHS_SMALL {
+                trials.bits(Parameters { growth, most, ..*p });
+            }
+        }
+        let best = trials.tried.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map_or(finalists[0], |best| *best);
+        // Contexts that are not mixed learn faster.
+        let alone = Parameters { mixing: false, ..best.1 };
+        let mixed = if self.base.mixing { sample.bits(&best.1) } else { f64::INFINITY };
+        let (bits, parameters) = if best.0 <= mixed { (best.0, alone) } else { (mixed, best.1) };
+        Choice { parameters, bits, boxes: sample.places() }
     }
 }
 

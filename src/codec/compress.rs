@@ -1,7 +1,8 @@
 //! Compressing a field: what kind of content it gets, and the stream of that.
 
 use super::effort::{EffortKnobs, MadeWithoutModel};
-use super::lossless::field::{lossless_sections, raw_section};
+use super::lossless::field::{lossless_sections, raw_section, repeats_sections};
+use super::lossless::outlook::Outlook;
 use super::passes::Passes;
 use super::progress::Progress;
 use super::rate::budget::Target;
@@ -33,8 +34,11 @@ pub(crate) struct Compressed {
 const SURE_GAIN: f64 = 0.96;
 /// Streams of so few bytes are doubted, whatever samples tell: little of them is typical.
 const FEW_BYTES: usize = 8192;
-/// Streams longer than this share of the field are compared with lossless coding.
+/// Streams longer than this share of the field are compared with lossless coding, whatever samples tell of that; and
+/// others where it promises no more than so many times their bytes, and a few more.
 const LOSSLESS_FROM: f64 = 0.4;
+const LOSSLESS_DOUBT: f64 = 1.5;
+const LOSSLESS_FEW: f64 = 512.0;
 
 /// Compresses a field of type `T`.
 pub(crate) fn compress<T: Element>(
@@ -92,27 +96,13 @@ pub(crate) fn compress<T: Element>(
             *found = other;
         }
     }
-    let mut header = asked.header;
-    let (mut drift, mut best) = best.map_or((0.0, None), |found| (found.drift, Some(found.bytes)));
-    let raw = field.byte_len();
-    if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
-        let _span = tracing::debug_span!("lossless").entered();
-        let begin = Instant::now();
-        header.content = Content::Lossless;
-        (header.nrmse, header.max_abs_error) = (0.0, 0.0);
-        let mut sections = lossless_sections(field, values, tools)?;
-        if sections.iter().map(Vec::len).sum::<usize>() >= raw {
-            header.content = Content::Raw;
-            sections = vec![raw_section(field, values)];
-        }
-        let bytes = assemble(&header, &sections);
-        if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
-            best = Some(bytes);
-            drift = 0.0;
-        }
-        stages.entropy += begin.elapsed().as_secs_f64();
-    }
-    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), drift, stages })
+    let (drift, best) = best.map_or((0.0, None), |found| (found.drift, Some(found.bytes)));
+    let exact = asked.without_loss(best.as_ref().map(Vec::len), tools, &mut stages)?;
+    Ok(match (exact, best) {
+        (Some(bytes), _) => Compressed { bytes, drift: 0.0, stages },
+        (None, Some(bytes)) => Compressed { bytes, drift, stages },
+        (None, None) => return Err(Error::internal("lossless coding has no bytes for a field")),
+    })
 }
 
 /// What is to be compressed, and what is known of it.
@@ -201,5 +191,95 @@ impl<T: Element> Asked<'_, T> {
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
         let bytes = assemble(&header, &done.sections);
         Ok(Some(Segments { bytes, drift: done.drift, model: done.uses_model.then_some(sizes) }))
+    }
+
+    /// The smallest stream from which all bits return, where it has fewer than `most` bytes.
+    ///
+    /// # Errors
+    /// `Internal` where the check of the own output fails.
+    fn without_loss(
+        &self,
+        most: Option<usize>,
+        tools: &Tools<'_>,
+        stages: &mut StageSeconds,
+    ) -> Result<Option<Vec<u8>>> {
+        let _span = tracing::debug_span!("lossless").entered();
+        let begin = Instant::now();
+        let (field, values, raw) = (self.field, self.values, self.field.byte_len());
+        let outlook = Outlook::of(field, values);
+        let mut smallest = Smallest { header: &self.header, most: most.unwrap_or(usize::MAX), bytes: None };
+        let limit = most.map_or(f64::INFINITY, |most| most as f64);
+        let worth = |bytes: f64| bytes <= LOSSLESS_DOUBT * limit + LOSSLESS_FEW;
+        if limit > LOSSLESS_FROM * raw as f64 || worth(outlook.plain) {
+            let sections = lossless_sections(field, values, tools)?;
+            if sections.iter().map(Vec::len).sum::<usize>() >= raw {
+                smallest.offer(Content::Raw, &[raw_section(field, values)]);
+            } else {
+                smallest.offer(Content::Lossless, &sections);
+            }
+        }
+        if outlook.repeats <= LOSSLESS_DOUBT * outlook.plain + LOSSLESS_FEW && worth(outlook.repeats) {
+            smallest.offer(Content::Repeats, &repeats_sections(field, values, tools)?);
+        }
+        stages.entropy += begin.elapsed().as_secs_f64();
+        if let Some((content, sections)) = self.on_a_lattice(smallest.most, tools, stages)? {
+            smallest.offer(content, &sections);
+        }
+        Ok(smallest.bytes)
+    }
+
+    /// Segments from which all bits return, where their values lie on lattices and that promises fewer than `most`
+    /// bytes.
+    fn on_a_lattice(
+        &self,
+        most: usize,
+        tools: &Tools<'_>,
+        stages: &mut StageSeconds,
+    ) -> Result<Option<(Content, Vec<Vec<u8>>)>> {
+        let normalisation = Normalisation::of(self.stats).or_else(|| Normalisation::of_constant(self.stats));
+        let (Some(normalisation), Some(specials)) = (normalisation, &self.stats.specials) else {
+            return Ok(None);
+        };
+        let context = FieldContext {
+            normalisation: &normalisation,
+            specials,
+            bound: Bound::Lossless,
+            range: self.header.range,
+            package: None,
+            reference: None,
+            progress: None,
+            memo: None,
+        };
+        let (field, values, cut, valid) = (self.field, self.values, self.cut, self.stats.valid);
+        let passes = Passes { field, values, cut, context, target: Target::Pointwise(0.0), valid, tools };
+        let sections = passes.exact(most as f64, stages)?;
+        let content = Content::Segments {
+            normalisation,
+            specials: specials.clone(),
+            double: false,
+            follows: None,
+            segment: tools.options.segment,
+            model: None,
+            closed_loop: true,
+        };
+        Ok(sections.map(|sections| (content, sections)))
+    }
+}
+
+/// The smallest stream offered so far.
+struct Smallest<'a> {
+    header: &'a Header,
+    most: usize,
+    bytes: Option<Vec<u8>>,
+}
+
+impl Smallest<'_> {
+    /// Takes a stream without errors, if it is smaller.
+    fn offer(&mut self, content: Content, sections: &[Vec<u8>]) {
+        let bytes = assemble(&Header { nrmse: 0.0, max_abs_error: 0.0, content, ..self.header.clone() }, sections);
+        if bytes.len() < self.most {
+            self.most = bytes.len();
+            self.bytes = Some(bytes);
+        }
     }
 }

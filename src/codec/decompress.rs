@@ -41,7 +41,7 @@ pub(crate) fn decompress<T: Element>(
             });
             Ok(StageSeconds::default())
         }
-        Content::Lossless | Content::Raw => {
+        Content::Lossless | Content::Repeats | Content::Raw => {
             let begin = std::time::Instant::now();
             field::decompress(stream, &region, factor, cut_axes, tools.options.fill_value, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })

@@ -19,7 +19,7 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
     let (mut model, mut follows) = (None, false);
     match &header.content {
         Content::Constant(_) => modes.push(("constant".to_owned(), 1)),
-        Content::Lossless | Content::Raw => {
+        Content::Lossless | Content::Repeats | Content::Raw => {
             for k in 0..stream.len() {
                 sections.lossless += stream.untested(k).len() as u64;
             }

@@ -1,5 +1,6 @@
 //! A field's passes over its segments: the steps at which they are coded, and the check of what comes out.
 
+mod exact;
 mod plan;
 mod pointwise;
 mod segment;

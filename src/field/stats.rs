@@ -148,6 +148,12 @@ impl Normalisation {
         Some(Self { mean: stats.mean, exponent: exponent as i16, min: stats.min, max: stats.max })
     }
 
+    /// The map for a field all of whose data are one value, which is finite.
+    pub(crate) fn of_constant(stats: &FieldStats) -> Option<Self> {
+        let constant = stats.valid > 0 && stats.range() == 0.0;
+        constant.then_some(Self { mean: stats.min, exponent: 0, min: stats.min, max: stats.max })
+    }
+
     /// 2^exponent: working units to the field's.
     pub(crate) fn scale(&self) -> f64 {
         libm::ldexp(1.0, i32::from(self.exponent))

@@ -11,11 +11,15 @@ use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
+/// The version that repeats came with.
+const REPEATS_SINCE: u16 = 3;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
+/// The same where values repeat: what is repeated may be far away.
+pub(crate) const REPEATS_CHUNK: usize = 1 << 24;
 
 /// A name so common that it has a length of its own in place of its bytes: small streams notice.
 const USUAL_NAME: &str = "default";
@@ -35,6 +39,8 @@ pub(crate) enum Content {
     Constant(u64),
     /// Runs of [`LOSSLESS_CHUNK`] values in C order.
     Lossless,
+    /// Runs of [`REPEATS_CHUNK`] values in C order, copied from earlier ones where they repeat.
+    Repeats,
     /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller.
     Raw,
     /// One section for each segment of the cut.
@@ -71,7 +77,11 @@ pub(crate) struct Header {
 impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
-        if matches!(self.content, Content::Segments { closed_loop: true, .. }) { CLOSED_LOOP_SINCE } else { 1 }
+        match self.content {
+            Content::Segments { closed_loop: true, .. } => CLOSED_LOOP_SINCE,
+            Content::Repeats => REPEATS_SINCE,
+            _ => 1,
+        }
     }
 
     /// How many sections follow.
@@ -80,6 +90,7 @@ impl Header {
             Content::Constant(_) => Ok(0),
             Content::Raw => Ok(1),
             Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
+            Content::Repeats => Ok(self.shape.len().div_ceil(REPEATS_CHUNK)),
             Content::Segments { segment, .. } => {
                 Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
             }
@@ -110,6 +121,7 @@ impl Header {
             }
             Content::Lossless => out.u8(1),
             Content::Raw => out.u8(3),
+            Content::Repeats => out.u8(4),
             Content::Segments { normalisation, specials, double, follows, segment, model, .. } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
@@ -174,6 +186,7 @@ impl Header {
             0 => Content::Constant(read_pattern(reader, dtype)?),
             1 => Content::Lossless,
             3 => Content::Raw,
+            4 => Content::Repeats,
             2 => read_segments(reader, dtype, version >= CLOSED_LOOP_SINCE)?,
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };

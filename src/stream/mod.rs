@@ -7,7 +7,7 @@ mod segment;
 mod segment_header;
 
 pub(crate) use described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
-pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName};
+pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, REPEATS_CHUNK};
 pub(crate) use segment::{ClosedLoopBytes, SegmentBytes, is_closed_loop};
 pub(crate) use segment_header::{PredictionMode, SegmentHeader};
 

@@ -11,7 +11,7 @@ pub struct Structure {
     pub dims: Vec<usize>,
     /// Whether the axes are named.
     pub axes: bool,
-    /// 0: constant, 1: lossless, 2: segments, 3: raw.
+    /// 0: constant, 1: lossless, 2: segments, 3: raw, 4: repeats.
     pub content: u8,
     /// Whether segments work in f64.
     pub double: bool,
@@ -77,7 +77,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1 | 2, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=3, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -88,7 +88,7 @@ impl Structure {
         let (mut double, mut segment, mut specials, mut model) = (false, false, 0, false);
         match content {
             0 => c.at += size,
-            1 | 3 => {}
+            1 | 3 | 4 => {}
             2 => {
                 c.at += 8 + 2 + 8 + 8; // mean, exponent, min, max
                 let flags = c.u8();

@@ -1,11 +1,14 @@
-//! Lossless streams: the field in C order, in runs of [`LOSSLESS_CHUNK`] values.
+//! Lossless streams: the field in C order, in runs of [`LOSSLESS_CHUNK`] values, or of [`REPEATS_CHUNK`] where values
+//! repeat.
 
-use super::chunk;
+use super::outlook::{gather, near};
+use super::repeats::Repeats;
+use super::{chunk, repeats};
 use crate::codec::output::Output;
 use crate::codec::tools::Tools;
 use crate::error::{Error, Result};
 use crate::field::{Element, FieldView, Region, for_each_run};
-use crate::stream::{Content, LOSSLESS_CHUNK, Stream};
+use crate::stream::{Content, LOSSLESS_CHUNK, REPEATS_CHUNK, Stream};
 
 /// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the
 /// axes that `axes` names): over the points with data, or else as the first point. What marks points without is
@@ -33,7 +36,8 @@ pub(crate) fn decompress<T: Element>(
             (first / f, (first + region.count[axis]).div_ceil(f))
         })
         .collect();
-    let mut chunk = vec![T::from_bits_u64(0); LOSSLESS_CHUNK.min(total)];
+    let size = if matches!(stream.header.content, Content::Repeats) { REPEATS_CHUNK } else { LOSSLESS_CHUNK };
+    let mut chunk = vec![T::from_bits_u64(0); size.min(total)];
     // Sums, counts and first points of the scaled points, kept only where points are averaged.
     let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
     // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the
@@ -46,14 +50,15 @@ pub(crate) fn decompress<T: Element>(
         Content::Raw => Some(stored_raw::<T>(stream, total)?),
         _ => None,
     };
-    for k in 0..total.div_ceil(LOSSLESS_CHUNK) {
-        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
+    for k in 0..total.div_ceil(size) {
+        let (from, until) = (k * size, total.min((k + 1) * size));
         if until <= first || from > last {
             continue;
         }
         let chunk = &mut chunk[..until - from];
         match raw {
             Some(bytes) => copy_raw(&bytes[from * T::DTYPE.size()..], chunk),
+            None if size == REPEATS_CHUNK => repeats::decode(stream.section(k)?, chunk)?,
             None => chunk::decode(stream.section(k)?, chunk)?,
         }
         for_each_run(shape, &strides, from, until, |index, _, count, _| {
@@ -119,22 +124,47 @@ pub(crate) fn raw_section<T: Element>(field: &FieldView<'_>, values: &[T]) -> Ve
 }
 
 /// The sections of a lossless stream.
+///
+/// # Errors
+/// `Internal` where the check of the own output fails.
 pub(crate) fn lossless_sections<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
     tools: &Tools<'_>,
 ) -> Result<Vec<Vec<u8>>> {
+    sections(field, values, tools, LOSSLESS_CHUNK, chunk::encode, chunk::decode)
+}
+
+/// The sections of a lossless stream of values that repeat.
+///
+/// # Errors
+/// As [`lossless_sections`].
+pub(crate) fn repeats_sections<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    tools: &Tools<'_>,
+) -> Result<Vec<Vec<u8>>> {
+    let near = near(field.shape().dims());
+    let encode = move |run: &[T]| repeats::encode(run, &Repeats::find(run, near, 1));
+    sections(field, values, tools, REPEATS_CHUNK, encode, repeats::decode)
+}
+
+/// Sections of `size` values of C order each, each compared with the original once it is decoded.
+fn sections<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    tools: &Tools<'_>,
+    size: usize,
+    encode: impl Fn(&[T]) -> Vec<u8> + Sync + Send,
+    decode: fn(&[u8], &mut [T]) -> Result<()>,
+) -> Result<Vec<Vec<u8>>> {
     let total = field.shape().len();
-    let chunks = total.div_ceil(LOSSLESS_CHUNK);
-    tools.map(0..chunks, |k| {
-        let (from, until) = (k * LOSSLESS_CHUNK, total.min((k + 1) * LOSSLESS_CHUNK));
-        let mut run = Vec::with_capacity(until - from);
-        for_each_run(field.shape(), &field.strides, from, until, |_, start, count, stride| {
-            run.extend((0..count).map(|i| values[start + i * stride]));
-        });
-        let bytes = chunk::encode(&run);
+    tools.map(0..total.div_ceil(size), |k| {
+        let mut run = Vec::new();
+        gather(field, values, k * size, total.min((k + 1) * size), &mut run);
+        let bytes = encode(&run);
         let mut again = vec![T::from_bits_u64(0); run.len()];
-        chunk::decode(&bytes, &mut again)?;
+        decode(&bytes, &mut again)?;
         if run.iter().zip(&again).any(|(a, b)| a.to_bits_u64() != b.to_bits_u64()) {
             return Err(Error::internal("the check of the own lossless output failed"));
         }

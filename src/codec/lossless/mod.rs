@@ -1,4 +1,6 @@
-//! Coding without loss: chunks of values by pco, and whole fields of them.
+//! Coding without loss: chunks of values by pco, values that repeat, and whole fields of either.
 
 mod chunk;
 pub(super) mod field;
+pub(super) mod outlook;
+mod repeats;

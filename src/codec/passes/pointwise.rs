@@ -135,7 +135,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// Encodes and checks a segment of closed-loop prediction.
-    fn code_closed(&self, closed: &Closed<'_, T>, choice: &Choice) -> Result<CodedSegment> {
+    pub(super) fn code_closed(&self, closed: &Closed<'_, T>, choice: &Choice) -> Result<CodedSegment> {
         let mut stages = StageSeconds::default();
         let begin = Instant::now();
         let bytes = tracing::debug_span!("encode").in_scope(|| closed.encode(&choice.parameters))?;
@@ -148,6 +148,10 @@ impl<T: Element> Passes<'_, T> {
         let mut exact = Vec::new();
         closed_loop::decode::<T>(&bytes, segment, *closed.context, whole, &mut StageSeconds::default(), |window| {
             closed.source.starting_at(window.first).original(window.count, &mut exact);
+            let differs = |(a, b): (&T, &T)| a.to_bits_u64() != b.to_bits_u64();
+            if closed.bound == 0.0 && exact.iter().zip(window.values).any(differs) {
+                return Err(Error::internal("a value is not bit-exact"));
+            }
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.context.specials, false)
         })
@@ -155,7 +159,8 @@ impl<T: Element> Passes<'_, T> {
         errors.guard(0.0);
         stages.check += begin.elapsed().as_secs_f64();
         let header = untried(segment.count, self.knobs().mixes_contexts);
-        let encoded = EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
+        let encoded =
+            EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
         Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })
     }
 }

@@ -101,7 +101,7 @@ impl Profile {
             Self::Growth => (7.0 * place - 7.0).exp(),
             Self::Front => 1e-3 + (-((place - 0.4) * 12.0).powi(2)).exp(),
             Self::Layers => {
-                if (place * 4.0) as usize % 2 == 0 {
+                if ((place * 4.0) as usize).is_multiple_of(2) {
                     0.01
                 } else {
                     1.0

@@ -1,6 +1,7 @@
 //! What a bound asks of a field, and a segment's share of it.
 
 use super::forecast::Forecast;
+use super::step::Spent;
 use crate::bound::{Bound, check::psnr_to_nrmse};
 use crate::codec::effort::EffortKnobs;
 use crate::field::FieldStats;
@@ -79,14 +80,6 @@ pub(crate) enum Role {
     Steers,
     /// It must not be exceeded, and the last window is coded so.
     Settles,
-}
-
-/// What a window was coded at and came to, before enhancement.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spent {
-    pub(crate) step: f64,
-    /// Squared, over valid points, in working units.
-    pub(crate) error: f64,
 }
 
 /// What became of an attempt to stay within an error budget.

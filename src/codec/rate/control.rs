@@ -2,8 +2,8 @@
 //! same, which is cheapest; a forecast of the windows' errors tells early where the account is heading, and the last
 //! window settles it.
 
-use super::budget::{Attempt, Goal, Role, Spent};
-use super::step::{STEP_POWER, StepSearch};
+use super::budget::{Attempt, Goal, Role};
+use super::step::{STEP_POWER, Spent, StepSearch};
 use crate::codec::segment::frames::Frames;
 use crate::codec::segment::state::{Prepared, SegmentState};
 use crate::error::Result;

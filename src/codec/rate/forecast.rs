@@ -1,8 +1,7 @@
 //! The errors of a segment at steps near a given one, predicted before it is coded: from the spectra of its windows'
 //! coefficients, or where all frames depend on each other from a run that leaves out the synthesis and the model.
 
-use super::budget::Spent;
-use super::step::STEP_POWER;
+use super::step::{STEP_POWER, Spent};
 use crate::codec::segment::frames::Frames;
 use crate::codec::segment::state::SegmentState;
 use crate::error::Result;

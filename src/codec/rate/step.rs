@@ -9,6 +9,14 @@ pub(crate) const STEP_POWER: f64 = 1.6;
 const FAR: usize = 40;
 const NEAR: usize = 30;
 
+/// What a window was coded at and came to, before enhancement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spent {
+    pub(crate) step: f64,
+    /// Squared, over valid points, in working units.
+    pub(crate) error: f64,
+}
+
 /// The step at which `error`, which grows with it but for small ripples, comes to `wanted`.
 pub(crate) fn step_for(error: impl Fn(f64) -> f64, wanted: f64, start: f64) -> f64 {
     let excess = |log_step: f64| (error(log_step.exp()).max(f64::MIN_POSITIVE) / wanted).ln();

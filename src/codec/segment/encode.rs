@@ -11,9 +11,10 @@ use crate::bound::{
     pointwise::{HalfWidth, PointwiseModel},
 };
 use crate::codec::plan::candidate::Candidate;
-use crate::codec::rate::budget::{Attempt, Goal, Spent};
+use crate::codec::rate::budget::{Attempt, Goal};
 use crate::codec::rate::control::{Rate, Window};
 use crate::codec::rate::enhanced::EnhancedRate;
+use crate::codec::rate::step::Spent;
 use crate::codec::report::StageSeconds;
 use crate::enhance::Enhancement;
 use crate::entropy::Encoder;

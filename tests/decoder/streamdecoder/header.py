@@ -7,10 +7,11 @@ import numpy as np
 
 from .data import Reader, Unsupported, crc, require
 
-CONSTANT, LOSSLESS, SEGMENTS, RAW = range(4)
+CONSTANT, LOSSLESS, SEGMENTS, RAW, REPEATS = range(5)
 ABS, REL, NRMSE, PSNR, BLOCK_L2, LOSSLESS_BOUND = range(6)
 BOUNDS = ("abs", "rel", "nrmse", "psnr", "block_l2", "lossless")
 SECTION_VALUES = 1 << 18
+REPEATS_VALUES = 1 << 24
 DEFAULT_FRAMES = 128
 
 
@@ -68,7 +69,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in (1, 2):
+    if version not in (1, 2, 3):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -90,9 +91,10 @@ def read_header(reader: Reader) -> Header:
         require(math.isfinite(bound_value) and bound_value > 0, f"bound {bound_value}")
     nrmse, largest_error, value_range = reader.f64(), reader.f64(), reader.f64()
     content = reader.u8()
-    if content > RAW:
+    if content > REPEATS:
         raise Unsupported(f"content {content}")
-    require(version == 1 or content == SEGMENTS, f"content {content} in a stream of version {version}")
+    known = {1: content != REPEATS, 2: content == SEGMENTS, 3: content == REPEATS}
+    require(known[version], f"content {content} in a stream of version {version}")
     header = Header(version, dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
     if content == CONSTANT:
         header.constant = reader.take(dtype.itemsize)

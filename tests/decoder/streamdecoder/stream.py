@@ -7,8 +7,18 @@ import numpy as np
 from .cut import by_series, segment_count, segments
 from .cut import up as ceil_divide
 from .data import NeedsModel, Reader, crc, require
-from .header import CONSTANT, LOSSLESS, RAW, SECTION_VALUES, Header, read_header, read_sections
-from .lossless import decode_section
+from .header import (
+    CONSTANT,
+    LOSSLESS,
+    RAW,
+    REPEATS,
+    REPEATS_VALUES,
+    SECTION_VALUES,
+    Header,
+    read_header,
+    read_sections,
+)
+from .lossless import decode_repeats, decode_section
 from .segment import decode_segment
 
 
@@ -28,6 +38,8 @@ def section_count(header: Header) -> int:
         return 1
     if header.content == LOSSLESS:
         return ceil_divide(header.values, SECTION_VALUES)
+    if header.content == REPEATS:
+        return ceil_divide(header.values, REPEATS_VALUES)
     assert header.segments is not None
     return segment_count(header, header.segments.frames)
 
@@ -55,6 +67,11 @@ def decode(data: bytes, before: np.ndarray | None = None) -> Decoded:
         for k, section in enumerate(sections):
             part = values[k * SECTION_VALUES : (k + 1) * SECTION_VALUES]
             part[:] = decode_section(section, len(part), header.dtype)
+        return Decoded(header, values.reshape(header.shape))
+    if header.content == REPEATS:
+        for k, section in enumerate(sections):
+            part = values[k * REPEATS_VALUES : (k + 1) * REPEATS_VALUES]
+            part[:] = decode_repeats(section, len(part), header.dtype)
         return Decoded(header, values.reshape(header.shape))
     values = values.reshape(header.shape)
     decode_segments(header, sections, values, before)
