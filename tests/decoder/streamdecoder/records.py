@@ -133,7 +133,7 @@ def read_slot(data: bytes, at: int, identity: bytes) -> tuple[int, int] | None:
     if reader.left() < 40 or reader.take(4) != b"FPCS" or reader.take(16) != identity:
         return None
     sequence, offset = reader.u64(), reader.u64()
-    sound = reader.u32() == crc(reader.data[:36]) and SLOTS[sequence % 2] == at
+    sound = reader.u32() == crc(reader.data[:36]) and SLOTS[sequence % 2] == at % SUPERBLOCK
     return (sequence, offset) if sound else None
 
 
