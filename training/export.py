@@ -40,8 +40,12 @@ HALF_THRESHOLD = 64
 """Initialisers with more elements than this are stored as f16."""
 MAX_BYTES = 8_000_000
 OPERATORS = frozenset(
-    """Abs Add Cast Clip Concat Constant ConstantOfShape Conv ConvTranspose DepthToSpace Div Erf Floor Gather Gemm Log MatMul
-    MaxPool Mul Pad ReduceMean Relu Reshape Resize Shape Sigmoid Slice Split Sqrt Sub Transpose Unsqueeze""".split()
+    [
+        "Abs", "Add", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "ConvTranspose",
+        "DepthToSpace", "Div", "Erf", "Floor", "Gather", "Gemm", "Log", "MatMul", "MaxPool", "Mul", "Pad",
+        "ReduceMean", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt", "Sub",
+        "Transpose", "Unsqueeze",
+    ]
 )
 """What the library runs (docs/model-package.md); it refuses a graph with any other operator."""
 TOLERANCE = 2e-3

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+
 from streamdecoder import Archive
 from streamdecoder.header import BOUNDS, LOSSLESS_BOUND
 from streamdecoder.records import Attribute, Attributes

@@ -293,7 +293,8 @@ def test_a_new_run_starts_from_kept_weights(cache: Path, tmp_path: Path) -> None
 
 
 def test_graphs_have_only_operators_that_the_library_runs() -> None:
-    text = (Path(__file__).parents[2] / "docs/model-package.md").read_text().split("- Operators are these")[1].split("Types are")[0]
+    package = (Path(__file__).parents[2] / "docs/model-package.md").read_text()
+    text = package.split("- Operators are these")[1].split("Types are")[0]
     assert set(re.findall(r"`(\w+)`", text)) == OPERATORS
     node = onnx.helper.make_node("Loop", [], [])
     graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))

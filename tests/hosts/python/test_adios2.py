@@ -120,7 +120,7 @@ with adios2.Stream({str(path)!r}, "w") as stream:
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(words, done.stderr)
             self.assertIn("ADIOS2 ERROR", done.stderr)
-            self.assertEqual(done.stderr.count(f"[ADIOS2 ERROR] <Operator> <fieldpress>"), 1, done.stderr)
+            self.assertEqual(done.stderr.count("[ADIOS2 ERROR] <Operator> <fieldpress>"), 1, done.stderr)
 
     def test_missing_model(self) -> None:
         self.refused("no/such/model", accuracy="1", model="no/such/model")
