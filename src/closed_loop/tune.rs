@@ -290,6 +290,20 @@ impl<'a, T: Element, S: Subject<T>> Search<'a, S, T> {
         Some(analyse(subject, mixing)).filter(|base| base.lattice).map(|base| Self::from(subject, base))
     }
 
+    /// The best of parameters that other segments of the field have shown, but for what a segment's values say.
+    pub(crate) fn among(subject: &'a S, mixing: bool, known: &[Parameters]) -> Option<Choice> {
+        let base = analyse(subject, mixing);
+        let sample = Sample::new(subject, BOX);
+        let tried = known.iter().map(|p| {
+            let Parameters { predictor, growth, most, mixing, .. } = *p;
+            // On a lattice, coarser levels are as exact as all others.
+            let (growth, most) = if base.lattice { (0, 0) } else { (growth, most) };
+            let parameters = Parameters { predictor, growth, most, mixing, ..base };
+            Choice { parameters, bits: sample.bits(&parameters), boxes: sample.places() }
+        });
+        tried.min_by(|a, b| a.bits.total_cmp(&b.bits))
+    }
+
     fn from(subject: &'a S, base: Parameters) -> Self {
         let grid = Grid::of(subject.dims());
         let first = Sample::new(subject, FIRST_BOX);

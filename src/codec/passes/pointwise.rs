@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::segment::CodedSegment;
 use super::{Attempt, PassResult, Passes};
 use crate::bound::check::Errors;
-use crate::closed_loop::{Choice, Search};
+use crate::closed_loop::{Choice, Parameters, Search};
 use crate::codec::plan::candidate::{Candidate, untried};
 use crate::codec::rate::budget::Goal;
 use crate::codec::report::StageSeconds;
@@ -31,6 +31,34 @@ const SURE: f64 = 1.25;
 /// As much for the first look at a segment to be the last.
 const HOPELESS: f64 = 1.6;
 
+/// How much larger closed-loop prediction may be in one segment for others to try it.
+const NEAR: f64 = 1.05;
+/// One in how many segments is tried in every way, and how many at most: a trial takes as long as some segments.
+const PILOT_SHARE: usize = 24;
+const PILOTS: usize = 6;
+
+/// The segments of `count` that are tried in every way, in order.
+fn pilots(count: usize) -> Vec<usize> {
+    let pilots = count.div_ceil(PILOT_SHARE).min(PILOTS);
+    (0..pilots).map(|k| (2 * k + 1) * count / (2 * pilots)).collect()
+}
+
+/// A segment after trials.
+struct Found {
+    segment: Attempt<CodedSegment>,
+    /// The parameters of closed-loop prediction, where it was smaller or nearly so.
+    closed_loop: Option<Parameters>,
+}
+
+/// What a look at a segment says.
+struct Looked {
+    index: usize,
+    /// The bits of closed-loop prediction over those of transforms.
+    ratio: f64,
+    choice: Option<Choice>,
+    seconds: f64,
+}
+
 impl<T: Element> Passes<'_, T> {
     /// Codes every segment so that no point is further from the original than `bound`; `None` where that cannot be met.
     ///
@@ -38,8 +66,23 @@ impl<T: Element> Passes<'_, T> {
     /// What the model says, and `Internal` where the check of the own output fails.
     pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Option<PassResult>> {
         let plan = Plan::at(bound / self.context.normalisation.scale() * STEP);
-        let mut segments = Vec::with_capacity(self.cut.segments.len());
-        for segment in self.tools.map(0..self.cut.segments.len(), |k| self.smaller::<R>(k, &plan, bound))? {
+        let count = self.cut.segments.len();
+        let pilots = pilots(count);
+        let found = self.tools.map(0..pilots.len(), |k| self.smaller::<R>(pilots[k], &plan, bound))?;
+        let mut lessons = Vec::new();
+        for parameters in found.iter().filter_map(|found| found.closed_loop) {
+            if !lessons.contains(&parameters) {
+                lessons.push(parameters);
+            }
+        }
+        let mut found: Vec<(usize, Attempt<CodedSegment>)> =
+            pilots.iter().copied().zip(found.into_iter().map(|found| found.segment)).collect();
+        let others: Vec<usize> = (0..count).filter(|index| !pilots.contains(index)).collect();
+        let coded = self.tools.map(0..others.len(), |k| self.taught::<R>(others[k], &plan, bound, &lessons))?;
+        found.extend(others.into_iter().zip(coded));
+        found.sort_by_key(|(index, _)| *index);
+        let mut segments = Vec::with_capacity(count);
+        for (_, segment) in found {
             let Attempt::Done(segment) = segment else { return Ok(None) };
             stages.add(&segment.encoded.stages);
             segments.push(segment);
@@ -51,12 +94,12 @@ impl<T: Element> Passes<'_, T> {
         Ok(Some(done))
     }
 
-    /// A segment, coded in the way that is smaller.
-    fn smaller<R: Kernel>(&self, index: usize, plan: &Plan, bound: f64) -> Result<Attempt<CodedSegment>> {
-        let transformed = || self.code_segment::<R>(index, plan, plan.step, None, None);
+    /// A segment, coded in the way that is smaller, after trials of every kind.
+    fn smaller<R: Kernel>(&self, index: usize, plan: &Plan, bound: f64) -> Result<Found> {
         // Asked for by name, the model is always used.
         if self.tools.options.fm == FmMode::On {
-            return transformed();
+            let segment = self.code_segment::<R>(index, plan, plan.step, None, None)?;
+            return Ok(Found { segment, closed_loop: None });
         }
         let begin = Instant::now();
         let source = self.source(index);
@@ -76,29 +119,78 @@ impl<T: Element> Passes<'_, T> {
             }
             Ok(())
         })?;
+        let looked = Looked { index, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
+        self.smaller_of::<R>(looked, plan, &closed, || search.take().map(Search::finish))
+    }
+
+    /// A segment, coded in the way that is smaller; closed-loop prediction with what other segments have shown alone, and
+    /// where they have shown nothing, transforms.
+    fn taught<R: Kernel>(
+        &self,
+        index: usize,
+        plan: &Plan,
+        bound: f64,
+        lessons: &[Parameters],
+    ) -> Result<Attempt<CodedSegment>> {
+        if self.tools.options.fm == FmMode::On {
+            return self.code_segment::<R>(index, plan, plan.step, None, None);
+        }
+        let begin = Instant::now();
+        let source = self.source(index);
+        let silent = FieldContext { progress: None, ..self.context };
+        let closed = Closed { source: &source, context: &silent, bound };
+        let mixing = self.knobs().mixes_contexts;
+        let _span = tracing::debug_span!("choose").entered();
+        let choice = if lessons.is_empty() { None } else { Search::among(&closed, mixing, lessons) };
+        let ratio = match &choice {
+            Some(choice) => self.ratio::<R>(index, plan.step, choice)?,
+            None => f64::INFINITY,
+        };
+        drop(_span);
+        let looked = Looked { index, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
+        let search = || Some(Search::new(&closed, mixing).finish());
+        Ok(self.smaller_of::<R>(looked, plan, &closed, search)?.segment)
+    }
+
+    /// Codes a segment in the way that a look at it says is smaller, or in both where it is in doubt. `search` is for a
+    /// segment that transforms do not bring within the bound.
+    fn smaller_of<R: Kernel>(
+        &self,
+        looked: Looked,
+        plan: &Plan,
+        closed: &Closed<'_, T>,
+        search: impl FnOnce() -> Option<Choice>,
+    ) -> Result<Found> {
+        let Looked { index, ratio, mut choice, seconds } = looked;
         let parameters = choice.as_ref().map(|choice| choice.parameters);
         tracing::debug!(segment = index, ?parameters, ratio, "closed-loop prediction over transforms");
-        let choosing = begin.elapsed().as_secs_f64();
         let mut best = None;
         if ratio > 1.0 / SURE {
-            match transformed()? {
+            match self.code_segment::<R>(index, plan, plan.step, None, None)? {
                 // Held to the bound by corrections, but for what rounding to the caller's type adds.
-                Attempt::Done(segment) if segment.errors.guarded <= bound => best = Some(segment),
-                _ => choice = choice.or_else(|| search.take().map(Search::finish)),
+                Attempt::Done(segment) if segment.errors.guarded <= closed.bound => best = Some(segment),
+                _ => choice = choice.or_else(search),
             }
         }
+        let mut closed_loop = None;
         if let Some(choice) = choice.filter(|_| ratio < SURE || best.is_none()) {
             // A segment's progress is counted once.
-            let context = if best.is_some() { &silent } else { &self.context };
-            let segment = self.code_closed(&Closed { context, ..closed }, &choice)?;
-            if best.as_ref().is_none_or(|best| segment.encoded.bytes.len() < best.encoded.bytes.len()) {
+            let context = if best.is_some() { closed.context } else { &self.context };
+            let segment = self.code_closed(&Closed { context, ..*closed }, &choice)?;
+            let size = segment.encoded.bytes.len() as f64;
+            let other = best.as_ref().map_or(f64::INFINITY, |best| best.encoded.bytes.len() as f64);
+            if size < NEAR * other {
+                closed_loop = Some(choice.parameters);
+            }
+            if size < other {
                 best = Some(segment);
             }
         }
-        Ok(best.map_or(Attempt::Unreachable, |mut segment| {
-            segment.encoded.stages.mode_decision += choosing;
+        let segment = best.map_or(Attempt::Unreachable, |mut segment| {
+            segment.encoded.stages.mode_decision += seconds;
             Attempt::Done(segment)
-        }))
+        });
+        Ok(Found { segment, closed_loop })
     }
 
     /// The bits of closed-loop prediction over those of transforms, on the boxes of a choice; 1 where they are the whole
