@@ -155,7 +155,8 @@ pub struct Options {
     pub fm: FmMode,
     /// A value that marks points without data; such points come back bit-exact and disturb no neighbour.
     pub fill_value: Option<f64>,
-    /// Which axes of the field are (frames, rows, columns), slowest first; `None`: the last three.
+    /// Which axes of the field are (frames, rows, columns); `None`: tried on a sample where there is a choice, the last
+    /// three under `block_l2`.
     pub axes: Option<[usize; 3]>,
     /// Frames that are coded together, and from whose first on a part of them is decoded; `None`: 128. Fewer make parts
     /// cheaper to reach and streams longer.

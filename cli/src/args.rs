@@ -107,7 +107,7 @@ pub struct CompressArgs {
     /// Value that marks points without data; they come back bit-exact
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,
-    /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: the last three]
+    /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: tried on a sample]
     #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]
     pub axes: Option<Setting>,
     /// Frames that are coded together; fewer make parts cheaper to decode, and streams longer [default: 128]

@@ -17,6 +17,7 @@ fn common(info: &StreamInfo, stream_bytes: u64, seconds: f64) -> Common<'_> {
     Common {
         shape: &info.shape,
         dtype: info.dtype,
+        axes: info.axes,
         bound: Some(info.bound),
         input_bytes: (info.shape.len() * info.dtype.size()) as u64,
         stream_bytes,

@@ -53,7 +53,7 @@ class Options(TypedDict, total=False):
     fill_value: float
     """A value that marks points without data."""
     axes: tuple[int, int, int]
-    """Which axes are frames, rows and columns; by default the last three."""
+    """Which axes are frames, rows and columns; by default tried on a sample where there is a choice."""
     segment: int
     """Frames that are coded together, and from whose first on a part is decoded; by default 128."""
     range: float

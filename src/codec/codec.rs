@@ -1,5 +1,7 @@
 //! The codec as callers hold it: compress, decompress, inspect.
 
+use super::axes;
+use super::compress::{Compressed, compress};
 use super::effort::EffortKnobs;
 use super::output::Output;
 use super::report::{Report, StreamInfo};
@@ -7,10 +9,10 @@ use super::request::Request;
 use super::segment::reference::{Reference, ReferenceFrame};
 use super::tools::Tools;
 use super::workers::Workers;
-use super::{compress, decompress, inspect as inspection};
+use super::{decompress, inspect as inspection};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, FieldView, FieldViewMut, Shape, Values, ValuesMut};
+use crate::field::{DType, Element, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
 use crate::options::{FmMode, Options};
 use crate::stream::{Content, Stream};
@@ -144,8 +146,8 @@ impl Codec {
         let model = self.model()?;
         let tools = Tools { options, package: model.as_deref(), workers: &self.workers };
         let done = match field.values {
-            Values::F32(values) => compress::compress(field, values, bound, reference, &tools)?,
-            Values::F64(values) => compress::compress(field, values, bound, reference, &tools)?,
+            Values::F32(values) => compress_values(field, values, bound, reference, &tools)?,
+            Values::F64(values) => compress_values(field, values, bound, reference, &tools)?,
         };
         let report = Report {
             input_bytes: field.byte_len() as u64,
@@ -243,4 +245,19 @@ impl Codec {
 /// `Corrupt` and `Unsupported`.
 pub fn inspect(stream: &[u8]) -> Result<StreamInfo> {
     inspection::inspect(&Stream::parse(stream)?, None)
+}
+
+/// Compresses values along the axes that are asked for, or that a trial finds. A field that follows another has its axes.
+fn compress_values<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    bound: Bound,
+    reference: Option<&Reference>,
+    tools: &Tools<'_>,
+) -> Result<Compressed> {
+    if tools.options.axes.is_some() || reference.is_some() {
+        return compress(field, values, bound, reference, tools);
+    }
+    let options = Options { axes: axes::choose(field, values, bound, tools)?, ..tools.options.clone() };
+    compress(field, values, bound, None, &Tools { options: &options, ..*tools })
 }

@@ -4,6 +4,7 @@
 //! over a field until its bound holds; `lossless` is for what cannot be bounded.
 
 mod array;
+mod axes;
 #[allow(clippy::module_inception)] // the struct that the folder is named after
 mod codec;
 mod compress;

@@ -1,0 +1,172 @@
+//! Which axes of a field are frames, rows and columns, where nobody says: tried on a box out of its middle.
+//!
+//! A field of four axes may be volumes in time, levels of films or components of them, and the last three axes are the
+//! worst choice by a factor of two where time is coherent. Axes of one index change nothing: the choice is made among the
+//! others.
+
+use super::compress::compress;
+use super::tools::Tools;
+use crate::bound::Bound;
+use crate::error::Result;
+use crate::field::{Element, FieldStats, FieldView, Region};
+use crate::options::{Effort, FmMode, Options};
+
+/// Axes of fewer indices are no rows and no columns, where there are longer ones.
+const SHORT: usize = 6;
+/// Values of the box that is tried, at most.
+const MOST: usize = 1 << 17;
+/// Values of the box where a share of the field would be less: smaller boxes say little.
+const FEW: usize = 1 << 14;
+/// Values of boxes that are worth trying.
+const LEAST: usize = 1 << 10;
+/// The RMS error of values that are quantised within a bound on points, over the bound: near that of uniform errors.
+const RMS_OF_POINTS: f64 = 0.5;
+/// Axes of the box are not cut below this.
+const SIDE: usize = 16;
+/// The share of the default's bytes that another choice has to stay below: boxes are small, and err.
+const WORTH: f64 = 0.95;
+
+/// The axes that a field is compressed with; `None` for the last three.
+///
+/// # Errors
+/// As compressing.
+pub(super) fn choose<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    bound: Bound,
+    tools: &Tools<'_>,
+) -> Result<Option<[usize; 3]>> {
+    let dims = field.shape().dims();
+    // Blocks of `block_l2` lie along the axes, and nothing is gained where there is no choice.
+    if dims.len() < 3 || matches!(bound, Bound::BlockL2(_)) {
+        return Ok(None);
+    }
+    let last = [dims.len() - 3, dims.len() - 2, dims.len() - 1];
+    let candidates = candidates(dims);
+    let stated = |axes: [usize; 3]| (axes != last).then_some(axes);
+    let [usual, others @ ..] = &candidates[..] else { return Ok(None) };
+    let region = middle(dims, most(field.shape().len(), tools.options.effort));
+    if others.is_empty() || region.count.iter().product::<usize>() < LEAST {
+        return Ok(stated(*usual));
+    }
+    let _span = tracing::debug_span!("axes").entered();
+    let part = field.part(&region)?;
+    let found = FieldStats::of(&part, tools.options.fill_value).range();
+    let range = tools.options.range.unwrap_or(found);
+    if !range.is_finite() || range <= 0.0 {
+        return Ok(stated(*usual));
+    }
+    let first: usize = region.start.iter().zip(&field.strides).map(|(start, stride)| start * stride).sum();
+    // Bounds on points are tried as the RMS bounds that are about as dear, which take no search.
+    let bound = match bound {
+        Bound::Abs(limit) => Bound::Nrmse(RMS_OF_POINTS * limit / range),
+        Bound::Rel(share) => Bound::Nrmse(RMS_OF_POINTS * share),
+        other => other,
+    };
+    let bytes = |axes: [usize; 3]| -> Result<f64> {
+        let options = Options {
+            axes: Some(axes),
+            effort: Effort::Fast,
+            fm: FmMode::Off,
+            range: Some(range),
+            segment: None,
+            ..tools.options.clone()
+        };
+        let tools = Tools { options: &options, package: None, workers: tools.workers };
+        Ok(compress(&part, &values[first..], bound, None, &tools)?.bytes.len() as f64)
+    };
+    let (mut best, mut least) = (*usual, WORTH * bytes(*usual)?);
+    for &axes in others {
+        let tried = bytes(axes)?;
+        if tried < least {
+            (best, least) = (axes, tried);
+        }
+    }
+    tracing::debug!(axes = ?best, "axes chosen");
+    Ok(stated(best))
+}
+
+/// Values of the box that a field of `len` values is tried on: a little of the time that large fields take.
+fn most(len: usize, effort: Effort) -> usize {
+    let share = if effort == Effort::Fast { 32 } else { 12 };
+    (len / share).clamp(FEW, MOST)
+}
+
+/// The choices of frames, rows and columns that are tried, the usual one first: the last three of the axes that are
+/// longer than one index, and the last two that are not short with any other axis as frames.
+fn candidates(dims: &[usize]) -> Vec<[usize; 3]> {
+    let mut long: Vec<usize> = (0..dims.len()).filter(|&axis| dims[axis] > 1).collect();
+    // Where there are too few, those of one index stand in front.
+    for axis in (0..dims.len()).rev() {
+        if long.len() < 3 && dims[axis] == 1 {
+            long.insert(0, axis);
+        }
+    }
+    let mut found = vec![[long[long.len() - 3], long[long.len() - 2], long[long.len() - 1]]];
+    let sides: Vec<usize> = long.iter().copied().filter(|&axis| dims[axis] >= SHORT).collect();
+    let mut add = |axes: [usize; 3]| {
+        if !found.contains(&axes) {
+            found.push(axes);
+        }
+    };
+    match sides[..] {
+        [.., rows, columns] => {
+            long.iter()
+                .filter(|&&axis| axis != rows && axis != columns)
+                .for_each(|&frames| add([frames, rows, columns]));
+        }
+        [columns] if dims[columns] > 1 => {
+            let others: Vec<usize> = long.iter().copied().filter(|&axis| axis != columns).collect();
+            add([others[others.len() - 2], others[others.len() - 1], columns]);
+        }
+        _ => {}
+    }
+    found
+}
+
+/// A box of at most `most` values out of the middle, if its sides allow it.
+fn middle(dims: &[usize], most: usize) -> Region {
+    let mut count = dims.to_vec();
+    while count.iter().product::<usize>() > most {
+        let Some(longest) = (0..count.len()).filter(|&axis| count[axis] > SIDE).max_by_key(|&axis| count[axis]) else {
+            break;
+        };
+        count[longest] = count[longest].div_ceil(2).max(SIDE);
+    }
+    let start = dims.iter().zip(&count).map(|(dim, count)| (dim - count) / 2).collect();
+    Region { start, count }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_of_one_index_change_nothing() {
+        assert_eq!(candidates(&[8, 64, 96]), [[0, 1, 2]]);
+        assert_eq!(candidates(&[8, 1, 64, 96])[0], [0, 2, 3]);
+        assert_eq!(candidates(&[8, 64, 96, 1])[0], [0, 1, 2]);
+        assert_eq!(candidates(&[1, 64, 1, 96])[0], [2, 1, 3]);
+        assert_eq!(candidates(&[100, 1, 1])[0], [1, 2, 0]);
+        assert_eq!(candidates(&[1, 1, 1]), [[0, 1, 2]]);
+    }
+
+    #[test]
+    fn short_axes_are_frames() {
+        assert_eq!(candidates(&[5000, 4, 4]), [[0, 1, 2], [1, 2, 0]]);
+        assert_eq!(candidates(&[40, 50, 60, 3]), [[1, 2, 3], [0, 1, 2], [3, 1, 2]]);
+        assert_eq!(candidates(&[8, 96, 96, 96]), [[1, 2, 3], [0, 2, 3]]);
+        assert_eq!(candidates(&[4, 4, 4]), [[0, 1, 2]]);
+    }
+
+    #[test]
+    fn boxes_are_small_and_inside() {
+        for (dims, most) in [(vec![8, 96, 96, 96], MOST), (vec![3, 5, 7], 1000), (vec![100_000, 4, 4], 5000)] {
+            let region = middle(&dims, most);
+            for ((start, count), dim) in region.start.iter().zip(&region.count).zip(&dims) {
+                assert!(*count > 0 && start + count <= *dim);
+            }
+            assert!(region.count.iter().product::<usize>() <= most, "{dims:?} {region:?}");
+        }
+    }
+}
