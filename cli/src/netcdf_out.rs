@@ -3,6 +3,7 @@
 
 use crate::failure::{Failure, caught};
 use crate::source::{Data, Field, advance};
+use crate::target;
 use fieldpress::archive::{Attribute, Definitions, Names, Reader, Selection, VariableInfo, is_conventional};
 use fieldpress::{DType, Region};
 use netcdf::{AttributeValue, Extent, FileMut};
@@ -12,12 +13,16 @@ use std::path::Path;
 /// What points get that no rank put: NetCDF's own fill value.
 const FILL: f64 = 9.969_209_968_386_869e36;
 
-fn value(attribute: &Attribute) -> AttributeValue {
-    match attribute {
+fn value(name: &str, attribute: &Attribute) -> Result<AttributeValue, Cause> {
+    Ok(match attribute {
+        // NetCDF would cut it there.
+        Attribute::Text(text) if text.contains('\0') => {
+            return Err(Cause::Attribute(format!("the attribute '{name}' contains a zero, where NetCDF's texts end")));
+        }
         Attribute::Text(text) => AttributeValue::Str(text.clone()),
         Attribute::Integers(values) => AttributeValue::Longlongs(values.clone()),
         Attribute::Reals(values) => AttributeValue::Doubles(values.clone()),
-    }
+    })
 }
 
 /// Writes some steps of some variables.
@@ -32,7 +37,7 @@ pub fn write(
     let name = path.display().to_string();
     caught(
         || write_whole(reader, numbers, steps, region, missing, path),
-        // What its wrapper panics on: a text with a zero, a path that is no text.
+        // What its wrapper panics on: a path that is no text.
         |said| Failure::writing(&name, format!("the NetCDF library cannot hold this: {said}")),
     )
 }
@@ -46,33 +51,21 @@ fn write_whole(
     path: &Path,
 ) -> Result<(), Failure> {
     let name = path.display().to_string();
-    // NetCDF's library writes to names, so that the whole file takes its own at the end.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new()
-        .prefix(".fieldpress-")
-        .tempfile_in(folder)
-        .map_err(|error| Failure::writing(&name, error))?
-        .into_temp_path();
     let failed = |error: netcdf::Error| Failure::writing(&name, error);
-    {
-        let mut file = netcdf::create(&temporary).map_err(failed)?;
+    target::write_at(path, |temporary| {
+        let mut file = netcdf::create(temporary).map_err(failed)?;
         fill(&mut file, reader, numbers, steps, region, missing).map_err(|error| match error {
             Cause::Netcdf(error) => failed(error),
+            Cause::Attribute(why) => Failure::writing(&name, why),
             Cause::Reading(failure) => failure,
         })?;
-        file.close().map_err(failed)?;
-    }
-    #[cfg(unix)]
-    {
-        // As for any new file; a temporary one is its owner's alone.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        std::fs::set_permissions(&temporary, mode).map_err(|error| Failure::writing(&name, error))?;
-    }
-    temporary.persist(path).map_err(|error| Failure::writing(&name, error.error))
+        file.close().map_err(failed)
+    })
 }
 
 enum Cause {
     Netcdf(netcdf::Error),
+    Attribute(String),
     Reading(Failure),
 }
 
@@ -108,7 +101,7 @@ fn fill(
         file.add_attribute("Conventions", "CF-1.8")?;
     }
     for (name, attribute) in definitions.attributes.iter().filter(|(name, _)| !conventional(name)) {
-        file.add_attribute(name, value(attribute))?;
+        file.add_attribute(name, value(name, attribute)?)?;
     }
     let names = definitions.names();
     // A variable of the archive may have that name.
@@ -125,7 +118,7 @@ fn fill(
             DType::F64 => file.add_variable::<f64>(&info.name, &dimensions)?,
         };
         for (name, attribute) in info.attributes.iter().filter(|(name, _)| !conventional(name)) {
-            variable.put_attribute(name, value(attribute))?;
+            variable.put_attribute(name, value(name, attribute)?)?;
         }
         let beside = beside(&placed, info, axes);
         if !beside.is_empty() {
@@ -161,7 +154,7 @@ fn add_times(file: &mut FileMut, reader: &Reader, names: &Names, steps: Range<u6
     let mut variable = file.add_variable::<f64>(name, &[name])?;
     variable.put_attribute("axis", "T")?;
     for (name, attribute) in &names.time {
-        variable.put_attribute(name, value(attribute))?;
+        variable.put_attribute(name, value(name, attribute)?)?;
     }
     variable.put_values(&times, 0..times.len())?;
     Ok(())
@@ -247,7 +240,7 @@ fn add_coordinates(
         let name = if coordinate.dimensions == [coordinate.name.as_str()] { dimensions[0] } else { &coordinate.name };
         let mut variable = file.add_variable::<f64>(name, &dimensions)?;
         for (name, attribute) in &coordinate.attributes {
-            variable.put_attribute(name, value(attribute))?;
+            variable.put_attribute(name, value(name, attribute)?)?;
         }
         variable.put_values(&part(&coordinate.values, &sizes, &cut), ..)?;
         placed.push(PlacedCoordinate {

@@ -389,7 +389,8 @@ fn archives_are_shown_extracted_and_checked() {
 
     assert_eq!(w.json("verify run.fpa --decode")["sound"], true);
     let mut bytes = std::fs::read(w.path("run.fpa")).unwrap();
-    bytes[5000] ^= 1;
+    let first_stream = bytes.windows(4).position(|window| window == b"FPRS").unwrap();
+    bytes[first_stream + 100] ^= 1;
     std::fs::write(w.path("broken.fpa"), &bytes).unwrap();
     let output = w.run("verify broken.fpa");
     assert_eq!(output.status.code(), Some(INPUT));

@@ -91,6 +91,7 @@ fn what_netcdf_cannot_hold_is_an_error() {
     let output = run(&folder, &["extract", "a.fpa", "-o", "a.nc"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("a.nc") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("'units'"), "{said}");
     assert!(!folder.path().join("a.nc").exists());
 }
 

@@ -332,8 +332,11 @@ fn an_embedded_model_reaches_all_ranks() {
     let ended = outcome.call("end_step 8");
     assert_eq!(ended, vec!["ok"; 2], "this test needs ONNX Runtime: set ORT_DYLIB_PATH (tools/test does)");
     std::fs::remove_dir_all(&model).unwrap();
-    // Another job, which only reads, and knows of no model.
+    // Another job, which only reads, and knows of no model: it runs that of the archive where it is told to, alone.
     (scenario.options, scenario.steps, scenario.read_back) = ("mode=append".into(), 0, true);
+    let outcome = run::run(3, &folder, &scenario);
+    assert!(outcome.call("read").iter().all(|said| said.contains("trust_embedded_model=1")), "{outcome:?}");
+    scenario.options = "mode=append;trust_embedded_model=1".into();
     let outcome = run::run(3, &folder, &scenario);
     assert_eq!(outcome.call("read"), vec!["ok"; 3], "{outcome:?}");
 }
