@@ -83,7 +83,7 @@ class WritingAndReading(HostTest):
         sizes = []
         for chunks in ((8, 64, 96), (8, 50, 70)):
             path = self.folder / "edge.h5"
-            write(path, values, "rel", 1e-3, chunks=chunks)
+            write(path, values, "rel", 1e-3, chunks=chunks, maxshape=(None, None, None))
             with h5py.File(path) as file:
                 read = file["u"][:]
                 sizes.append(file["u"].id.get_storage_size())
