@@ -104,9 +104,15 @@ pub(crate) fn open_session(bytes: &[u8], setup: Setup) -> ort::Result<Session> {
     builder(setup)?.commit_from_memory(bytes)
 }
 
-/// Whether an input or output is f32 and has the axes that the contract says; `loose`: axes that the graph leaves open
-/// are accepted too.
-fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Result<(), String> {
+/// What holds of axes that only one of contract and graph leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenAxes {
+    Refused,
+    Accepted,
+}
+
+/// Whether an input or output is f32 and has the axes that the contract says.
+fn check_port(outlets: &[Outlet], port: &Port, open: OpenAxes) -> std::result::Result<(), String> {
     let outlet = outlets.iter().find(|outlet| outlet.name() == port.name).ok_or_else(|| {
         let names: Vec<&str> = outlets.iter().map(Outlet::name).collect();
         format!("there is no '{}' (there are: {})", port.name, names.join(", "))
@@ -119,8 +125,7 @@ fn check_port(outlets: &[Outlet], port: &Port, loose: bool) -> std::result::Resu
     }
     let axis_fits = |(declared, expected): (&i64, &Axis)| match (usize::try_from(*declared).ok(), expected) {
         (Some(declared), Some(expected)) => declared == *expected,
-        (Some(_), None) => loose,
-        (None, Some(_)) => loose,
+        (Some(_), None) | (None, Some(_)) => open == OpenAxes::Accepted,
         (None, None) => true,
     };
     if shape.len() != port.axes.len() || !shape.iter().zip(&port.axes).all(axis_fits) {
@@ -159,8 +164,8 @@ impl Graph {
             if session.inputs().len() != inputs.len() {
                 return Err(format!("it has {} inputs; expected {}", session.inputs().len(), inputs.len()));
             }
-            inputs.iter().try_for_each(|port| check_port(session.inputs(), port, false))?;
-            outputs.iter().try_for_each(|port| check_port(session.outputs(), port, true))
+            inputs.iter().try_for_each(|port| check_port(session.inputs(), port, OpenAxes::Refused))?;
+            outputs.iter().try_for_each(|port| check_port(session.outputs(), port, OpenAxes::Accepted))
         };
         check().map_err(|why| Error::new(ErrorKind::Model, format!("{name} is not as its manifest says: {why}")))?;
         let pool = Mutex::new(Pool { idle: vec![session], made: 1, limit: limit.max(1) });

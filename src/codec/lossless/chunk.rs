@@ -30,15 +30,13 @@ pub(crate) fn encode<T: Element>(values: &[T]) -> Vec<u8> {
     for chunk in values.chunks(CHUNK) {
         let coded = match T::values(chunk) {
             Values::F32(chunk) => {
-                encode_chunk(chunk, chunk.iter().all(|v| plain(v.to_bits() >> 23 & 0xff, 32, 0xff, *v == 0.0)), |v| {
-                    v.to_bits().into()
-                })
+                let all_plain = chunk.iter().all(|v| plain(v.to_bits() >> 23 & 0xff, 32, 0xff, *v == 0.0));
+                encode_chunk(chunk, modes(all_plain), |v| v.to_bits().into())
             }
-            Values::F64(chunk) => encode_chunk(
-                chunk,
-                chunk.iter().all(|v| plain((v.to_bits() >> 52) as u32 & 0x7ff, 64, 0x7ff, *v == 0.0)),
-                |v| v.to_bits(),
-            ),
+            Values::F64(chunk) => {
+                let all_plain = chunk.iter().all(|v| plain((v.to_bits() >> 52) as u32 & 0x7ff, 64, 0x7ff, *v == 0.0));
+                encode_chunk(chunk, modes(all_plain), |v| v.to_bits())
+            }
         };
         match coded {
             Some(bytes) if bytes.len() < std::mem::size_of_val(chunk) => {
@@ -130,12 +128,15 @@ fn plain(exponent: u32, least: u32, nonfinite: u32, zero: bool) -> bool {
     zero || (exponent >= least && exponent < nonfinite)
 }
 
-/// pco's code of a chunk; `None` where it fails or does not give back the same bits. Modes that compute in floats are
-/// allowed only where every value is [`plain`]; the others work on bit patterns alone.
-fn encode_chunk<N: Number>(values: &[N], plain: bool, bits: impl Fn(&N) -> u64) -> Option<Vec<u8>> {
-    let config = ChunkConfig::default()
-        .with_mode_spec(if plain { ModeSpec::Auto } else { ModeSpec::Classic })
-        .with_paging_spec(PagingSpec::Exact(vec![values.len()]));
+/// The modes that pco may take: those that compute in floats only where every value is [`plain`]; the others work on bit
+/// patterns alone.
+fn modes(all_plain: bool) -> ModeSpec {
+    if all_plain { ModeSpec::Auto } else { ModeSpec::Classic }
+}
+
+/// pco's code of a chunk; `None` where it fails or does not give back the same bits.
+fn encode_chunk<N: Number>(values: &[N], modes: ModeSpec, bits: impl Fn(&N) -> u64) -> Option<Vec<u8>> {
+    let config = ChunkConfig::default().with_mode_spec(modes).with_paging_spec(PagingSpec::Exact(vec![values.len()]));
     let file = FileCompressor::default();
     if file.write_header(Vec::new()).ok()? != HEADER {
         return None;
