@@ -63,10 +63,13 @@ pub(super) fn choose<T: Element>(
         Bound::Rel(share) => Bound::Nrmse(RMS_OF_POINTS * share),
         other => other,
     };
+    // Frames of a few points are coded well where prediction modes are tried, and by them alone.
+    let are_few_points = dims[usual[1]] < SHORT && dims[usual[2]] < SHORT;
+    let effort = if are_few_points { tools.options.effort.min(Effort::Normal) } else { Effort::Fast };
     let bytes = |axes: [usize; 3]| -> Result<f64> {
         let options = Options {
             axes: Some(axes),
-            effort: Effort::Fast,
+            effort,
             fm: FmMode::Off,
             range: Some(range),
             segment: None,
