@@ -12,7 +12,7 @@ use super::tools::Tools;
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
+use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options};
 use crate::stream::{Content, Header, ModelName, assemble, is_closed_loop};
@@ -24,6 +24,10 @@ pub(crate) struct Compressed {
     pub(crate) bytes: Vec<u8>,
     /// RMSE margin for device drift, in the field's units.
     pub(crate) drift: f64,
+    /// Values that were found to mark points without data.
+    pub(crate) sentinels: Vec<f64>,
+    /// Mean of decoded less original values, in the field's units.
+    pub(crate) mean_error: f64,
     pub(crate) stages: StageSeconds,
 }
 
@@ -45,7 +49,8 @@ pub(crate) fn compress<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
     let begin = Instant::now();
-    let stats = tracing::debug_span!("statistics").in_scope(|| FieldStats::of(field, tools.options.fill_value));
+    let stats = tracing::debug_span!("statistics")
+        .in_scope(|| FieldStats::of(field, tools.options.fill_value, tools.options.sentinels));
     let mut stages = StageSeconds { field: begin.elapsed().as_secs_f64(), ..Default::default() };
     let range = tools.options.range.unwrap_or(stats.range());
     let header = Header {
@@ -56,7 +61,7 @@ pub(crate) fn compress<T: Element>(
         nrmse: 0.0,
         max_abs_error: 0.0,
         range: if range.is_finite() { range } else { 0.0 },
-        content: Content::Lossless,
+        content: Content::Lossless(Specials::new()),
     };
     let segment = tools.options.segment;
     if let (Bound::BlockL2(_), Some(frames)) = (bound, segment)
@@ -69,7 +74,8 @@ pub(crate) fn compress<T: Element>(
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         let header = Header { content: Content::Constant(bits), ..header };
-        return Ok(Compressed { bytes: assemble(&header, &[]), drift: 0.0, stages });
+        let bytes = assemble(&header, &[]);
+        return Ok(Compressed { bytes, drift: 0.0, sentinels: stats.sentinels, mean_error: 0.0, stages });
     }
     // Every value is encoded and checked.
     let progress = Progress::new(2 * field.shape().len());
@@ -93,26 +99,45 @@ pub(crate) fn compress<T: Element>(
         }
     }
     let mut header = asked.header;
-    let (mut drift, mut best) = best.map_or((0.0, None), |found| (found.drift, Some(found.bytes)));
+    let (mut drift, mut mean_error, mut best) = match best {
+        Some(found) => (found.drift, found.mean_error, Some(found.bytes)),
+        None => (0.0, 0.0, None),
+    };
     let raw = field.byte_len();
     if best.as_ref().is_none_or(|best| best.len() as f64 > LOSSLESS_FROM * raw as f64) {
         let _span = tracing::debug_span!("lossless").entered();
         let begin = Instant::now();
-        header.content = Content::Lossless;
+        let masked = masked::<T>(&stats, tools.options);
+        header.content = Content::Lossless(masked.clone());
         (header.nrmse, header.max_abs_error) = (0.0, 0.0);
         let mut sections = lossless_sections(field, values, tools)?;
         if sections.iter().map(Vec::len).sum::<usize>() >= raw {
-            header.content = Content::Raw;
+            header.content = Content::Raw(masked);
             sections = vec![raw_section(field, values)];
         }
         let bytes = assemble(&header, &sections);
         if best.as_ref().is_none_or(|best| bytes.len() < best.len()) {
             best = Some(bytes);
-            drift = 0.0;
+            (drift, mean_error) = (0.0, 0.0);
         }
         stages.entropy += begin.elapsed().as_secs_f64();
     }
-    Ok(Compressed { bytes: best.expect("lossless coding gives bytes for every field"), drift, stages })
+    let bytes = best.expect("lossless coding gives bytes for every field");
+    Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
+}
+
+/// The finite values that mark points of a field without data.
+fn masked<T: Element>(stats: &FieldStats, options: &Options) -> Specials {
+    let mut masked = Specials::new();
+    let known = stats.specials.iter().flat_map(|specials| specials.patterns().iter().copied());
+    // Where there are too many for a mask, those with a name.
+    let named = options.fill_value.iter().filter(|_| stats.specials.is_none()).chain(&stats.sentinels);
+    for bits in known.chain(named.map(|&value| T::from_f64(value).to_bits_u64())) {
+        if T::from_bits_u64(bits).to_f64().is_finite() {
+            masked.add(bits);
+        }
+    }
+    masked
 }
 
 /// What is to be compressed, and what is known of it.
@@ -131,6 +156,7 @@ struct Asked<'a, T> {
 struct Segments {
     bytes: Vec<u8>,
     drift: f64,
+    mean_error: f64,
     /// Bytes of its sections, and what they would be without the model, as samples tell; `None` where it is not used.
     model: Option<(usize, f64)>,
 }
@@ -160,6 +186,7 @@ impl<T: Element> Asked<'_, T> {
         let context = FieldContext {
             normalisation: &normalisation,
             specials,
+            clamped: true,
             bound,
             range,
             package: tools.package,
@@ -191,6 +218,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model,
             closed_loop: done.sections.iter().any(closed),
+            clamped: context.pointwise().is_some() && !done.sections.iter().all(closed),
         };
         let header = Header {
             nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },
@@ -200,6 +228,7 @@ impl<T: Element> Asked<'_, T> {
         };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
         let bytes = assemble(&header, &done.sections);
-        Ok(Some(Segments { bytes, drift: done.drift, model: done.uses_model.then_some(sizes) }))
+        let (drift, mean_error) = (done.drift, done.errors.mean());
+        Ok(Some(Segments { bytes, drift, mean_error, model: done.uses_model.then_some(sizes) }))
     }
 }

@@ -11,9 +11,11 @@ use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
+/// The version that clamping after corrections, and masked values of lossless streams, came with.
+const CLAMPED_SINCE: u16 = 3;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 
@@ -33,10 +35,10 @@ pub(crate) struct ModelName {
 pub(crate) enum Content {
     /// No sections: every value has this bit pattern.
     Constant(u64),
-    /// Runs of [`LOSSLESS_CHUNK`] values in C order.
-    Lossless,
-    /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller.
-    Raw,
+    /// Runs of [`LOSSLESS_CHUNK`] values in C order; finite values that mark points without data.
+    Lossless(Specials),
+    /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller. Values as above.
+    Raw(Specials),
     /// One section for each segment of the cut.
     Segments {
         normalisation: Normalisation,
@@ -50,6 +52,8 @@ pub(crate) enum Content {
         model: Option<ModelName>,
         /// Whether segments may be of closed-loop prediction.
         closed_loop: bool,
+        /// Whether values are within the field's range after corrections, too.
+        clamped: bool,
     },
 }
 
@@ -71,15 +75,20 @@ pub(crate) struct Header {
 impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
-        if matches!(self.content, Content::Segments { closed_loop: true, .. }) { CLOSED_LOOP_SINCE } else { 1 }
+        match &self.content {
+            Content::Lossless(masked) | Content::Raw(masked) if !masked.is_empty() => CLAMPED_SINCE,
+            Content::Segments { clamped: true, .. } => CLAMPED_SINCE,
+            Content::Segments { closed_loop: true, .. } => CLOSED_LOOP_SINCE,
+            _ => 1,
+        }
     }
 
     /// How many sections follow.
     pub(crate) fn section_count(&self) -> Result<usize> {
         match &self.content {
             Content::Constant(_) => Ok(0),
-            Content::Raw => Ok(1),
-            Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
+            Content::Raw(_) => Ok(1),
+            Content::Lossless(_) => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
             Content::Segments { segment, .. } => {
                 Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
             }
@@ -108,25 +117,29 @@ impl Header {
                 out.u8(0);
                 pattern(out, self.dtype, *bits);
             }
-            Content::Lossless => out.u8(1),
-            Content::Raw => out.u8(3),
-            Content::Segments { normalisation, specials, double, follows, segment, model, .. } => {
+            Content::Lossless(masked) => {
+                out.u8(1);
+                self.write_masked(out, masked);
+            }
+            Content::Raw(masked) => {
+                out.u8(3);
+                self.write_masked(out, masked);
+            }
+            Content::Segments { normalisation, specials, double, follows, segment, model, clamped, .. } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
                 out.i16(normalisation.exponent);
                 out.f64(normalisation.min);
                 out.f64(normalisation.max);
-                out.u8(u8::from(*double) | u8::from(follows.is_some()) << 1 | u8::from(segment.is_some()) << 2);
+                let flags = [*double, follows.is_some(), segment.is_some(), *clamped];
+                out.u8(flags.iter().enumerate().fold(0, |bits, (k, &flag)| bits | u8::from(flag) << k));
                 if let Some(crc) = follows {
                     out.u32(*crc);
                 }
                 if let Some(segment) = segment {
                     out.u16(segment.get());
                 }
-                out.u8(specials.patterns().len() as u8);
-                for &bits in specials.patterns() {
-                    pattern(out, self.dtype, bits);
-                }
+                write_specials(out, self.dtype, specials);
                 match model {
                     None => out.u8(0),
                     Some(model) => {
@@ -140,6 +153,13 @@ impl Header {
                     }
                 }
             }
+        }
+    }
+
+    /// The masked values of a stream without segments; version 1 has none.
+    fn write_masked(&self, out: &mut Writer, masked: &Specials) {
+        if self.version() >= CLAMPED_SINCE {
+            write_specials(out, self.dtype, masked);
         }
     }
 
@@ -172,9 +192,9 @@ impl Header {
         let [nrmse, max_abs_error, range] = [reader.f64()?, reader.f64()?, reader.f64()?];
         let content = match reader.u8()? {
             0 => Content::Constant(read_pattern(reader, dtype)?),
-            1 => Content::Lossless,
-            3 => Content::Raw,
-            2 => read_segments(reader, dtype, version >= CLOSED_LOOP_SINCE)?,
+            1 => Content::Lossless(read_masked(reader, dtype, version)?),
+            3 => Content::Raw(read_masked(reader, dtype, version)?),
+            2 => read_segments(reader, dtype, version)?,
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };
         let header = Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content };
@@ -187,7 +207,7 @@ impl Header {
 }
 
 /// What the header says of segments.
-fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Result<Content> {
+fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<Content> {
     let mean = reader.f64()?;
     let exponent = reader.i16()?;
     let (min, max) = (reader.f64()?, reader.f64()?);
@@ -195,7 +215,7 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
         return Err(Error::corrupt("the normalisation is not finite"));
     }
     let flags = reader.u8()?;
-    if flags > 7 {
+    if flags > if version >= CLAMPED_SINCE { 15 } else { 7 } {
         return Err(Error::corrupt(format!("working type {flags} is not known")));
     }
     let double = flags & 1 == 1;
@@ -206,12 +226,7 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
     } else {
         None
     };
-    let mut specials = Specials::new();
-    for _ in 0..reader.u8()? {
-        if !specials.add(read_pattern(reader, dtype)?) {
-            return Err(Error::corrupt("too many masked values"));
-        }
-    }
+    let specials = read_specials(reader, dtype)?;
     let name = match reader.u8()? {
         0 => None,
         USUAL => Some(USUAL_NAME.to_owned()),
@@ -228,7 +243,30 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
         }
     };
     let normalisation = Normalisation { mean, exponent, min, max };
-    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop })
+    let (closed_loop, clamped) = (version >= CLOSED_LOOP_SINCE, flags & 8 != 0);
+    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped })
+}
+
+/// The masked values of a stream without segments.
+fn read_masked(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<Specials> {
+    if version >= CLAMPED_SINCE { read_specials(reader, dtype) } else { Ok(Specials::new()) }
+}
+
+fn write_specials(out: &mut Writer, dtype: DType, specials: &Specials) {
+    out.u8(specials.patterns().len() as u8);
+    for &bits in specials.patterns() {
+        pattern(out, dtype, bits);
+    }
+}
+
+fn read_specials(reader: &mut Reader<'_>, dtype: DType) -> Result<Specials> {
+    let mut specials = Specials::new();
+    for _ in 0..reader.u8()? {
+        if !specials.add(read_pattern(reader, dtype)?) {
+            return Err(Error::corrupt("too many masked values"));
+        }
+    }
+    Ok(specials)
 }
 
 fn pattern(out: &mut Writer, dtype: DType, bits: u64) {

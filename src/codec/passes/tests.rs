@@ -4,7 +4,7 @@ use super::*;
 use crate::bound::Bound;
 use crate::codec::workers::Workers;
 use crate::field::{FieldStats, Normalisation};
-use crate::options::{FmMode, Options};
+use crate::options::{FmMode, Options, Sentinels};
 
 /// Calls `f` with the passes over waves that drift, at an NRMSE.
 fn with_passes<O>(dims: [usize; 3], nrmse: f64, f: impl FnOnce(Passes<'_, f32>, f64) -> O) -> O {
@@ -16,7 +16,7 @@ fn with_passes<O>(dims: [usize; 3], nrmse: f64, f: impl FnOnce(Passes<'_, f32>, 
     };
     let values: Vec<f32> = (0..dims.iter().product()).map(wave).collect();
     let field = FieldView::new(&values, &dims).unwrap();
-    let stats = FieldStats::of(&field, None);
+    let stats = FieldStats::of(&field, None, Sentinels::Auto);
     let normalisation = Normalisation::of(&stats).unwrap();
     let bound = Bound::Nrmse(nrmse);
     let target = Target::new(bound, &stats, stats.range()).unwrap();
@@ -27,6 +27,7 @@ fn with_passes<O>(dims: [usize; 3], nrmse: f64, f: impl FnOnce(Passes<'_, f32>, 
     let context = FieldContext {
         normalisation: &normalisation,
         specials: stats.specials.as_ref().unwrap(),
+        clamped: true,
         bound,
         range: stats.range(),
         package: None,
