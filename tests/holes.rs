@@ -157,3 +157,25 @@ fn corrections_stay_within_the_fields_range() {
         }
     }
 }
+
+/// The mean of an intermittent field, which clamping at zero would raise.
+#[test]
+fn the_mean_is_kept() {
+    let rain: Vec<f32> = rough().map(|v| (2.0 * v - 1.0).exp_m1().max(0.0) as f32).collect();
+    let view = FieldView::new(&rain, &[8, 48, 64]).unwrap();
+    let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    for bound in ["nrmse=1e-2", "nrmse=1e-3", "psnr=50"] {
+        for effort in ["effort=0", "effort=1"] {
+            let (stream, report) = codec(effort.parse().unwrap()).compress(&view, bound.parse().unwrap()).unwrap();
+            let decoded = decoded(&stream);
+            let moved = mean(&decoded) - mean(&rain);
+            assert!((moved - report.mean_error).abs() <= 1e-9 * report.info.range, "{moved} {}", report.mean_error);
+            let allowed = (1e-5 * report.info.range).min(1e-4 * mean(&rain));
+            assert!(moved.abs() <= allowed, "{bound}, {effort}: {moved:e} of {allowed:e}, mean {}", mean(&rain));
+            let info = inspect(&stream).unwrap();
+            let squares: f64 = rain.iter().zip(&decoded).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+            let nrmse = (squares / rain.len() as f64).sqrt() / info.range;
+            assert!((nrmse / info.nrmse - 1.0).abs() < 1e-9, "{nrmse} {}", info.nrmse);
+        }
+    }
+}
