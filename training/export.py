@@ -126,7 +126,25 @@ def to_onnx(model: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> 
     graph.doc_string = ""
     for node in graph.graph.node:
         node.doc_string = ""
+    drop_identities(graph.graph)
     return graph
+
+
+def drop_identities(graph: onnx.GraphProto) -> None:
+    """Takes out nodes that hand on a tensor under another name, as the exporter makes them of shared weights: the
+    library runs no such operator. One stays that would join an input or an initialiser to an output.
+    """
+    given = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity"]:
+        source, target = node.input[0], node.output[0]
+        # An output keeps its name, so that of what makes it changes.
+        old, new = (source, target) if target in {value.name for value in graph.output} else (target, source)
+        if old in given:
+            continue
+        graph.node.remove(node)
+        for other in graph.node:
+            for names in (other.input, other.output):
+                names[:] = [new if name == old else name for name in names]
 
 
 def halve(model: onnx.ModelProto, exact: frozenset[str] = frozenset()) -> onnx.ModelProto:
