@@ -36,7 +36,7 @@ pub(super) struct Held {
     length: u64,
     /// Whether the file was found so when the commit in progress began: what lies behind its end is this writer's then.
     begun: bool,
-    /// Kept until the file is closed.
+    /// Kept until the file is closed: the last field is dropped last.
     lock: Option<Lock>,
 }
 
@@ -334,6 +334,5 @@ impl Held {
             // That nothing was written is no reason to fail.
             let _ = fs::remove_file(self.name());
         }
-        drop(self.lock);
     }
 }

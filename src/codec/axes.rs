@@ -8,7 +8,7 @@ use super::compress::compress;
 use super::tools::Tools;
 use crate::bound::Bound;
 use crate::error::Result;
-use crate::field::{Element, FieldStats, FieldView, Region};
+use crate::field::{FieldStats, FieldView, Region, Values};
 use crate::options::{Effort, FmMode, Options};
 
 /// Axes of fewer indices are no rows and no columns, where there are longer ones.
@@ -30,12 +30,7 @@ const WORTH: f64 = 0.95;
 ///
 /// # Errors
 /// As compressing.
-pub(super) fn choose<T: Element>(
-    field: &FieldView<'_>,
-    values: &[T],
-    bound: Bound,
-    tools: &Tools<'_>,
-) -> Result<Option<[usize; 3]>> {
+pub(super) fn choose(field: &FieldView<'_>, bound: Bound, tools: &Tools<'_>) -> Result<Option<[usize; 3]>> {
     let dims = field.shape().dims();
     // Blocks of `block_l2` lie along the axes, and nothing is gained where there is no choice.
     if dims.len() < 3 || matches!(bound, Bound::BlockL2(_)) {
@@ -56,7 +51,6 @@ pub(super) fn choose<T: Element>(
     if !range.is_finite() || range <= 0.0 {
         return Ok(stated(*usual));
     }
-    let first: usize = region.start.iter().zip(&field.strides).map(|(start, stride)| start * stride).sum();
     // Bounds on points are tried as the RMS bounds that are about as dear, which take no search.
     let bound = match bound {
         Bound::Abs(limit) => Bound::Nrmse(RMS_OF_POINTS * limit / range),
@@ -76,7 +70,11 @@ pub(super) fn choose<T: Element>(
             ..tools.options.clone()
         };
         let tools = Tools { options: &options, package: None, workers: tools.workers };
-        Ok(compress(&part, &values[first..], bound, None, &tools)?.bytes.len() as f64)
+        let done = match part.values {
+            Values::F32(values) => compress(&part, values, bound, None, &tools)?,
+            Values::F64(values) => compress(&part, values, bound, None, &tools)?,
+        };
+        Ok(done.bytes.len() as f64)
     };
     let (mut best, mut least) = (*usual, WORTH * bytes(*usual)?);
     for &axes in others {

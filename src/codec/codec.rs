@@ -1,7 +1,7 @@
 //! The codec as callers hold it: compress, decompress, inspect.
 
 use super::axes;
-use super::compress::{Compressed, compress};
+use super::compress::compress;
 use super::effort::EffortKnobs;
 use super::output::Output;
 use super::report::{Report, StreamInfo};
@@ -12,7 +12,7 @@ use super::workers::Workers;
 use super::{decompress, inspect as inspection};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, FieldView, FieldViewMut, Shape, Values, ValuesMut};
+use crate::field::{DType, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
 use crate::options::{FmMode, Options};
 use crate::stream::{Content, Stream};
@@ -145,9 +145,16 @@ impl Codec {
         let reference = reference.as_ref();
         let model = self.model()?;
         let tools = Tools { options, package: model.as_deref(), workers: &self.workers };
+        // A field that follows another has its axes.
+        let axes = match (options.axes, reference) {
+            (None, None) => axes::choose(field, bound, &tools)?,
+            (given, _) => given,
+        };
+        let options = Options { axes, ..options.clone() };
+        let tools = Tools { options: &options, ..tools };
         let done = match field.values {
-            Values::F32(values) => compress_values(field, values, bound, reference, &tools)?,
-            Values::F64(values) => compress_values(field, values, bound, reference, &tools)?,
+            Values::F32(values) => compress(field, values, bound, reference, &tools)?,
+            Values::F64(values) => compress(field, values, bound, reference, &tools)?,
         };
         let report = Report {
             input_bytes: field.byte_len() as u64,
@@ -245,19 +252,4 @@ impl Codec {
 /// `Corrupt` and `Unsupported`.
 pub fn inspect(stream: &[u8]) -> Result<StreamInfo> {
     inspection::inspect(&Stream::parse(stream)?, None)
-}
-
-/// Compresses values along the axes that are asked for, or that a trial finds. A field that follows another has its axes.
-fn compress_values<T: Element>(
-    field: &FieldView<'_>,
-    values: &[T],
-    bound: Bound,
-    reference: Option<&Reference>,
-    tools: &Tools<'_>,
-) -> Result<Compressed> {
-    if tools.options.axes.is_some() || reference.is_some() {
-        return compress(field, values, bound, reference, tools);
-    }
-    let options = Options { axes: axes::choose(field, values, bound, tools)?, ..tools.options.clone() };
-    compress(field, values, bound, None, &Tools { options: &options, ..*tools })
 }
