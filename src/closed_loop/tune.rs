@@ -268,6 +268,13 @@ pub(crate) struct Choice {
     pub(crate) boxes: Vec<([usize; AXES], [usize; AXES])>,
 }
 
+impl Choice {
+    /// How many points the sample has.
+    pub(crate) fn points(&self) -> usize {
+        self.boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum()
+    }
+}
+
 /// A choice of parameters on its way: a first look, which tells whether more is worth the time, and the rest.
 pub(crate) struct Search<'a, S, T> {
     subject: &'a S,

@@ -25,7 +25,7 @@ impl<T: Element> Passes<'_, T> {
             let Some(search) = Search::exact(&closed, mixing) else { return Ok(None) };
             let first = search.first();
             bits += first.bits;
-            points += first.boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum::<usize>();
+            points += first.points();
         }
         let all = bits / 8.0 / points as f64 * self.field.shape().len() as f64;
         tracing::debug!(bytes = all, most, "without loss in closed loop");

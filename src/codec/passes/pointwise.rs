@@ -196,8 +196,7 @@ impl<T: Element> Passes<'_, T> {
     /// The bits of closed-loop prediction over those of transforms, on the boxes of a choice; 1 where they are the whole
     /// segment.
     fn ratio<R: Kernel>(&self, index: usize, step: f64, choice: &Choice) -> Result<f64> {
-        let points: usize = choice.boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum();
-        if points >= self.size(index) {
+        if choice.points() >= self.size(index) {
             return Ok(1.0);
         }
         let knobs = self.knobs();
