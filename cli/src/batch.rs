@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::measure::Errors;
 use crate::target::{self, STANDARD};
 use crate::{commands, report};
-use fieldpress::{Bound, Effort};
+use fieldpress::{Bound, Effort, Report};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -44,13 +44,9 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
             let report = commands::compress_field(args, &job.input, &job.output, one_bound(args)?)?;
             let info = &report.info;
             rows.push(Row {
-                file: job.input.clone(),
-                variable: String::new(),
-                dims: info.shape.dims().to_vec(),
                 bound: Some(info.bound),
-                bytes: report.input_bytes,
-                stored: report.stream_bytes,
                 errors: Some((info.nrmse, info.max_abs_error)),
+                ..field_row(job, &report)
             });
         }
     }
@@ -91,6 +87,20 @@ fn row(job: &Job, one: dataset::Outcome) -> Row {
     }
 }
 
+/// The row of a field, without what it was compressed to.
+fn field_row(job: &Job, report: &Report) -> Row {
+    let info = &report.info;
+    Row {
+        file: job.input.clone(),
+        variable: String::new(),
+        dims: info.shape.dims().to_vec(),
+        bound: None,
+        bytes: (info.shape.len() * info.dtype.size()) as u64,
+        stored: report.stream_bytes,
+        errors: None,
+    }
+}
+
 /// The bound of a field, which has no variables to name.
 fn one_bound(args: &CompressArgs) -> Result<Bound, Failure> {
     match &args.bound[..] {
@@ -116,16 +126,7 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
             rows.extend(dataset::decompress(&job.input, &job.output)?.into_iter().map(|one| row(job, one)));
         } else {
             let (report, _) = commands::decompress_field(args, &job.input, &job.output)?;
-            let info = &report.info;
-            rows.push(Row {
-                file: job.input.clone(),
-                variable: String::new(),
-                dims: info.shape.dims().to_vec(),
-                bound: None,
-                bytes: (info.shape.len() * info.dtype.size()) as u64,
-                stored: report.stream_bytes,
-                errors: None,
-            });
+            rows.push(field_row(job, &report));
         }
     }
     print(&rows, args.json)

@@ -1,5 +1,6 @@
 //! Variables of NetCDF files as fields.
 
+use crate::dataset::is_dataset;
 use crate::failure::{Failure, caught};
 use crate::source::{Data, Field};
 use fieldpress::{DType, Shape};
@@ -8,15 +9,9 @@ use netcdf::{AttributeValue, Variable};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-/// Beginnings of NetCDF files: the classic forms, and HDF5.
-const MAGICS: [&[u8]; 2] = [b"CDF", b"\x89HDF"];
-
 /// The variables of a NetCDF file as `file:name (sizes)`; nothing where a file is none.
 pub fn variables(path: &str) -> Option<String> {
-    let mut start = [0; 4];
-    let mut file = std::fs::File::open(path).ok()?;
-    std::io::Read::read_exact(&mut file, &mut start).ok()?;
-    if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
+    if !is_dataset(path) {
         return None;
     }
     let list = || Ok(netcdf::open(Path::new(path)).ok().map(|file| listed(path, &file)));
@@ -123,15 +118,13 @@ fn outside(valid: &RangeInclusive<f64>, data: &Data, fill: Option<f64>) -> Vec<f
 /// The value that marks points without data: `_FillValue`, else the first `missing_value` or, where no `_FillValue` is
 /// set, NetCDF's own default for points that were never written, if it occurs among the values.
 fn fill_value(variable: &Variable<'_>, data: &Data) -> Option<f64> {
-    // netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE.
-    const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
     let occurs = |fill: &f64| match data {
         Data::F32(values) => values.contains(&(*fill as f32)),
         Data::F64(values) => values.contains(fill),
     };
     attribute_values(variable, "_FillValue").first().copied().or_else(|| {
         let mut candidates = attribute_values(variable, "missing_value");
-        candidates.push(DEFAULT_FILL);
+        candidates.push(netcdf_sys::NC_FILL_DOUBLE);
         candidates.into_iter().find(occurs)
     })
 }

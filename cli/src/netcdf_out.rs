@@ -10,9 +10,6 @@ use netcdf::{AttributeValue, Extent, FileMut};
 use std::ops::Range;
 use std::path::Path;
 
-/// What points get that no rank put: NetCDF's own fill value.
-const FILL: f64 = 9.969_209_968_386_869e36;
-
 fn value(name: &str, attribute: &Attribute) -> Result<AttributeValue, Cause> {
     Ok(match attribute {
         // NetCDF would cut it there.
@@ -35,24 +32,8 @@ pub fn write(
     path: &Path,
 ) -> Result<(), Failure> {
     let name = path.display().to_string();
-    caught(
-        || write_whole(reader, numbers, steps, region, missing, path),
-        // What its wrapper panics on: a path that is no text.
-        |said| Failure::writing(&name, format!("the NetCDF library cannot hold this: {said}")),
-    )
-}
-
-fn write_whole(
-    reader: &Reader,
-    numbers: &[usize],
-    steps: Range<u64>,
-    region: Option<&Region>,
-    missing: Option<f64>,
-    path: &Path,
-) -> Result<(), Failure> {
-    let name = path.display().to_string();
     let failed = |error: netcdf::Error| Failure::writing(&name, error);
-    target::write_at(path, |temporary| {
+    let whole = |temporary: &Path| {
         let mut file = netcdf::create(temporary).map_err(failed)?;
         fill(&mut file, reader, numbers, steps, region, missing).map_err(|error| match error {
             Cause::Netcdf(error) => failed(error),
@@ -60,7 +41,12 @@ fn write_whole(
             Cause::Reading(failure) => failure,
         })?;
         file.close().map_err(failed)
-    })
+    };
+    caught(
+        || target::write_at(path, whole),
+        // What its wrapper panics on: a path that is no text.
+        |said| Failure::writing(&name, format!("the NetCDF library cannot hold this: {said}")),
+    )
 }
 
 enum Cause {
@@ -124,7 +110,7 @@ fn fill(
         if !beside.is_empty() {
             variable.put_attribute("coordinates", beside.join(" "))?;
         }
-        let fill = missing.or_else(|| info.fill_value()).unwrap_or(FILL);
+        let fill = missing.or_else(|| info.fill_value()).unwrap_or(netcdf_sys::NC_FILL_DOUBLE);
         match info.dtype {
             DType::F32 => variable.put_attribute("_FillValue", fill as f32)?,
             DType::F64 => variable.put_attribute("_FillValue", fill)?,

@@ -2,16 +2,14 @@
 
 use super::nc::{Result, Values, Variable};
 use crate::measure::Errors;
+use crate::source::is_masked;
 use fieldpress::Element;
-
-/// netcdf.h: NC_FILL_FLOAT and NC_FILL_DOUBLE, the value of points that were never written.
-const DEFAULT_FILL: f64 = 9.969_209_968_386_869e36;
 
 /// Values that stand for points without data: those that a variable's attributes name, and NetCDF's own.
 pub fn fills(variable: &Variable<'_>) -> Vec<f64> {
     let mut fills = variable.numbers(c"_FillValue");
     fills.extend(variable.numbers(c"missing_value"));
-    fills.push(DEFAULT_FILL);
+    fills.push(netcdf_sys::NC_FILL_DOUBLE);
     fills
 }
 
@@ -31,7 +29,7 @@ impl Sums {
     }
 
     fn is_hole<T: Element>(&self, value: T) -> bool {
-        !value.to_f64().is_finite() || self.fills.iter().any(|&fill| T::from_f64(fill) == value)
+        self.fills.iter().any(|&fill| is_masked(value, Some(fill)))
     }
 
     /// Takes in values without a copy of them.

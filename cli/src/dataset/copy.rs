@@ -2,7 +2,7 @@
 //! then filled.
 
 use super::boxes::boxes;
-use super::nc::{Box, Error, File, GLOBAL, Group, Id, Result, Storage, UserType, Variable};
+use super::nc::{Box, Error, File, GLOBAL, Group, Id, Result, Storage, Variable};
 use std::collections::HashMap;
 
 /// Values that are read at a time.
@@ -60,7 +60,6 @@ fn define_group<'a, 'b>(
                 name.to_string_lossy()
             )));
         };
-        debug_assert!(!matches!(kind, UserType::Other));
         known.types.insert(id, copied);
     }
     for dimension in from.dimensions()? {

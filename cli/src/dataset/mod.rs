@@ -14,7 +14,7 @@ use crate::measure::Errors;
 use crate::progress::Progress;
 use crate::target;
 use check::Sums;
-use copy::{FillError, Pair};
+use copy::FillError;
 use fieldpress::Bound;
 use nc::{File, Storage, Variable};
 use std::path::Path;
@@ -68,12 +68,7 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
         plan.push(wanted);
     }
     check_plan(input, &from, &variables, &plan, settings)?;
-    let total: u64 = variables.iter().map(Variable::bytes).sum();
-    let progress = Progress::over(&format!("compressing {input}"), total);
-
     target::write_at(output, |temporary| {
-        let writing = |error: nc::Error| failed(output, error);
-        let to = File::create(temporary).map_err(writing)?;
         let mut bounds = plan.iter().copied();
         let storage = |variable: &Variable<'_>| match bounds.next().flatten() {
             Some(bound) => {
@@ -82,14 +77,8 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
             }
             None => plain(&from, variable),
         };
-        let pairs = copy::define(&from, &to, storage).map_err(writing)?;
-        to.end_definitions().map_err(writing)?;
-        fill(&pairs, &progress).map_err(|error| match error {
-            FillError::Reading(error) => unread(input, error),
-            FillError::Writing(error) => writing(error),
-        })?;
-        drop(pairs);
-        to.close().map_err(writing)?;
+        let names = Names { doing: "compressing", input, output };
+        write_copy(names, &from, temporary, storage)?;
         verify(input, temporary, &from, &plan)
     })
 }
@@ -112,48 +101,58 @@ pub fn decompress(input: &str, output: &Path) -> Result<Vec<Outcome>, Failure> {
     if found.is_empty() {
         return Err(Failure::input(format!("{input}: none of its variables is compressed by fieldpress")));
     }
-    let names: Vec<String> = found.iter().map(|one| one.path.clone()).collect();
-    for (one, stored) in found.iter_mut().zip(filter::stored_bytes(input.as_ref(), &names)) {
-        one.stored = stored.unwrap_or(0);
-    }
-    let total: u64 = variables.iter().map(Variable::bytes).sum();
-    let progress = Progress::over(&format!("decompressing {input}"), total);
+    ask_what_is_stored(&mut found, input.as_ref());
     target::write_at(output, |temporary| {
-        let writing = |error: nc::Error| failed(output, error);
-        let to = File::create(temporary).map_err(writing)?;
-        let pairs = copy::define(&from, &to, |variable| plain(&from, variable)).map_err(writing)?;
-        to.end_definitions().map_err(writing)?;
-        fill(&pairs, &progress).map_err(|error| match error {
-            FillError::Reading(error) => unread(input, error),
-            FillError::Writing(error) => writing(error),
-        })?;
-        drop(pairs);
-        to.close().map_err(writing)
+        let names = Names { doing: "decompressing", input, output };
+        write_copy(names, &from, temporary, |variable| plain(&from, variable))
     })?;
     Ok(found)
+}
+
+/// What is done to which file, for messages.
+#[derive(Clone, Copy)]
+struct Names<'a> {
+    doing: &'a str,
+    input: &'a str,
+    output: &'a Path,
+}
+
+/// Writes a copy of all of `from`, each variable stored as `storage` says.
+fn write_copy<'a>(
+    names: Names<'_>,
+    from: &'a File,
+    temporary: &Path,
+    storage: impl FnMut(&Variable<'a>) -> nc::Result<Option<Storage>>,
+) -> Result<(), Failure> {
+    let Names { doing, input, output } = names;
+    // What the filter has said is the reason behind libnetcdf's words.
+    let reason = |error: nc::Error| filter::complaint().map_or(error.to_string(), |said| format!("{error}: {said}"));
+    let writing = |error: nc::Error| Failure::writing(&output.display().to_string(), reason(error));
+    let to = File::create(temporary).map_err(writing)?;
+    let pairs = copy::define(from, &to, storage).map_err(writing)?;
+    to.end_definitions().map_err(writing)?;
+    let progress = Progress::over(&format!("{doing} {input}"), pairs.iter().map(|pair| pair.from.bytes()).sum());
+    for pair in &pairs {
+        pair.fill(|bytes| progress.advance(bytes)).map_err(|error| match error {
+            FillError::Reading(error) => Failure::reading(input, reason(error)),
+            FillError::Writing(error) => writing(error),
+        })?;
+    }
+    drop(pairs);
+    to.close().map_err(writing)
+}
+
+/// Fills in what the file with streams stores of each variable.
+fn ask_what_is_stored(outcomes: &mut [Outcome], file: &Path) {
+    let names: Vec<String> = outcomes.iter().map(|one| one.path.clone()).collect();
+    for (one, stored) in outcomes.iter_mut().zip(filter::stored_bytes(file, &names)) {
+        one.stored = stored.unwrap_or(0);
+    }
 }
 
 fn open(input: &str) -> Result<File, Failure> {
     filter::register().map_err(|error| Failure::other(error.to_string()))?;
     File::open(input.as_ref()).map_err(|error| Failure::reading(input, error))
-}
-
-/// The failure of writing; what the filter has said is the reason behind libnetcdf's words.
-fn failed(output: &Path, error: nc::Error) -> Failure {
-    Failure::writing(&output.display().to_string(), with_reason(&error))
-}
-
-/// The failure of reading values, likewise.
-fn unread(input: &str, error: nc::Error) -> Failure {
-    Failure::reading(input, with_reason(&error))
-}
-
-fn with_reason(error: &nc::Error) -> String {
-    filter::complaint().map_or_else(|| error.to_string(), |said| format!("{error}: {said}"))
-}
-
-fn fill(pairs: &[Pair<'_, '_>], progress: &Progress) -> Result<(), FillError> {
-    pairs.iter().try_for_each(|pair| pair.fill(|bytes| progress.advance(bytes)))
 }
 
 /// All variables, group by group, in the order in which they are defined.
@@ -253,9 +252,6 @@ fn verify(input: &str, written: &Path, from: &File, plan: &[Option<Bound>]) -> R
     }
     drop(copies);
     drop(copy);
-    let names: Vec<String> = outcomes.iter().map(|one| one.path.clone()).collect();
-    for (one, stored) in outcomes.iter_mut().zip(filter::stored_bytes(written, &names)) {
-        one.stored = stored.unwrap_or(0);
-    }
+    ask_what_is_stored(&mut outcomes, written);
     Ok(outcomes)
 }
