@@ -41,10 +41,38 @@ HALF_THRESHOLD = 64
 MAX_BYTES = 8_000_000
 OPERATORS = frozenset(
     [
-        "Abs", "Add", "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "ConvTranspose",
-        "DepthToSpace", "Div", "Erf", "Floor", "Gather", "Gemm", "Log", "MatMul", "MaxPool", "Mul", "Pad",
-        "ReduceMean", "Relu", "Reshape", "Resize", "Shape", "Sigmoid", "Slice", "Split", "Sqrt", "Sub",
-        "Transpose", "Unsqueeze",
+        "Abs",
+        "Add",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "Div",
+        "Erf",
+        "Floor",
+        "Gather",
+        "Gemm",
+        "Log",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Pad",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Shape",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
     ]
 )
 """What the library runs (docs/model-package.md); it refuses a graph with any other operator."""
@@ -131,17 +159,24 @@ def to_onnx(model: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> 
 
 
 def drop_identities(graph: onnx.GraphProto) -> None:
-    """Takes out nodes that hand on a tensor under another name, as the exporter makes them of shared weights: the
-    library runs no such operator. One stays that would join an input or an initialiser to an output.
+    """Takes out nodes that hand on a tensor under another name, which the library does not run. The exporter makes them
+    of equal weights, and each weight has a tensor of its own again: those who read the package ask for weights by name.
+    An Identity stays that would join an input or an initialiser to an output.
     """
-    given = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    inputs, outputs = {value.name for value in graph.input}, {value.name for value in graph.output}
     for node in [node for node in graph.node if node.op_type == "Identity"]:
         source, target = node.input[0], node.output[0]
-        # An output keeps its name, so that of what makes it changes.
-        old, new = (source, target) if target in {value.name for value in graph.output} else (target, source)
-        if old in given:
+        if target in outputs and (source in inputs or source in weights):
             continue
         graph.node.remove(node)
+        if source in weights:
+            weights[target] = graph.initializer.add()
+            weights[target].CopyFrom(weights[source])
+            weights[target].name = target
+            continue
+        # An output keeps its name, so that of what makes it changes.
+        old, new = (source, target) if target in outputs else (target, source)
         for other in graph.node:
             for names in (other.input, other.output):
                 names[:] = [new if name == old else name for name in names]

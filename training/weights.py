@@ -23,9 +23,9 @@ def of_graph(graph: Path) -> dict[str, Tensor]:
     """State dict of the model that a package graph was exported from (initialisers keep their PyTorch names)."""
     loaded = onnx.load(str(graph)).graph
     out = {t.name: torch.from_numpy(numpy_helper.to_array(t).astype("float32")) for t in loaded.initializer}
-    # f16 weights reach their name through a Cast, equal weights (all zero, say) share one tensor through an Identity.
+    # f16 weights reach their name through a Cast.
     for node in loaded.node:
-        if node.op_type in ("Cast", "Identity") and node.input[0] in out:
+        if node.op_type == "Cast" and node.input[0] in out:
             out[node.output[0]] = out[node.input[0]]
     return out
 

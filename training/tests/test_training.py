@@ -12,7 +12,7 @@ import torch
 
 from training import pairs, triplets, weights
 from training.corpus import random_fields
-from training.export import OPERATORS, ExportConfig, check, check_operators, export, run_onnx
+from training.export import OPERATORS, ExportConfig, check, check_operators, export, run_onnx, to_onnx
 from training.finetune import FinetuneConfig, finetune
 from training.loop import LoopConfig, Run
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
@@ -300,3 +300,16 @@ def test_graphs_have_only_operators_that_the_library_runs() -> None:
     graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))
     with pytest.raises(ValueError, match=r"g.onnx: the library runs no Loop"):
         check_operators("g.onnx", graph)
+
+
+def test_equal_weights_keep_their_names_in_a_graph_without_identities(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3, padding=1) for _ in range(4)))
+    for conv in model:
+        torch.nn.init.zeros_(conv.weight)
+        torch.nn.init.zeros_(conv.bias)
+    frames = torch.randn(1, 4, 8, 8)
+    graph = to_onnx(model, {"x": frames}, ["y"])
+    assert {node.op_type for node in graph.graph.node} == {"Conv"}
+    onnx.save_model(graph, str(tmp_path / "g.onnx"))
+    assert weights.of_graph(tmp_path / "g.onnx").keys() == model.state_dict().keys()
+    assert np.array_equal(run_onnx(graph.SerializeToString(), {"x": frames.numpy()})[0], model(frames).detach().numpy())
