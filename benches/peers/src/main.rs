@@ -4,6 +4,7 @@ mod compare;
 mod input;
 mod peers;
 mod plot;
+#[cfg(feature = "profile")]
 mod profile;
 mod reference;
 mod results;
@@ -64,6 +65,7 @@ enum Command {
         plan: PlanArgs,
     },
     /// Where fieldpress's time goes: flame graphs and tables of its tracing spans.
+    #[cfg(feature = "profile")]
     Profile {
         /// The folder that tools/fetch-data filled.
         #[arg(long, default_value = "data")]
@@ -180,6 +182,7 @@ fn run() -> Result<Vec<String>> {
             let tuned = cli.plan.tuned.as_deref();
             single(&cli.single, &Plan { codecs: &codecs, repeats: cli.plan.repeats, known: &known, tuned })
         }
+        #[cfg(feature = "profile")]
         Some(Command::Profile { data, out }) => profile::run(data, out).map(|()| Vec::new()),
         Some(Command::Suite { data, out, only, further, plan }) => {
             let (codecs, known) = (plan.codecs()?, plan.known()?);
