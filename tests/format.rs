@@ -51,6 +51,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show(info.bound.name(), true);
     show("axes", structure.axes);
     show("specials", structure.specials > 0);
+    show("clamped", structure.clamped);
     show("model", structure.model);
     show("segments", structure.sections.len() > 1);
     show("segment", structure.segment);

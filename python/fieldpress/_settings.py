@@ -52,6 +52,8 @@ class Options(TypedDict, total=False):
     """Threads, 1 to 1024; by default as many as the process may use."""
     fill_value: float
     """A value that marks points without data."""
+    sentinels: Literal["auto", "off"]
+    """Whether values far outside of all others, as 1e20 and -9999, are found and treated so, too: "auto", the default."""
     axes: tuple[int, int, int]
     """Which axes are frames, rows and columns; by default tried on a sample where there is a choice."""
     segment: int

@@ -7,7 +7,7 @@ use crate::bound::Bound;
 use crate::codec::{Codec, error_curve};
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, Region};
-use crate::options::Options;
+use crate::options::{Options, Sentinels};
 
 /// A box of a variable over some steps of the window.
 #[derive(Debug)]
@@ -152,8 +152,8 @@ impl Pending {
 }
 
 impl Statistics {
-    pub(super) fn of(field: &FieldView<'_>, fill_value: Option<f64>) -> Self {
-        let found = FieldStats::of(field, fill_value);
+    pub(super) fn of(field: &FieldView<'_>, fill_value: Option<f64>, sentinels: Sentinels) -> Self {
+        let found = FieldStats::of(field, fill_value, sentinels);
         Self { valid: found.valid, min: found.min, max: found.max }
     }
 

@@ -281,7 +281,7 @@ impl Writer {
         }
         let now = self.times.len();
         let fill = info.fill_value().or(self.options.codec.fill_value);
-        let stats = Statistics::of(field, fill);
+        let stats = Statistics::of(field, fill, self.options.codec.sentinels);
         // Goes on with a box of the step before, where the variable's fill value has not changed since.
         let goes_on = |put: &&mut Pending| {
             let same = put.variable == variable.0 && put.bound == bound && put.region == region;

@@ -46,7 +46,7 @@ pub(super) fn choose(field: &FieldView<'_>, bound: Bound, tools: &Tools<'_>) -> 
     }
     let _span = tracing::debug_span!("axes").entered();
     let part = field.part(&region)?;
-    let found = FieldStats::of(&part, tools.options.fill_value).range();
+    let found = FieldStats::of(&part, tools.options.fill_value, tools.options.sentinels).range();
     let range = tools.options.range.unwrap_or(found);
     if !range.is_finite() || range <= 0.0 {
         return Ok(stated(*usual));

@@ -161,6 +161,8 @@ impl Codec {
             stream_bytes: done.bytes.len() as u64,
             info: inspect(&done.bytes)?,
             drift: done.drift,
+            sentinels: done.sentinels,
+            mean_error: done.mean_error,
             seconds: begin.elapsed().as_secs_f64(),
             stages: done.stages,
         };
@@ -239,6 +241,8 @@ impl Codec {
             stream_bytes: stream.len() as u64,
             info: inspection::inspect(&parsed, request.region.as_ref())?,
             drift: 0.0,
+            sentinels: Vec::new(),
+            mean_error: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             stages,
         })

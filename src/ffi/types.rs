@@ -17,6 +17,10 @@ pub const FIELDPRESS_NAME_BYTES: usize = 64;
 /// Bytes of a model's hash in fieldpress_info: hexadecimal digits and the terminating zero.
 pub const FIELDPRESS_HASH_BYTES: usize = 72;
 
+/// The most values that are found to mark points without data.
+pub const FIELDPRESS_MAX_SENTINELS: usize = 4;
+
+const _: () = assert!(FIELDPRESS_MAX_SENTINELS == crate::field::MAX_SENTINELS);
 const _: () = assert!(FIELDPRESS_MAX_DIMS == crate::field::MAX_DIMS);
 
 /// What a call returns. fieldpress_last_error says more, in a sentence.
@@ -178,6 +182,14 @@ pub struct fieldpress_report {
     pub entropy_seconds: f64,
     /// Seconds of decoding and checking the own output.
     pub check_seconds: f64,
+    /// The mean of the decoded values less that of the original ones, over the points with data, in the field's units;
+    /// 0 when decompressing.
+    pub mean_error: f64,
+    /// How many values were found to mark points without data, although nobody had named them (option "sentinels"): those
+    /// points are kept bit for bit. 0 when decompressing.
+    pub sentinel_count: u32,
+    /// Those values; 0 beyond sentinel_count.
+    pub sentinels: [f64; FIELDPRESS_MAX_SENTINELS],
 }
 
 /// What a stream's header says.
@@ -299,6 +311,8 @@ impl fieldpress_report {
 
 impl From<&Report> for fieldpress_report {
     fn from(report: &Report) -> Self {
+        let mut sentinels = [0.0; FIELDPRESS_MAX_SENTINELS];
+        sentinels.iter_mut().zip(&report.sentinels).for_each(|(slot, &value)| *slot = value);
         Self {
             size: size_of::<Self>(),
             input_bytes: report.input_bytes,
@@ -314,6 +328,9 @@ impl From<&Report> for fieldpress_report {
             model_seconds: report.stages.model,
             entropy_seconds: report.stages.entropy,
             check_seconds: report.stages.check,
+            mean_error: report.mean_error,
+            sentinel_count: report.sentinels.len() as u32,
+            sentinels,
         }
     }
 }
