@@ -24,7 +24,7 @@ pub(crate) struct HalfWidth {
 /// A value moved by a multiple of the unit of corrections, within limits that are values of its type.
 fn moved<T: Element>(value: T, by: f64, (min, max): (f64, f64)) -> T {
     let moved = T::from_f64(value.to_f64() + by);
-    // In this order, infinities leave it as it is.
+    // What is equal to a limit stays as it is, a zero of either sign included.
     if moved.to_f64() < min {
         T::from_f64(min)
     } else if moved.to_f64() > max {

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options};
-use crate::stream::{Content, Header, ModelName, assemble, is_closed_loop};
+use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_closed_loop};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -111,6 +111,11 @@ pub(crate) fn compress<T: Element>(
     Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
 }
 
+/// Whether a segment's section has corrections.
+fn corrects_points(section: &[u8]) -> bool {
+    !is_closed_loop(section) && SegmentBytes::read(section).is_ok_and(|(_, parts)| !parts.corrections.is_empty())
+}
+
 /// The finite values that mark points of a field without data.
 fn masked<T: Element>(stats: &FieldStats, options: &Options) -> Specials {
     let mut masked = Specials::new();
@@ -203,7 +208,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model,
             closed_loop: done.sections.iter().any(closed),
-            clamped: context.pointwise().is_some() && !done.sections.iter().all(closed),
+            clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
         };
         let header = Header {
             nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },

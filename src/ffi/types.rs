@@ -187,7 +187,7 @@ pub struct fieldpress_report {
     pub mean_error: f64,
     /// How many values were found to mark points without data, although nobody had named them (option "sentinels"): those
     /// points are kept bit for bit. 0 when decompressing.
-    pub sentinel_count: u32,
+    pub sentinel_count: u64,
     /// Those values; 0 beyond sentinel_count.
     pub sentinels: [f64; FIELDPRESS_MAX_SENTINELS],
 }
@@ -329,7 +329,7 @@ impl From<&Report> for fieldpress_report {
             entropy_seconds: report.stages.entropy,
             check_seconds: report.stages.check,
             mean_error: report.mean_error,
-            sentinel_count: report.sentinels.len() as u32,
+            sentinel_count: report.sentinels.len() as u64,
             sentinels,
         }
     }

@@ -1,7 +1,7 @@
 //! Sentinels: values that mark points without data, found without being named.
 //!
-//! In: a field's values. Out: up to [`MAX_SENTINELS`] values that lie far outside of all others, as 1e20 and −9999 do. Left out of
-//! the range and kept bit for bit, a value that is data after all makes bounds tighter, and nothing else.
+//! In: a field's values. Out: up to [`MAX_SENTINELS`] values that lie far outside of all others, as 1e20 and −9999 do.
+//! Left out of the range and kept bit for bit, a value that is data after all makes bounds tighter, and nothing else.
 
 use super::{Element, FieldView, for_each_row};
 
@@ -38,18 +38,41 @@ impl Extremes {
         self.points += points;
     }
 
-    /// Whether sentinels may lie below or above the field's other values: a run of points that comes near the smallest
-    /// or largest value without reaching it says no.
+    /// Whether sentinels may lie below or above the field's other values: runs of points that come near the smallest or
+    /// largest value without reaching it say no, where they are more than there can be sentinels.
     pub(super) fn may_hide_sentinels(&self, min: f64, max: f64) -> bool {
         let range = max - min;
         if !range.is_finite() {
             return true;
         }
+        // What is data at one end is further from the outermost value than half of the range, where nothing lies outside
+        // of the other end; where something does, that end says yes.
         let is_near = |distance: f64| distance > 0.05 * range && distance < range / (1.0 + USUAL);
-        let below = min <= -SMALLEST && !self.blocks.iter().any(|&(low, _)| is_near(low - min));
-        let above = max >= SMALLEST && !self.blocks.iter().any(|&(_, high)| is_near(max - high));
+        let below = is_large(min) && few(self.blocks.iter().map(|block| block.0).filter(|low| is_near(low - min)));
+        let above = is_large(max) && few(self.blocks.iter().map(|block| block.1).filter(|high| is_near(max - high)));
         below || above
     }
+}
+
+fn is_large(value: f64) -> bool {
+    value.abs() >= SMALLEST
+}
+
+/// Whether values are no more than there can be sentinels.
+fn few(values: impl Iterator<Item = f64>) -> bool {
+    let mut distinct = [f64::NAN; MAX_SENTINELS];
+    let mut count = 0;
+    for value in values {
+        if distinct[..count].contains(&value) {
+            continue;
+        }
+        if count == MAX_SENTINELS {
+            return false;
+        }
+        distinct[count] = value;
+        count += 1;
+    }
+    true
 }
 
 /// Whether a value of this type is a usual mark of points without data: nines, a power of ten from 10^10 on, or the
@@ -132,7 +155,7 @@ impl<T: Element> End<T> {
                 _ => REPEATED,
             };
             let is_constant = range == 0.0;
-            outer.value.to_f64().abs() >= SMALLEST && gap >= factor * range && (!is_constant || factor == USUAL)
+            is_large(outer.value.to_f64()) && gap >= factor * range && (!is_constant || factor == USUAL)
         })
     }
 }
@@ -178,6 +201,7 @@ mod tests {
     use super::super::{FieldStats, Values};
     use super::*;
     use crate::options::Sentinels;
+    use proptest::prelude::*;
 
     const NONE: [f64; 0] = [];
 
@@ -242,6 +266,26 @@ mod tests {
         let land = vec![1e20f32; 100];
         let stats = FieldStats::of(&FieldView::new(&land, &[100]).unwrap(), None, Sentinels::Auto);
         assert_eq!((stats.valid, stats.range(), stats.uniform.is_some()), (0, 0.0, true));
+    }
+
+    proptest! {
+        /// The first look at runs of points misses nothing that the walk over all of them finds.
+        #[test]
+        fn the_first_look_misses_nothing(
+            (low, width) in (-1e5f32..1e5, 0.001f32..1e4),
+            marks in prop::collection::vec((0usize..10, 0usize..3000, 1usize..900), 0..6),
+            seed in any::<u32>(),
+        ) {
+            const MARKS: [f32; 10] = [-9999.0, 9999.0, 99999.0, 65535.0, 1e20, -1e34, 32767.0, -7777.5, 999.0, 255.0];
+            let noise = |i: usize| (i as u32 ^ seed).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
+            let mut values: Vec<f32> = (0..4000).map(|i| low + width * noise(i)).collect();
+            for &(mark, from, count) in &marks {
+                values[from..from + count].fill(MARKS[mark]);
+            }
+            let view = FieldView::new(&values, &[4000]).unwrap();
+            let walked: Vec<f64> = find(&view, &values, None).into_iter().map(f64::from).collect();
+            prop_assert_eq!(FieldStats::of(&view, None, Sentinels::Auto).sentinels, walked);
+        }
     }
 
     #[test]

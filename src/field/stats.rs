@@ -143,10 +143,17 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>, se
             found = sentinels::find(field, values, fill);
         }
     }
-    if !found.is_empty() {
+    let maskable = all.specials.is_some();
+    while !found.is_empty() {
+        marks.truncate(usize::from(fill.is_some()));
         marks.extend(&found);
         all = Accumulator::new();
         for_each_row(field, values, &mut buffer, |row| all.row(row, &marks));
+        if all.specials.is_some() || !maskable {
+            break;
+        }
+        // As many as a mask has room for.
+        found.pop();
     }
     let none = all.valid == 0;
     FieldStats {

@@ -4,7 +4,7 @@ use super::described::{read_bound, read_type_and_shape, write_bound, write_type_
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Normalisation, Shape, Specials};
+use crate::field::{DType, Element, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;
 use crate::window::Cut;
 use std::num::NonZeroU16;
@@ -256,7 +256,16 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<
 
 /// The masked values of a stream without segments.
 fn read_masked(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<Specials> {
-    if version >= CLAMPED_SINCE { read_specials(reader, dtype) } else { Ok(Specials::new()) }
+    let masked = if version >= CLAMPED_SINCE { read_specials(reader, dtype)? } else { Specials::new() };
+    let is_finite = |&bits: &u64| match dtype {
+        DType::F32 => f32::from_bits_u64(bits).is_finite(),
+        DType::F64 => f64::from_bits_u64(bits).is_finite(),
+    };
+    if masked.patterns().iter().all(is_finite) {
+        Ok(masked)
+    } else {
+        Err(Error::corrupt("masked values that are not finite mark themselves"))
+    }
 }
 
 fn write_specials(out: &mut Writer, dtype: DType, specials: &Specials) {
@@ -268,10 +277,14 @@ fn write_specials(out: &mut Writer, dtype: DType, specials: &Specials) {
 
 fn read_specials(reader: &mut Reader<'_>, dtype: DType) -> Result<Specials> {
     let mut specials = Specials::new();
-    for _ in 0..reader.u8()? {
+    let count = reader.u8()?;
+    for _ in 0..count {
         if !specials.add(read_pattern(reader, dtype)?) {
             return Err(Error::corrupt("too many masked values"));
         }
+    }
+    if specials.patterns().len() != usize::from(count) {
+        return Err(Error::corrupt("masked values that are the same"));
     }
     Ok(specials)
 }

@@ -63,7 +63,7 @@ module fieldpress
     real(c_double) :: fm_share, nrmse, max_abs_error, seconds
     real(c_double) :: field_seconds, mode_decision_seconds, transform_seconds, model_seconds
     real(c_double) :: entropy_seconds, check_seconds, mean_error
-    integer(c_int32_t) :: sentinel_count
+    integer(c_int64_t) :: sentinel_count
     real(c_double) :: sentinels(fieldpress_max_sentinels)
   end type
 

@@ -111,6 +111,7 @@ def read_header(reader: Reader) -> Header:
         header.segments = read_normalisation(reader, dtype, version)
     elif version > 3:
         header.masked = read_patterns(reader, dtype)
+        require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
         require(header.masked, "a stream of version 4 without anything that is new in it")
     return header
 

@@ -55,7 +55,8 @@ def apply(correction: Correction, values: np.ndarray, epsilon: float, limits: tu
     values[changed] = moved[changed].astype(values.dtype)
     if limits:
         low, high = np.array(limits).astype(values.dtype)
-        values[changed] = np.clip(values[changed], low, high)
+        fixed = values[changed]
+        values[changed] = np.where(fixed < low, low, np.where(fixed > high, high, fixed))
     bits = values.reshape(-1).view(f"<u{values.dtype.itemsize}")
     for index, pattern in correction.stored:
         bits[index] = pattern
