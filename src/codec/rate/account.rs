@@ -147,6 +147,8 @@ pub(crate) struct Account {
     /// Rounds of segments coded again.
     rounds: usize,
     rounds_coarser: usize,
+    /// Whether the settler has changed since much of the budget was unused.
+    relieved: bool,
 }
 
 impl Account {
@@ -158,7 +160,18 @@ impl Account {
         let settler = settler.copied().unwrap_or(expected.segments.len() - 1);
         let spent = vec![None; expected.segments.len()];
         let powers = [0.0; 2];
-        Self { budget, expected, powers, spent, settler, least: 0.0, next: 0, rounds: 0, rounds_coarser: 0 }
+        Self {
+            budget,
+            expected,
+            powers,
+            spent,
+            settler,
+            least: 0.0,
+            next: 0,
+            rounds: 0,
+            rounds_coarser: 0,
+            relieved: false,
+        }
     }
 
     /// Takes in what a segment came to, coded at a step.
@@ -259,10 +272,14 @@ impl Account {
             return Next::Unreachable;
         }
         self.rounds += 1;
-        self.rounds_coarser += usize::from(coarser);
-        if let Some(relieved) = self.relieve(own.at(common), common) {
+        // Another settler is no use of what is left by itself, so it is no coarser round, but the last change of it.
+        if !self.relieved
+            && let Some(relieved) = self.relieve(own.at(common), common)
+        {
+            self.relieved |= coarser;
             return Next::Code { segments: vec![relieved], step: self.expected.step * common };
         }
+        self.rounds_coarser += usize::from(coarser);
         self.again(left, own, common)
     }
 
