@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 
 /// The longest window.
-pub(crate) const MAX_WINDOW: usize = 32;
+pub(crate) const MAX_WINDOW: usize = 255;
 /// Entries of a stored basis are in units of 1 / ENTRY_UNITS.
 const ENTRY_UNITS: f64 = 2047.0;
 
@@ -22,6 +22,25 @@ pub(crate) struct Basis {
 impl Basis {
     /// The cosine (DCT-II) basis of `size` frames.
     pub(crate) fn cosine(size: usize) -> Self {
+        if let Some(t) = hack().filter(|t| size > 32 && size % t == 0) {
+            let (a, b) = (Self::cosine(t), Self::cosine(size / t));
+            let z = b.size;
+            let mut order: Vec<(usize, usize)> = (0..t).flat_map(|i| (0..z).map(move |j| (i, j))).collect();
+            if std::env::var("FP_ORDER").is_ok_and(|o| o == "sum") {
+                order.sort_by(|p, q| {
+                    let f = |r: &(usize, usize)| r.0 as f64 / t as f64 + r.1 as f64 / z as f64;
+                    f(p).total_cmp(&f(q))
+                });
+            }
+            let rows = order
+                .iter()
+                .flat_map(|&(i, j)| {
+                    let (a, b) = (&a, &b);
+                    (0..size).map(move |k| a.rows[i * t + k / z] * b.rows[j * z + k % z])
+                })
+                .collect();
+            return Self { size, rows };
+        }
         let n = size as f64;
         let rows = (0..size * size)
             .map(|i| {
@@ -131,4 +150,8 @@ mod tests {
             prop_assert_eq!(Basis::from_stored(&stored, n).unwrap(), basis);
         }
     }
+}
+
+pub(crate) fn hack() -> Option<usize> {
+    std::env::var("FP_HACK").ok().and_then(|t| t.parse().ok())
 }

@@ -56,7 +56,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
         decision.transforms()?;
     }
     let mut lengths = None;
-    if count > 2 && !context.block_bound() {
+    if count > 2 && !context.block_bound() && crate::residual::basis::hack().is_none() {
         lengths = Some(decision.hierarchies()?);
         if fm_mode == FmMode::On && package.is_some() {
             // The trials without the model were for the window's length alone.
@@ -129,10 +129,13 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
         if count > 1 && count < 32 {
             lengths.push(count);
         }
+        if crate::residual::basis::hack().is_some() && count > 32 {
+            lengths = vec![count];
+        }
         for window in lengths {
             self.consider(SegmentHeader { window, ..self.base.clone() })?;
         }
-        if let Some((_, best)) = &self.comparison.best
+        if crate::residual::basis::hack().is_none() && let Some((_, best)) = &self.comparison.best
             && let Some(basis) = basis::<T, R>(self.source, self.context, best.header.window)
         {
             let header = SegmentHeader { basis: Some(basis), ..best.header.clone() };
