@@ -5,7 +5,7 @@ use crate::dataset::{self, Settings, VariableBound, Wanted};
 use crate::failure::Failure;
 use crate::measure::Errors;
 use crate::target::{self, STANDARD};
-use crate::{commands, report};
+use crate::{commands, netcdf_in, report};
 use fieldpress::{Bound, Effort, Report};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -32,13 +32,13 @@ struct Row {
 pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
     let jobs = jobs(&args.input, &args.output, "fp")?;
     if let [job] = &jobs[..]
-        && !(dataset::is_dataset(&job.input) && is_netcdf(&job.output))
+        && !(netcdf_in::is_dataset(&job.input) && is_netcdf(&job.output))
     {
         return commands::compress(args, &job.input, &job.output, one_bound(args)?);
     }
     let mut rows = Vec::new();
     for job in &jobs {
-        if dataset::is_dataset(&job.input) {
+        if netcdf_in::is_dataset(&job.input) {
             rows.extend(compress_dataset(args, job)?);
         } else {
             let report = commands::compress_field(args, &job.input, &job.output, one_bound(args)?)?;
@@ -115,13 +115,13 @@ fn one_bound(args: &CompressArgs) -> Result<Bound, Failure> {
 pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
     let jobs = jobs(&args.input, &args.output, "npy")?;
     if let [job] = &jobs[..]
-        && !dataset::is_dataset(&job.input)
+        && !netcdf_in::is_dataset(&job.input)
     {
         return commands::decompress(args, &job.input, &job.output);
     }
     let mut rows = Vec::new();
     for job in &jobs {
-        if dataset::is_dataset(&job.input) {
+        if netcdf_in::is_dataset(&job.input) {
             check_dataset_arguments(args, job)?;
             rows.extend(dataset::decompress(&job.input, &job.output)?.into_iter().map(|one| row(job, one)));
         } else {
@@ -177,7 +177,7 @@ fn jobs(inputs: &[String], output: &Path, extension: &str) -> Result<Vec<Job>, F
         let name = Path::new(&input).file_name().filter(|_| input != STANDARD);
         let name = name.ok_or_else(|| Failure::usage(format!("{input} has no name for a file in a folder")))?;
         let name = output.join(name);
-        let output = if dataset::is_dataset(&input) { name } else { name.with_extension(extension) };
+        let output = if netcdf_in::is_dataset(&input) { name } else { name.with_extension(extension) };
         if let Some(other) = jobs.iter().find(|other| other.output == output) {
             return Err(Failure::usage(format!("{} and {input} would both become {}", other.input, output.display())));
         }

@@ -3,6 +3,7 @@
 mod archive;
 mod args;
 mod batch;
+mod classic;
 mod commands;
 mod dataset;
 mod failure;

@@ -1,6 +1,6 @@
 //! Variables of NetCDF files as fields.
 
-use crate::dataset::is_dataset;
+use crate::classic;
 use crate::failure::{Failure, caught};
 use crate::source::{Data, Field};
 use fieldpress::{DType, Shape};
@@ -9,9 +9,27 @@ use netcdf::{AttributeValue, Variable};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+/// Whether the file begins like NetCDF: in a classic form, or as HDF5.
+pub fn is_dataset(path: &str) -> bool {
+    let mut start = [0; 4];
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start));
+    read.is_ok() && (start.starts_with(b"CDF") || start == *b"\x89HDF")
+}
+
+/// Refuses a file in a classic form that lacks what its header says, of one variable or of all.
+///
+/// # Errors
+/// Bad input that says what is missing; what reading the file gives.
+pub fn refuse_damaged(path: &str, variable: Option<&str>) -> Result<(), Failure> {
+    match classic::fault(path, variable).map_err(|error| Failure::reading(path, error))? {
+        None => Ok(()),
+        Some(what) => Err(Failure::reading(path, format!("this NetCDF file is not whole: {what}"))),
+    }
+}
+
 /// The variables of a NetCDF file as `file:name (sizes)`; nothing where a file is none.
 pub fn variables(path: &str) -> Option<String> {
-    if !is_dataset(path) {
+    if !is_dataset(path) || refuse_damaged(path, Some("")).is_err() {
         return None;
     }
     let list = || Ok(netcdf::open(Path::new(path)).ok().map(|file| listed(path, &file)));
@@ -40,7 +58,6 @@ pub fn read(path: &str, name: &str) -> Result<Field, Failure> {
 
 fn read_variable(path: &str, name: &str) -> Result<Field, Failure> {
     let failed = |error: netcdf::Error| Failure::reading(path, error);
-    let file = netcdf::open(path).map_err(failed)?;
     // A leading slash is ncdump's notation for a name from the root group on.
     let parts: Vec<&str> = name.strip_prefix('/').unwrap_or(name).split('/').collect();
     if parts.iter().any(|part| ["", ".", ".."].contains(part)) {
@@ -48,6 +65,8 @@ fn read_variable(path: &str, name: &str) -> Result<Field, Failure> {
             "{path}: '{name}' is no name of a NetCDF variable; expected NAME, or GROUP/NAME, also after a /"
         )));
     }
+    refuse_damaged(path, Some(&parts.join("/")))?;
+    let file = netcdf::open(path).map_err(failed)?;
     let variable = file
         .variable(&parts.join("/"))
         .ok_or_else(|| Failure::input(format!("{path} has no variable '{name}'; it has {}", listed(path, &file))))?;

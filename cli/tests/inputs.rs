@@ -123,3 +123,26 @@ fn packed_variables_are_unpacked() {
     w.fails("compress x.nc -o q.fp --bound abs=1", USAGE, "name a variable of it: x.nc:t (2x3)");
     w.fails("decompress t.fp -o t.nc", USAGE, "not written as NetCDF");
 }
+
+#[test]
+fn a_classic_file_that_was_cut_short_is_refused() {
+    let w = Workplace::new();
+    {
+        let mut file = netcdf::create_with(w.path("x.nc"), netcdf::Options::_64BIT_OFFSET).unwrap();
+        file.add_dimension("y", 40).unwrap();
+        for name in ["u", "v"] {
+            file.add_variable::<f32>(name, &["y"]).unwrap();
+        }
+        file.enddef().unwrap();
+        for mut variable in file.variables_mut() {
+            variable.put_values(&[1.5_f32; 40], ..).unwrap();
+        }
+    }
+    let bytes = std::fs::read(w.path("x.nc")).unwrap();
+    std::fs::write(w.path("cut.nc"), &bytes[..bytes.len() - 60]).unwrap();
+    w.ok("compress x.nc:v -o v.fp --bound abs=1");
+    w.ok("compress cut.nc:u -o u.fp --bound abs=1");
+    w.fails("compress cut.nc:v -o cut.fp --bound abs=1", INPUT, "before the values of 'v'");
+    w.fails("compress cut.nc -o out.nc --bound abs=1", INPUT, "it was cut short");
+    assert!(!w.path("cut.fp").exists() && !w.path("out.nc").exists());
+}

@@ -6,6 +6,8 @@
 #![no_main]
 #![allow(dead_code)]
 
+#[path = "../../cli/src/classic.rs"]
+mod classic;
 #[path = "../../cli/src/failure.rs"]
 mod failure;
 #[path = "../../cli/src/netcdf_in.rs"]

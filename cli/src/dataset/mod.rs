@@ -12,7 +12,7 @@ pub use wanted::{VariableBound, Wanted};
 use crate::failure::Failure;
 use crate::measure::Errors;
 use crate::progress::Progress;
-use crate::target;
+use crate::{netcdf_in, target};
 use check::Sums;
 use copy::FillError;
 use fieldpress::Bound;
@@ -43,13 +43,6 @@ pub struct Outcome {
     pub stored: u64,
     /// Against the original; none where it was decompressed.
     pub errors: Option<Errors>,
-}
-
-/// Whether the file begins like NetCDF: in a classic form, or as HDF5.
-pub fn is_dataset(path: &str) -> bool {
-    let mut start = [0; 4];
-    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut start));
-    read.is_ok() && (start.starts_with(b"CDF") || start == *b"\x89HDF")
 }
 
 /// Writes `output` with the wanted variables of `input` compressed; every bound is checked on what was written before
@@ -151,6 +144,7 @@ fn ask_what_is_stored(outcomes: &mut [Outcome], file: &Path) {
 }
 
 fn open(input: &str) -> Result<File, Failure> {
+    netcdf_in::refuse_damaged(input, None)?;
     filter::register().map_err(|error| Failure::other(error.to_string()))?;
     File::open(input.as_ref()).map_err(|error| Failure::reading(input, error))
 }
