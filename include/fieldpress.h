@@ -63,6 +63,9 @@
 // Bytes of a model's hash in fieldpress_info: hexadecimal digits and the terminating zero.
 #define FIELDPRESS_HASH_BYTES 72
 
+// The most values that are found to mark points without data.
+#define FIELDPRESS_MAX_SENTINELS 4
+
 // What a call returns. fieldpress_last_error says more, in a sentence.
 enum fieldpress_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -216,6 +219,14 @@ typedef struct fieldpress_report {
   double entropy_seconds;
   // Seconds of decoding and checking the own output.
   double check_seconds;
+  // The mean of the decoded values less that of the original ones, over the points with data, in the field's units;
+  // 0 when decompressing.
+  double mean_error;
+  // How many values were found to mark points without data, although nobody had named them (option "sentinels"):
+  // those points are kept bit for bit. 0 when decompressing.
+  uint64_t sentinel_count;
+  // Those values; 0 beyond sentinel_count.
+  double sentinels[FIELDPRESS_MAX_SENTINELS];
 } fieldpress_report;
 
 // What to decode. A null pointer in its place asks for the whole field.
@@ -280,6 +291,8 @@ extern "C" {
 //   effort      0 (fast), 1 (default) or 2 (smallest, and very slow both ways where the model pays)
 //   fm          auto (default), on or off: use of the foundation model
 //   fill_value  a number that marks points without data
+//   sentinels   auto (default): values far outside of all others, as 1e20 and -9999, mark such points, too; off; or
+//               up to eight numbers that do, for example -9999,1e20
 //   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: tried on a sample
 //   segment     frames that are coded together, and from whose first on a part is decoded; default: 128
 //   range       what relative bounds refer to, where it is not the field's own max - min

@@ -64,6 +64,10 @@ typedef struct fieldpress_step_report {
   double wait_seconds;
   // Seconds of everything else: reductions, offsets, writing, the index.
   double collective_seconds;
+  // How many values of this rank's boxes were found to mark points without data (option "sentinels").
+  uint64_t sentinel_count;
+  // The first of them, in order; 0 beyond sentinel_count.
+  double sentinels[FIELDPRESS_MAX_SENTINELS];
 } fieldpress_step_report;
 
 // A variable of an archive.

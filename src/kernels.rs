@@ -6,6 +6,7 @@
 use crate::entropy::{Decoder, Encoder};
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, MAX_DIMS, Normalisation, Shape, Specials};
+use crate::options::Sentinels;
 use crate::predict::transform;
 use crate::residual::contexts::{ContextModel, Mixing, PlaneContext, Planes};
 use crate::residual::kernels::Kernel;
@@ -134,7 +135,7 @@ impl Copier {
     /// `InvalidArgument` for sizes that are no shape, or do not fit the values.
     pub fn new(values: &[f32], dims: [usize; 3]) -> Result<Self> {
         let shape = Shape::new(&dims)?;
-        let stats = FieldStats::of(&FieldView::new(values, &dims)?, None);
+        let stats = FieldStats::of(&FieldView::new(values, &dims)?, None, &Sentinels::Auto);
         let normalisation = Normalisation::of(&stats).expect("a field that is not constant");
         let cut = Cut::new(&shape, None, None)?;
         let largest = cut.segments.iter().map(|segment| segment.count * segment.h * segment.w).max().unwrap_or(0);

@@ -34,8 +34,9 @@
 //!   and [`Bound::Psnr`] over the field, [`Bound::BlockL2`] over every 8×8×8 block; [`Bound::Lossless`] keeps every
 //!   bit.
 //! - **How hard to try**: [`Effort`]. [`Effort::Fast`] runs no model; [`Effort::High`] is for archives.
-//! - **Points without data**: NaN and ±Inf come back bit for bit, and so does the value in [`Options::fill_value`].
-//!   They disturb neither the range nor their neighbours.
+//! - **Points without data**: NaN and ±Inf come back bit for bit, and so does the value in [`Options::fill_value`],
+//!   and others that lie as far outside as 1e20 and −9999 do ([`Sentinels`]). They disturb neither the range nor their
+//!   neighbours.
 //! - **A part of it**: a [`Request`] names a box, a reduced [`Scale`], or both; only what it needs is decoded.
 //!
 //! # Memory in and out
@@ -137,11 +138,12 @@ pub use codec::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use field::{
-    ArrayField, DType, Decoded, Element, FieldView, FieldViewMut, MAX_DIMS, Region, Shape, Values, ValuesMut,
+    ArrayField, DType, Decoded, Element, FieldView, FieldViewMut, MAX_DIMS, Region, SentinelSearch, Shape, Values,
+    ValuesMut,
 };
 /// The version whose arrays this library takes and gives.
 pub use ndarray;
-pub use options::{Device, Effort, FmMode, OPTION_KEYS, Options};
+pub use options::{Device, Effort, FmMode, OPTION_KEYS, Options, Sentinels};
 
 /// The README's examples are tests.
 #[cfg(doctest)]

@@ -90,6 +90,51 @@ impl fmt::Display for FmMode {
     }
 }
 
+/// Whether values that mark points without data are found without being named: those that lie far outside of all
+/// others, as 1e20 and −9999 do. They are treated as the fill value is; a bound then is tighter, at worst.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Sentinels {
+    /// Found; [`crate::Report::sentinels`] has them.
+    #[default]
+    Auto,
+    /// Not looked for: all that is finite and not the fill value is data.
+    Off,
+    /// These mark points without data, beside the fill value, and no others are looked for.
+    Given(Vec<f64>),
+}
+
+/// The most values that an option names as sentinels: a mask has room for more.
+const MOST_GIVEN: usize = 8;
+
+impl FromStr for Sentinels {
+    type Err = Error;
+
+    /// `auto`, `off`, or one to eight finite numbers with commas between them.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "auto" => return Ok(Self::Auto),
+            "off" => return Ok(Self::Off),
+            _ => {}
+        }
+        let number = |part: &str| part.trim().parse::<f64>().ok().filter(|value| value.is_finite());
+        let values: Option<Vec<f64>> = text.split(',').map(number).collect();
+        values.filter(|values| values.len() <= MOST_GIVEN).map(Self::Given).ok_or_else(|| not_valid("sentinels", text))
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Given(values) if !values.is_empty() => {
+                let values: Vec<String> = values.iter().map(f64::to_string).collect();
+                f.write_str(&values.join(","))
+            }
+            Self::Off | Self::Given(_) => f.write_str("off"),
+        }
+    }
+}
+
 /// Where graphs run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
@@ -155,6 +200,8 @@ pub struct Options {
     pub fm: FmMode,
     /// A value that marks points without data; such points come back bit-exact and disturb no neighbour.
     pub fill_value: Option<f64>,
+    /// Whether other values of that kind are found, or which they are.
+    pub sentinels: Sentinels,
     /// Which axes of the field are (frames, rows, columns); `None`: tried on a sample where there is a choice, the last
     /// three under `block_l2`.
     pub axes: Option<[usize; 3]>,
@@ -169,13 +216,14 @@ pub struct Options {
 }
 
 /// Keys of the option string, with the values that each takes.
-pub const OPTION_KEYS: [(&str, &str); 10] = [
+pub const OPTION_KEYS: [(&str, &str); 11] = [
     ("model", "the path of a model package"),
     ("device", "auto, cpu, cuda or cuda:N"),
     ("threads", "a whole number from 1 to 1024"),
     ("effort", "0, 1 or 2"),
     ("fm", "auto, on or off"),
     ("fill_value", "a number"),
+    ("sentinels", "auto, off, or one to eight numbers, for example -9999,1e20"),
     ("axes", "three axis numbers 'frames,rows,columns', for example 0,1,2"),
     ("segment", "a whole number of frames from 1 to 65535"),
     ("range", "a number greater than 0"),
@@ -231,6 +279,13 @@ impl Options {
         self
     }
 
+    /// With sentinels found, given, or neither.
+    #[must_use]
+    pub fn with_sentinels(mut self, sentinels: Sentinels) -> Self {
+        self.sentinels = sentinels;
+        self
+    }
+
     /// With these axes as frames, rows and columns.
     #[must_use]
     pub fn with_axes(mut self, axes: impl Into<Option<[usize; 3]>>) -> Self {
@@ -277,6 +332,7 @@ impl Options {
             "effort" => self.effort = value.parse().map_err(option)?,
             "fm" => self.fm = value.parse().map_err(option)?,
             "fill_value" => self.fill_value = Some(value.parse().map_err(|_| bad())?),
+            "sentinels" => self.sentinels = value.parse().map_err(option)?,
             "axes" => self.axes = Some(axes(value).ok_or_else(bad)?),
             "segment" => self.segment = Some(value.parse().map_err(|_| bad())?),
             "range" => {

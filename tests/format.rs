@@ -51,6 +51,8 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show(info.bound.name(), true);
     show("axes", structure.axes);
     show("specials", structure.specials > 0);
+    show("masked", structure.specials > 0 && structure.content != 2);
+    show("clamped", structure.clamped);
     show("model", structure.model);
     show("segments", structure.sections.len() > 1);
     show("segment", structure.segment);
@@ -283,6 +285,8 @@ fn every_part_is_used() {
         "mask",
         "latents",
         "corrections",
+        "clamped",
+        "masked",
     ];
     for feature in all {
         assert!(seen.contains(feature), "no golden stream shows '{feature}'");

@@ -362,3 +362,64 @@ fn huge_declared_fields_cost_nothing() {
         }
     }
 }
+
+/// A stream whose header, up to its checksum, is `change`d.
+fn with_header(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let bytes = std::fs::read(folder().join(name).with_extension("fp")).unwrap();
+    let end = Structure::of(&bytes).header_checksum;
+    let mut out = bytes[..end].to_vec();
+    change(&mut out);
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&bytes[end + 4..]);
+    out
+}
+
+fn stored_as(name: &str) -> Vec<u8> {
+    with_header(name, |_| {})
+}
+
+/// What is new in version 4 contradicts nothing, and is in no other version.
+#[test]
+fn headers_of_version_4_are_sound() {
+    let _alone = alone();
+    const NAME: &str = "masked-raw-f64";
+    let info = inspect(&stored_as(NAME)).unwrap();
+    let [mark] = info.masked[..] else { panic!("one masked value, not {:?}", info.masked) };
+    let stored = stored_as(NAME);
+    let at = stored.windows(8).position(|bits| bits == mark.to_le_bytes()).unwrap();
+    assert_eq!(stored[at - 1], 1);
+    let with_marks = |marks: &[f64]| {
+        with_header(NAME, |header| {
+            let bits: Vec<u8> = marks.iter().flat_map(|mark| mark.to_le_bytes()).collect();
+            header.splice(at - 1..at + 8, [marks.len() as u8].into_iter().chain(bits));
+        })
+    };
+    for count in [1, 2, 15] {
+        let marks: Vec<f64> = (0..count).map(|k| f64::from(k) - 9999.0).collect();
+        assert_eq!(inspect(&with_marks(&marks)).unwrap().masked, marks);
+    }
+    let many: Vec<f64> = (0..16).map(f64::from).collect();
+    let version = |name: &str, version: u8| with_header(name, |header| header[4] = version);
+    // The working type and the flags beside it, after mean, exponent, smallest and largest value.
+    let structure = Structure::of(&stored_as("clamped-rel-f32"));
+    let flags = |name: &str, flip: u8| with_header(name, |header| header[structure.flags] ^= flip);
+    for (what, bytes) in [
+        ("none", with_marks(&[])),
+        ("too many", with_marks(&many)),
+        ("the same twice", with_marks(&[1.0, 1.0])),
+        ("no number", with_marks(&[f64::NAN])),
+        ("infinite", with_marks(&[2.0, f64::INFINITY])),
+        ("masked values in version 1", version(NAME, 1)),
+        ("lossless without masked values", version("lossless-f32", 4)),
+        ("repeats without masked values", version("repeats-f32", 4)),
+        ("constant", version("constant-f32", 4)),
+        ("segments that are not clamped", version("one-window-f32", 4)),
+        ("clamped in version 2", version("clamped-rel-f32", 2)),
+        ("version 4, not clamped", flags("clamped-rel-f32", 8)),
+        ("a flag that is not known", flags("clamped-rel-f32", 16)),
+    ] {
+        assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
+    }
+    assert_eq!(inspect(&version(NAME, 5)).unwrap_err().kind(), ErrorKind::Unsupported);
+}

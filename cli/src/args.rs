@@ -107,6 +107,9 @@ pub struct CompressArgs {
     /// Value that marks points without data; they come back bit-exact
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,
+    /// Values far outside of all others, as 1e20 and -9999, taken for marks of points without data, or for data
+    #[arg(long, value_name = "auto|off", default_value = "auto", value_parser = option("sentinels"))]
+    pub sentinels: Setting,
     /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: tried on a sample]
     #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]
     pub axes: Option<Setting>,
@@ -339,8 +342,14 @@ pub fn options<'a>(settings: impl IntoIterator<Item = Option<&'a Setting>>) -> f
 
 impl CompressArgs {
     pub fn options(&self) -> fieldpress::Result<Options> {
-        let own =
-            [Some(&self.effort), Some(&self.fm), self.fill_value.as_ref(), self.axes.as_ref(), self.segment.as_ref()];
+        let own = [
+            Some(&self.effort),
+            Some(&self.fm),
+            Some(&self.sentinels),
+            self.fill_value.as_ref(),
+            self.axes.as_ref(),
+            self.segment.as_ref(),
+        ];
         let given = options(own.into_iter().chain(self.running.settings()))?;
         Ok(given.with_trust_embedded_model(self.running.trust_model))
     }

@@ -1,6 +1,6 @@
 //! The commands: read, call the library, write, report.
 
-use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, VerifyArgs};
+use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, Setting, VerifyArgs};
 use crate::failure::Failure;
 use crate::measure;
 use crate::picture::{self, Caption};
@@ -63,9 +63,16 @@ pub fn compress(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -
         let mut object = common.json();
         object.insert("stages".into(), stages(&report));
         object.insert("modes".into(), modes(&report.info));
+        object.insert("sentinels".into(), json!(report.sentinels));
+        object.insert("mean_error".into(), json!(report.mean_error));
         return report::print_beside(output, &report::json_text(object));
     }
     let mut lines = common.lines();
+    if !report.sentinels.is_empty() {
+        let values: Vec<String> = report.sentinels.iter().map(|value| format!("{value:e}")).collect();
+        let text = format!("{} found to mark points without data, and kept (--sentinels off: data)", values.join(", "));
+        lines.push(("sentinels", text));
+    }
     lines.push(common.time_line());
     report::print_beside(output, &report::lines_text(&lines))
 }
@@ -156,6 +163,13 @@ fn original(name: &str, info: &StreamInfo) -> Result<Field, Failure> {
     source::read_field(name, Expected { dims: Some(info.shape.dims()), dtype: Some(info.dtype) })
 }
 
+/// Values that mark points without data: the one that is given, or else the original's, and those that the stream keeps
+/// bit by bit.
+fn masked(info: &StreamInfo, given: Option<&Setting>, original: &Field) -> Result<Vec<f64>, Failure> {
+    let named = args::options([given])?.fill_value.or(original.fill_value);
+    Ok(named.into_iter().chain(info.masked.iter().copied()).collect())
+}
+
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let Some(name) = &args.stream else {
         return Err(Failure::usage(format!("{} needs its stream to be compared with", args.original)));
@@ -163,8 +177,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let stream = source::read_stream(name)?;
     let info = inspect(name, &stream)?;
     let original = original(&args.original, &info)?;
-    let given = args::options([args.fill_value.as_ref()])?.fill_value;
-    let fill_value = given.or(original.fill_value);
+    let masked = masked(&info, args.fill_value.as_ref(), &original)?;
     let codec = Codec::new(args.running.options()?)?;
 
     let (report, errors, scales) = {
@@ -173,9 +186,9 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let mut scales = Vec::new();
         for &scale in args.scale.iter().filter(|scale| **scale != Scale::Full) {
             let (reduced, _) = decode(&codec, &info, &stream, &Request { scale, region: None })?;
-            scales.push((scale.factor(), measure::reduced_errors(&original, &reduced, scale.factor(), fill_value)));
+            scales.push((scale.factor(), measure::reduced_errors(&original, &reduced, scale.factor(), &masked)));
         }
-        let errors = measure::errors(&frames_last(original, &info), &frames_last(decoded, &info), fill_value);
+        let errors = measure::errors(&frames_last(original, &info), &frames_last(decoded, &info), &masked);
         let relative = |(factor, (rmse, largest))| (factor, rmse / errors.range, largest);
         let scales: Vec<(usize, f64, f64)> = scales.into_iter().map(relative).collect();
         (report, errors, scales)
@@ -256,7 +269,7 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
     let stream = source::read_stream(&args.stream)?;
     let info = inspect(&args.stream, &stream)?;
     let original = original(&args.original, &info)?;
-    let fill_value = args::options([args.fill_value.as_ref()])?.fill_value.or(original.fill_value);
+    let masked = masked(&info, args.fill_value.as_ref(), &original)?;
     let original = frames_last(original, &info);
     let region = frame_region(&original.shape, args.frame)?;
     let codec = Codec::new(args.running.options()?)?;
@@ -271,9 +284,8 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
         [.., rows, columns] => (rows, columns),
         _ => (1, len),
     };
-    let frame = |field: &Field, start: usize| -> Vec<Option<f64>> {
-        picture::values(&field.data, start..start + len, fill_value)
-    };
+    let frame =
+        |field: &Field, start: usize| -> Vec<Option<f64>> { picture::values(&field.data, start..start + len, &masked) };
     let caption = Caption {
         name: args.original.clone(),
         frame: (info.shape.ndim() > 2).then_some(args.frame),

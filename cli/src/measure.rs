@@ -14,7 +14,7 @@ const ROUNDING: f64 = 1e-12;
 pub struct Errors {
     /// Points with data.
     pub points: u64,
-    /// Points without: NaN, infinities, the fill value.
+    /// Points without: NaN, infinities, fill values.
     pub masked: u64,
     /// Masked points that did not come back bit by bit.
     pub masked_changed: u64,
@@ -59,11 +59,11 @@ impl Errors {
 }
 
 /// Compares fields of the same shape and type, whose last three dimensions are frames, rows and columns.
-pub fn errors(original: &Field, decoded: &Field, fill_value: Option<f64>) -> Errors {
+pub fn errors(original: &Field, decoded: &Field, masked: &[f64]) -> Errors {
     let dims = original.shape.dims();
     match (&original.data, &decoded.data) {
-        (Data::F32(x), Data::F32(y)) => errors_of(x, y, dims, fill_value),
-        (Data::F64(x), Data::F64(y)) => errors_of(x, y, dims, fill_value),
+        (Data::F32(x), Data::F32(y)) => errors_of(x, y, dims, masked),
+        (Data::F64(x), Data::F64(y)) => errors_of(x, y, dims, masked),
         _ => unreachable!("the decoded field is made with the original's type"),
     }
 }
@@ -77,7 +77,7 @@ fn last_three(dims: &[usize]) -> [usize; 3] {
     out
 }
 
-fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_value: Option<f64>) -> Errors {
+fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], masked: &[f64]) -> Errors {
     let [frames, rows, columns] = last_three(dims);
     let blocks_across = columns.div_ceil(BLOCK);
     let mut blocks = vec![0.0; rows.div_ceil(BLOCK) * blocks_across];
@@ -86,7 +86,7 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
     // A value lost to NaN is as wrong as can be; `max` would pass over it.
     let difference =
         |x: T, y: T| Some((x.to_f64() - y.to_f64()).abs()).filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
-    let pairs = || original.iter().zip(decoded).filter(|&(&x, _)| !is_masked(x, fill_value));
+    let pairs = || original.iter().zip(decoded).filter(|&(&x, _)| !is_masked(x, masked));
     let largest = pairs().map(|(&x, &y)| difference(x, y)).fold(0.0, f64::max);
     // Squares of values below 1e-150 or above 1e150 are no f64 numbers; in units of the largest difference they are.
     let unit = if largest > 0.0 && largest.is_finite() { largest } else { 1.0 };
@@ -107,7 +107,7 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
         for (at, (&x, &y)) in x_frame.iter().zip(y_frame).enumerate() {
             let is_same = x.to_bits_u64() == y.to_bits_u64();
             out.changed += u64::from(!is_same);
-            if is_masked(x, fill_value) {
+            if is_masked(x, masked) {
                 out.masked += 1;
                 out.masked_changed += u64::from(!is_same);
                 continue;
@@ -131,11 +131,11 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], fill_val
 
 /// Root mean square and largest error of output at a reduced scale, against the original's averages over the points
 /// with data of each `factor` × `factor` cell.
-pub fn reduced_errors(original: &Field, reduced: &Field, factor: usize, fill_value: Option<f64>) -> (f64, f64) {
+pub fn reduced_errors(original: &Field, reduced: &Field, factor: usize, masked: &[f64]) -> (f64, f64) {
     let (from, to) = (original.shape.dims(), reduced.shape.dims());
     match (&original.data, &reduced.data) {
-        (Data::F32(x), Data::F32(y)) => reduced_errors_of(x, y, from, to, factor, fill_value),
-        (Data::F64(x), Data::F64(y)) => reduced_errors_of(x, y, from, to, factor, fill_value),
+        (Data::F32(x), Data::F32(y)) => reduced_errors_of(x, y, from, to, factor, masked),
+        (Data::F64(x), Data::F64(y)) => reduced_errors_of(x, y, from, to, factor, masked),
         _ => unreachable!("the reduced field is made with the original's type"),
     }
 }
@@ -146,14 +146,14 @@ fn reduced_errors_of<T: Element>(
     from: &[usize],
     to: &[usize],
     factor: usize,
-    fill_value: Option<f64>,
+    masked: &[f64],
 ) -> (f64, f64) {
     // Only rows and columns shrink; which dimensions they are shows in the sizes.
     let shrink: Vec<usize> = from.iter().zip(to).map(|(n, m)| if n == m { 1 } else { factor }).collect();
     let mut sums = vec![(0.0, 0u32); reduced.len()];
     let mut index = vec![0usize; from.len()];
     for &x in original {
-        if !is_masked(x, fill_value) {
+        if !is_masked(x, masked) {
             let cell = index.iter().zip(&shrink).zip(to).fold(0, |cell, ((&i, &f), &m)| cell * m + i / f);
             sums[cell].0 += x.to_f64();
             sums[cell].1 += 1;
@@ -180,14 +180,14 @@ mod tests {
     fn errors_are_what_they_say() {
         let original = [0.0f32, 10.0, f32::NAN, -99.0, 5.0, 5.0];
         let decoded = [1.0f32, 10.0, f32::NAN, -99.0, 5.0, 3.0];
-        let errors = errors_of(&original, &decoded, &[2, 3], Some(-99.0));
+        let errors = errors_of(&original, &decoded, &[2, 3], &[-99.0]);
         assert_eq!((errors.points, errors.masked, errors.masked_changed, errors.changed), (4, 2, 0, 2));
         assert_eq!((errors.range, errors.max_abs), (10.0, 2.0));
         assert_eq!(errors.rmse, (5.0f64 / 4.0).sqrt());
         assert_eq!(errors.max_block_l2, 5.0f64.sqrt());
         assert!(errors.hold(Bound::Abs(2.0), errors.range) && !errors.hold(Bound::Abs(1.9), errors.range));
         assert!(errors.hold(Bound::Rel(0.2), errors.range) && !errors.hold(Bound::Lossless, errors.range));
-        let lost = errors_of(&[1.0f64, 2.0], &[1.0, f64::NAN], &[2], None);
+        let lost = errors_of(&[1.0f64, 2.0], &[1.0, f64::NAN], &[2], &[]);
         assert_eq!(lost.max_abs, f64::INFINITY);
         assert!(!lost.hold(Bound::Nrmse(1.0), 1.0) && !lost.hold(Bound::Abs(1e300), 1.0));
     }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn errors_are_measured_at_any_magnitude() {
         for unit in [1e-307, 1e-200, 1.0, 1e200, 1e306] {
-            let errors = errors_of(&[0.0, unit, 2.0 * unit, 0.0], &[0.0, unit, unit, unit], &[2, 2], None);
+            let errors = errors_of(&[0.0, unit, 2.0 * unit, 0.0], &[0.0, unit, unit, unit], &[2, 2], &[]);
             assert!(
                 (errors.rmse / unit - 0.5f64.sqrt()).abs() < 1e-12 && (errors.nrmse() - 0.125f64.sqrt()).abs() < 1e-12
             );
@@ -212,14 +212,14 @@ mod tests {
         let mut decoded = original.clone();
         decoded[9] = 3.0;
         decoded[10] = 4.0;
-        assert_eq!(errors_of(&original, &decoded, &[2, 10, 1, 1], None).max_block_l2, 4.0);
-        assert_eq!(errors_of(&original, &decoded, &[20, 1, 1], None).max_block_l2, 5.0);
+        assert_eq!(errors_of(&original, &decoded, &[2, 10, 1, 1], &[]).max_block_l2, 4.0);
+        assert_eq!(errors_of(&original, &decoded, &[20, 1, 1], &[]).max_block_l2, 5.0);
     }
 
     #[test]
     fn reduced_output_is_compared_with_averages() {
         let original = [1.0f64, 3.0, 10.0, 3.0, 5.0, 20.0];
         let reduced = [3.0, 16.0];
-        assert_eq!(reduced_errors_of(&original, &reduced, &[2, 3], &[1, 2], 2, None), (0.5f64.sqrt(), 1.0));
+        assert_eq!(reduced_errors_of(&original, &reduced, &[2, 3], &[1, 2], 2, &[]), (0.5f64.sqrt(), 1.0));
     }
 }

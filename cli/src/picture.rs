@@ -53,13 +53,13 @@ impl Caption {
 }
 
 /// Values of part of a field, `None` at points without data.
-pub fn values(data: &Data, range: Range<usize>, fill_value: Option<f64>) -> Vec<Option<f64>> {
-    fn of<T: Element>(values: &[T], fill_value: Option<f64>) -> Vec<Option<f64>> {
-        values.iter().map(|&v| (!is_masked(v, fill_value)).then(|| v.to_f64())).collect()
+pub fn values(data: &Data, range: Range<usize>, masked: &[f64]) -> Vec<Option<f64>> {
+    fn of<T: Element>(values: &[T], masked: &[f64]) -> Vec<Option<f64>> {
+        values.iter().map(|&v| (!is_masked(v, masked)).then(|| v.to_f64())).collect()
     }
     match data {
-        Data::F32(values) => of(&values[range], fill_value),
-        Data::F64(values) => of(&values[range], fill_value),
+        Data::F32(values) => of(&values[range], masked),
+        Data::F64(values) => of(&values[range], masked),
     }
 }
 

@@ -260,7 +260,7 @@ fn read_npy(name: &str) -> Result<Field, Failure> {
     Ok(if header.fortran_order { field.transposed() } else { field })
 }
 
-/// Whether a point carries no data: not finite, or the fill value. Such points are kept bit by bit.
-pub fn is_masked<T: Element>(value: T, fill_value: Option<f64>) -> bool {
-    !value.to_f64().is_finite() || fill_value.is_some_and(|fill| T::from_f64(fill) == value)
+/// Whether a point carries no data: not finite, or one of the values that say so. Such points are kept bit by bit.
+pub fn is_masked<T: Element>(value: T, masked: &[f64]) -> bool {
+    !value.to_f64().is_finite() || masked.iter().any(|&mark| T::from_f64(mark) == value)
 }

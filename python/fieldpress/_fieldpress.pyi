@@ -29,6 +29,7 @@ class _Info(TypedDict):
     nrmse: float
     max_abs_error: float
     range: float
+    masked: tuple[float, ...]
     follows: bool
     model: tuple[str, str] | None
     fm_share: float

@@ -52,6 +52,9 @@ class Options(TypedDict, total=False):
     """Threads, 1 to 1024; by default as many as the process may use."""
     fill_value: float
     """A value that marks points without data."""
+    sentinels: str
+    """Values far outside of all others that mark such points, too: "auto" (the default) finds them, as 1e20 and -9999;
+    "off" does not; "-9999,1e20" names them."""
     axes: tuple[int, int, int]
     """Which axes are frames, rows and columns; by default tried on a sample where there is a choice."""
     segment: int

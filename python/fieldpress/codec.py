@@ -32,7 +32,7 @@ class Codec:
     Parameters
     ----------
     **options
-        `fieldpress.Options`: effort, fm, device, threads, fill_value, axes, segment, range, model.
+        `fieldpress.Options`: effort, fm, device, threads, fill_value, sentinels, axes, segment, range, model.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def compress(array: ArrayLike, **settings: Unpack[BoundAndOptions]) -> bytes:
         as the native one. What a masked array masks becomes ``fill_value``, or NaN.
     **settings
         One bound of `fieldpress.Bounds` (nrmse, abs, rel, psnr, block_l2, lossless) and any of `fieldpress.Options`
-        (effort, fm, device, threads, fill_value, axes, segment, range, model).
+        (effort, fm, device, threads, fill_value, sentinels, axes, segment, range, model).
 
     Returns
     -------

@@ -56,6 +56,8 @@ class StreamInfo:
     """Largest error, in the field's units, as achieved."""
     range: float
     """Maximum − minimum over the points with data."""
+    masked: tuple[float, ...]
+    """Finite values that mark points without data: the fill value, and sentinels that were found."""
     follows: bool
     """Whether it can only be decoded after another stream's last frame, as in an archive's windows."""
     model: Model | None
@@ -93,6 +95,10 @@ class Report:
     """Wall-clock seconds of the call."""
     stages: Mapping[str, float]
     """Seconds of its stages, summed over threads."""
+    sentinels: tuple[float, ...]
+    """Values that were found to mark points without data, although nobody had named them; kept bit for bit."""
+    mean_error: float
+    """The mean of the decoded values less that of the original ones, in the field's units."""
     info: StreamInfo
     """What the stream says of itself."""
 

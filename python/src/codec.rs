@@ -143,6 +143,8 @@ fn report_of<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDic
         stages.set_item(name, seconds)?;
     }
     out.set_item("stages", stages)?;
+    out.set_item("sentinels", PyTuple::new(py, &report.sentinels)?)?;
+    out.set_item("mean_error", report.mean_error)?;
     out.set_item("info", info_of(py, &report.info)?)?;
     Ok(out)
 }
@@ -157,6 +159,7 @@ fn info_of<'py>(py: Python<'py>, info: &StreamInfo) -> PyResult<Bound<'py, PyDic
     out.set_item("nrmse", info.nrmse)?;
     out.set_item("max_abs_error", info.max_abs_error)?;
     out.set_item("range", info.range)?;
+    out.set_item("masked", PyTuple::new(py, &info.masked)?)?;
     out.set_item("follows", info.follows)?;
     out.set_item("model", info.model.clone())?;
     out.set_item("fm_share", info.fm_share)?;

@@ -186,6 +186,23 @@ def test_codecs_are_kept_and_pickled(field: np.ndarray) -> None:
         codec.check((4, 16))
 
 
+def test_sentinels_are_found_and_kept(field: np.ndarray) -> None:
+    holed = field.copy()
+    holed[:, 5:20, 7:30] = -9999
+    stream, report = fieldpress.Codec(**QUICK).compress_with_report(holed, rel=1e-3)
+    assert report.sentinels == (-9999.0,) and report.info.masked == (-9999.0,) and report.info.range < 1000
+    decoded = fieldpress.decompress(stream)
+    holes = holed == -9999
+    assert (decoded[holes] == -9999).all()
+    difference = decoded[~holes].astype("f8") - holed[~holes].astype("f8")
+    assert abs(difference).max() <= 1e-3 * report.info.range
+    assert report.mean_error == pytest.approx(difference.mean(), abs=1e-9)
+    _, report = fieldpress.Codec(**QUICK, sentinels="off").compress_with_report(holed, rel=1e-3)
+    assert report.sentinels == () and report.info.range > 9000
+    given, report = fieldpress.Codec(**QUICK, sentinels="-9999").compress_with_report(holed, rel=1e-3)
+    assert report.sentinels == () and given == stream
+
+
 def test_windows_of_steps(field: np.ndarray) -> None:
     steps = fieldpress.StepStream((40, 48), "f4", window=5, rel=1e-3, **QUICK)
     streams = [steps.push(step) for step in field]

@@ -12,6 +12,7 @@ use crate::bound::Bound;
 use crate::bound::check::psnr_to_nrmse;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
+use crate::options::{Options, Sentinels};
 
 /// Steps at which every rank says its error, over the allowed one. The common step mostly lies within the first, closer
 /// ones; the others are for jobs where few ranks have something to spend on.
@@ -73,34 +74,74 @@ fn code(bound: &Bound) -> [u64; 2] {
     [kind as u64 + 1, bound.value().to_bits()]
 }
 
-/// Reduces bound, range and points of every variable over all ranks; `None` where none put it. A `range` that is given
-/// takes the place of theirs.
+/// Words of a variable in the reduction of statistics: kind and value of its bound, its largest value, its smallest one
+/// negated, its outermost sentinels above and, negated, below all data. 0 where there is none.
+const WORDS: usize = 6;
+
+/// The words of all variables, and their numbers of points, reduced over all ranks.
+fn reduce(
+    comm: &dyn Communicator,
+    variables: usize,
+    pending: &[Pending],
+    sentinels: &Sentinels,
+) -> Result<(Vec<u64>, Vec<f64>)> {
+    let mut words = vec![0u64; variables * WORDS];
+    let mut points = vec![0.0; variables];
+    for put in pending {
+        let word = &mut words[put.variable * WORDS..][..WORDS];
+        let mut offer = |place: usize, value: u64| word[place] = word[place].max(value);
+        let [kind, value] = code(&put.bound);
+        offer(0, kind);
+        offer(1, value);
+        let stats = put.stats();
+        if stats.valid > 0 {
+            offer(2, ordered(stats.max));
+            offer(3, ordered(-stats.min));
+        }
+        let found: &[f64] = if *sentinels == Sentinels::Auto { &stats.sentinels } else { &[] };
+        for &sentinel in found {
+            let is_below = sentinel < if stats.valid > 0 { stats.min } else { 0.0 };
+            if is_below { offer(5, ordered(-sentinel)) } else { offer(4, ordered(sentinel)) }
+        }
+        points[put.variable] += stats.valid as f64;
+    }
+    comm.reduce(&mut words, &mut points)?;
+    Ok((words, points))
+}
+
+/// Tells what of this rank's boxes is data, and reduces bound, range and points of every variable over all ranks; `None`
+/// where none put it. A range that is given takes the place of theirs.
+///
+/// A box may hold nothing but a value that marks points without data, and not show it: what other boxes show, of whatever
+/// rank, holds for all of a variable. Only where there is such a value ranks meet once more.
 ///
 /// # Errors
 /// `Runtime`. On this rank alone, as the second value: `InvalidArgument` where its bound is not the others'.
 pub(super) fn reduce_stats(
     comm: &dyn Communicator,
     names: &[&str],
-    pending: &[Pending],
-    range: Option<f64>,
+    pending: &mut [Pending],
+    options: &Options,
+    clock: &mut Clock,
 ) -> Result<(Vec<Option<Global>>, Result<()>)> {
-    const WORDS: usize = 4;
-    let mut words = vec![0u64; names.len() * WORDS];
-    let mut points = vec![0.0; names.len()];
-    for put in pending {
-        let word = &mut words[put.variable * WORDS..][..WORDS];
-        let [kind, value] = code(&put.bound);
-        (word[0], word[1]) = (word[0].max(kind), word[1].max(value));
-        let stats = put.stats();
-        if stats.valid > 0 {
-            word[2] = word[2].max(ordered(stats.max));
-            word[3] = word[3].max(ordered(-stats.min));
-        }
-        points[put.variable] += stats.valid as f64;
+    let sentinels = &options.sentinels;
+    let mut look = |pending: &mut [Pending], others: &[Vec<f64>]| {
+        let one = |put: &mut Pending| put.look(sentinels, others.get(put.variable).map_or(&[][..], |others| others));
+        clock.work(|| unpanicked(|| pending.iter_mut().try_for_each(one)))
+    };
+    let mut agreed = look(pending, &[]);
+    let (mut words, mut points) = reduce(comm, names.len(), pending, sentinels)?;
+    if words.chunks_exact(WORDS).any(|word| word[4] != 0 || word[5] != 0) {
+        let shared = |word: &[u64]| {
+            let above = Some(word[4]).filter(|&bits| bits != 0).map(unordered);
+            let below = Some(word[5]).filter(|&bits| bits != 0).map(|bits| -unordered(bits));
+            above.into_iter().chain(below).collect()
+        };
+        let others: Vec<Vec<f64>> = words.chunks_exact(WORDS).map(shared).collect();
+        agreed = agreed.and(look(pending, &others));
+        (words, points) = reduce(comm, names.len(), pending, sentinels)?;
     }
-    comm.reduce(&mut words, &mut points)?;
 
-    let mut agreed = Ok(());
     let mut globals: Vec<Option<Global>> = vec![None; names.len()];
     for put in pending {
         let word = &words[put.variable * WORDS..][..WORDS];
@@ -117,7 +158,7 @@ pub(super) fn reduce_stats(
         // Where bounds differ the pair may be of none, and the error is on its way.
         let bound = Bound::from_parts(name, f64::from_bits(word[1])).unwrap_or(Bound::Lossless);
         let found = if word[2] == 0 { 0.0 } else { unordered(word[2]) + unordered(word[3]) };
-        let range = range.unwrap_or(found);
+        let range = options.range.unwrap_or(found);
         *global = Some(Global { bound, range, points: points[variable] });
     }
     Ok((globals, agreed))

@@ -7,7 +7,7 @@ use crate::bound::Bound;
 use crate::codec::{Codec, error_curve};
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, Region};
-use crate::options::Options;
+use crate::options::{Options, Sentinels};
 
 /// A box of a variable over some steps of the window.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) struct Pending {
     pub(super) first: usize,
     pub(super) steps: usize,
     values: Buffer,
-    /// Of each step: one that is dropped must leave none behind.
-    stats: Vec<Statistics>,
+    /// Of all its steps, once [`Pending::look`] has seen them.
+    stats: Statistics,
 }
 
 /// Which windows a window may follow in time.
@@ -36,33 +36,38 @@ pub(super) struct Following<'a> {
     pub(super) keyframe: usize,
 }
 
-/// Number and range of a put's valid values.
-#[derive(Clone, Copy, Debug, Default)]
+/// Number and range of a box's valid values, and what marks the others beside its fill value.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Statistics {
     pub(super) valid: usize,
     pub(super) min: f64,
     pub(super) max: f64,
+    /// Sentinels that were found here, or in the variable's other boxes.
+    pub(super) sentinels: Vec<f64>,
+}
+
+/// Values of boxes that were found to mark points without data, in order.
+pub(super) fn found(pending: &[Pending], sentinels: &Sentinels) -> Vec<f64> {
+    let mut found: Vec<f64> = match sentinels {
+        Sentinels::Auto => pending.iter().flat_map(|put| &put.stats.sentinels).copied().collect(),
+        Sentinels::Off | Sentinels::Given(_) => Vec::new(),
+    };
+    found.sort_by(f64::total_cmp);
+    found.dedup();
+    found
 }
 
 impl Pending {
-    pub(super) fn new(
-        variable: usize,
-        region: Region,
-        bound: Bound,
-        first: usize,
-        field: &FieldView<'_>,
-        stats: Statistics,
-    ) -> Self {
+    pub(super) fn new(variable: usize, region: Region, bound: Bound, first: usize, field: &FieldView<'_>) -> Self {
         let mut values = Buffer::new(field.dtype());
         values.push(field);
-        Self { variable, region, bound, fill: None, first, steps: 1, values, stats: vec![stats] }
+        Self { variable, region, bound, fill: None, first, steps: 1, values, stats: Statistics::default() }
     }
 
     /// Adds the step after its last one.
-    pub(super) fn push(&mut self, field: &FieldView<'_>, stats: Statistics) {
+    pub(super) fn push(&mut self, field: &FieldView<'_>) {
         self.values.push(field);
         self.steps += 1;
-        self.stats.push(stats);
     }
 
     /// Forgets the window's steps from `end` on.
@@ -70,13 +75,40 @@ impl Pending {
         if self.first + self.steps > end {
             self.steps = end.saturating_sub(self.first);
             self.values.truncate(self.steps * self.points());
-            self.stats.truncate(self.steps);
         }
     }
 
-    /// Of all its steps.
-    pub(super) fn stats(&self) -> Statistics {
-        self.stats.iter().fold(Statistics::default(), |all, step| all.and(step))
+    /// Tells what is data in all its steps: what the codec will. With `others`, sentinels of the variable's other boxes
+    /// are such here, too, which this box may not show: it may hold nothing else.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub(super) fn look(&mut self, sentinels: &Sentinels, others: &[f64]) -> Result<()> {
+        let mut known = self.stats.sentinels.clone();
+        known.extend(others.iter().filter(|other| !self.stats.sentinels.contains(other)));
+        if !known.is_empty() && known.len() == self.stats.sentinels.len() {
+            return Ok(());
+        }
+        let asked = if known.is_empty() { sentinels.clone() } else { Sentinels::Given(known) };
+        let found = FieldStats::of(&self.values.view(&self.dims())?, self.fill, &asked);
+        let sentinels = if let Sentinels::Given(known) = asked { known } else { found.sentinels };
+        self.stats = Statistics { valid: found.valid, min: found.min, max: found.max, sentinels };
+        Ok(())
+    }
+
+    /// Of all its steps, after [`Pending::look`].
+    pub(super) fn stats(&self) -> &Statistics {
+        &self.stats
+    }
+
+    /// The codec's options for this box: its fill value, and no other sentinels than it has.
+    fn options(&self, codec: &Codec) -> Options {
+        Options {
+            fill_value: self.fill,
+            sentinels: Sentinels::Given(self.stats.sentinels.clone()),
+            axes: self.axes(codec.options().axes),
+            ..codec.options().clone()
+        }
     }
 
     fn points(&self) -> usize {
@@ -95,8 +127,8 @@ impl Pending {
 
     /// Estimated sums of squared errors at quantiser steps, both over the (squared) `range`.
     pub(super) fn error_curve(&self, codec: &Codec, range: f64, steps: &[f64]) -> Result<Vec<f64>> {
-        let own = Codec::new(codec.options().clone().with_fill_value(self.fill))?;
-        error_curve(&self.values.view(&self.dims())?, &own, self.axes(codec.options().axes), range, steps)
+        let own = Codec::new(self.options(codec))?;
+        error_curve(&self.values.view(&self.dims())?, &own, own.options().axes, range, steps)
     }
 
     /// The stream of this box, after the window before it where there is one, and what the next window may follow.
@@ -111,7 +143,7 @@ impl Pending {
         let &Following { chains, first_step, keyframe } = following;
         let field = self.values.view(&self.dims())?;
         let given = codec.options().axes;
-        let options = Options { range, axes: self.axes(given), fill_value: self.fill, ..codec.options().clone() };
+        let options = Options { range, ..self.options(codec) };
         let count = &self.region.count;
         let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
         let key = chain::key(self.variable, &self.region);
@@ -148,20 +180,5 @@ impl Pending {
             bytes,
         };
         Ok((coded, next))
-    }
-}
-
-impl Statistics {
-    pub(super) fn of(field: &FieldView<'_>, fill_value: Option<f64>) -> Self {
-        let found = FieldStats::of(field, fill_value);
-        Self { valid: found.valid, min: found.min, max: found.max }
-    }
-
-    fn and(self, other: &Self) -> Self {
-        match (self.valid, other.valid) {
-            (_, 0) => self,
-            (0, _) => *other,
-            (a, b) => Self { valid: a + b, min: self.min.min(other.min), max: self.max.max(other.max) },
-        }
     }
 }

@@ -40,6 +40,9 @@ pub struct StepReport {
     pub wait_seconds: f64,
     /// Seconds of everything else: further reductions, offsets, writing, the index.
     pub collective_seconds: f64,
+    /// Values of this rank's boxes that were found to mark points without data, although nobody had named them
+    /// ([`crate::Options::sentinels`]), in order: those points are kept bit for bit.
+    pub sentinels: Vec<f64>,
 }
 
 impl StepReport {
@@ -52,6 +55,9 @@ impl StepReport {
         self.local_seconds += other.local_seconds;
         self.wait_seconds += other.wait_seconds;
         self.collective_seconds += other.collective_seconds;
+        self.sentinels.extend(&other.sentinels);
+        self.sentinels.sort_by(f64::total_cmp);
+        self.sentinels.dedup();
     }
 }
 

@@ -8,7 +8,7 @@ use super::commit::{Output, Window};
 use super::communicator::Communicator;
 use super::definitions::{Attribute, Definitions, VariableInfo, check_name};
 use super::options::WriterOptions;
-use super::pending::{Following, Pending, Statistics};
+use super::pending::{self, Following, Pending};
 use super::progress::{Clock, Observer, Phase, StepReport, enter, unpanicked};
 use crate::bound::Bound;
 use crate::codec::Codec;
@@ -281,7 +281,6 @@ impl Writer {
         }
         let now = self.times.len();
         let fill = info.fill_value().or(self.options.codec.fill_value);
-        let stats = Statistics::of(field, fill);
         // Goes on with a box of the step before, where the variable's fill value has not changed since.
         let goes_on = |put: &&mut Pending| {
             let same = put.variable == variable.0 && put.bound == bound && put.region == region;
@@ -290,10 +289,10 @@ impl Writer {
         if now > 0
             && let Some(put) = self.pending.iter_mut().find(goes_on)
         {
-            put.push(field, stats);
+            put.push(field);
             return Ok(());
         }
-        let mut put = Pending::new(variable.0, region, bound, now, field, stats);
+        let mut put = Pending::new(variable.0, region, bound, now, field);
         put.fill = fill;
         self.pending.push(put);
         Ok(())
@@ -405,12 +404,13 @@ impl Writer {
     }
 
     fn commit_window(&mut self) -> Result<StepReport> {
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         let times = std::mem::take(&mut self.times);
         let begin = Instant::now();
         let mut clock = Clock::default();
         let names: Vec<&str> = self.definitions.variables.iter().map(|variable| variable.name.as_str()).collect();
-        let (globals, agreed) = reduce_stats(&*self.comm, &names, &pending, self.options.codec.range)?;
+        let (globals, agreed) = reduce_stats(&*self.comm, &names, &mut pending, &self.options.codec, &mut clock)?;
+        let sentinels = pending::found(&pending, &self.options.codec.sentinels);
 
         enter(&mut self.observer, Phase::Compress);
         let chains = std::mem::take(&mut self.chains);
@@ -421,6 +421,7 @@ impl Writer {
             chunks: coded.len() as u64,
             input_bytes: coded.iter().map(|chunk| chunk.input_bytes).sum(),
             stream_bytes: coded.iter().map(|chunk| chunk.bytes.len() as u64).sum(),
+            sentinels,
             ..Default::default()
         };
         let observer = &mut self.observer;

@@ -17,6 +17,8 @@ pub(crate) struct Errors {
     /// themselves leave the range of f64 where a field's values are below 1e-150 or above 1e150, and a bound would hold
     /// or fail for nothing.
     unit: f64,
+    /// The sum of decoded less original values, in units.
+    sum: f64,
     /// The sum of squared errors, in squared units.
     pub(crate) squared: f64,
     /// The largest error, in the field's units.
@@ -32,7 +34,7 @@ pub(crate) struct Errors {
 impl Errors {
     /// No errors so far; `unit` is a power of two in the field's units, between 2^-1020 and 2^1020.
     pub(crate) fn new(unit: f64) -> Self {
-        Self { unit, squared: 0.0, largest: 0.0, guarded: 0.0, block: 0.0, points: 0 }
+        Self { unit, sum: 0.0, squared: 0.0, largest: 0.0, guarded: 0.0, block: 0.0, points: 0 }
     }
 
     /// Adds the errors of a window `[count][h][w]`, whose origin is the origin of a block.
@@ -57,10 +59,11 @@ impl Errors {
         }
         if !masks && !blocks {
             // The usual case, eight sums at a time.
-            let (mut squared, mut largest) = ([0.0f64; 8], [0.0f64; 8]);
+            let (mut sums, mut squared, mut largest) = ([0.0f64; 8], [0.0f64; 8], [0.0f64; 8]);
             for (a, b) in original.chunks(8).zip(decoded.chunks(8)) {
                 for (k, (a, b)) in a.iter().zip(b).enumerate() {
                     let error = a.to_f64() - b.to_f64();
+                    sums[k] -= error * inverse;
                     squared[k] += (error * inverse).powi(2);
                     // False for NaN, which then shows in the sum.
                     if error.abs() > largest[k] {
@@ -68,6 +71,7 @@ impl Errors {
                     }
                 }
             }
+            self.sum += sums.iter().sum::<f64>();
             self.squared += squared.iter().sum::<f64>();
             self.largest = largest.iter().copied().fold(self.largest, f64::max);
             self.points += original.len();
@@ -83,6 +87,7 @@ impl Errors {
             }
             let error = a.to_f64() - b.to_f64();
             let square = (error * inverse).powi(2);
+            self.sum -= error * inverse;
             self.squared += square;
             self.largest = self.largest.max(error.abs());
             self.points += 1;
@@ -110,11 +115,17 @@ impl Errors {
 
     /// Both together; they have the same unit.
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.sum += other.sum;
         self.squared += other.squared;
         self.largest = self.largest.max(other.largest);
         self.guarded = self.guarded.max(other.guarded);
         self.block = self.block.max(other.block);
         self.points += other.points;
+    }
+
+    /// The mean of the decoded less that of the original values, in the field's units.
+    pub(crate) fn mean(&self) -> f64 {
+        if self.points == 0 { 0.0 } else { self.sum / self.points as f64 * self.unit }
     }
 
     /// Root mean square error over `range`.

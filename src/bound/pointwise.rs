@@ -17,6 +17,21 @@ pub(crate) struct HalfWidth {
     pub(crate) epsilon: f64,
     /// What decoded points may miss by: the bound less the room that other devices' floats take.
     pub(crate) allowed: f64,
+    /// Smallest and largest value that corrected points may have.
+    pub(crate) limits: (f64, f64),
+}
+
+/// A value moved by a multiple of the unit of corrections, within limits that are values of its type.
+fn moved<T: Element>(value: T, by: f64, (min, max): (f64, f64)) -> T {
+    let moved = T::from_f64(value.to_f64() + by);
+    // What is equal to a limit stays as it is, a zero of either sign included.
+    if moved.to_f64() < min {
+        T::from_f64(min)
+    } else if moved.to_f64() > max {
+        T::from_f64(max)
+    } else {
+        moved
+    }
 }
 
 /// The adaptive state of a segment's corrections.
@@ -66,7 +81,7 @@ impl PointwiseModel {
         original: &[T],
         decoded: &mut [T],
         classes: &[u8],
-        HalfWidth { epsilon, allowed }: HalfWidth,
+        HalfWidth { epsilon, allowed, limits }: HalfWidth,
     ) -> Result<bool> {
         let unit = UNIT * epsilon;
         let mut multiples = vec![0i64; decoded.len()];
@@ -80,7 +95,7 @@ impl PointwiseModel {
                 continue;
             }
             let multiple = (error / unit).round();
-            let moved = T::from_f64(slot.to_f64() + multiple * unit);
+            let moved = moved(*slot, multiple * unit, limits);
             if multiple.abs() < (1u64 << 40) as f64 && (x.to_f64() - moved.to_f64()).abs() <= allowed {
                 multiples[i] = multiple as i64;
                 *slot = moved;
@@ -112,6 +127,7 @@ impl PointwiseModel {
         coder: &mut Decoder<'_>,
         decoded: &mut [T],
         epsilon: f64,
+        limits: (f64, f64),
     ) -> Result<()> {
         if !coder.bit(false, 1 << 12) {
             return Ok(());
@@ -121,7 +137,7 @@ impl PointwiseModel {
         self.code(coder, &mut multiples)?;
         for (&multiple, slot) in multiples.iter().zip(decoded.iter_mut()) {
             if multiple != 0 {
-                *slot = T::from_f64(slot.to_f64() + multiple as f64 * unit);
+                *slot = moved(*slot, multiple as f64 * unit, limits);
             }
         }
         let stored = coder.raw(0, 40) as usize;
@@ -143,24 +159,47 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Corrects values within limits; gives back those that a decoder has.
+    fn corrected(values: &[f32], decoded: &[f32], epsilon: f64, limits: (f64, f64)) -> (Vec<f32>, Vec<f32>) {
+        let mut encoder = Encoder::new(Vec::new());
+        let mut encoded = decoded.to_vec();
+        let width = HalfWidth { epsilon, allowed: epsilon, limits };
+        PointwiseModel::new(5, 7).encode(&mut encoder, values, &mut encoded, &[], width).unwrap();
+        let bytes = encoder.finish();
+        let mut again = decoded.to_vec();
+        PointwiseModel::new(5, 7).decode(&mut Decoder::new(&bytes), &mut again, epsilon, limits).unwrap();
+        (encoded, again)
+    }
+
     proptest! {
         #[test]
-        fn every_point_meets_the_bound(
+        fn every_point_meets_the_bound_within_its_range(
             values in prop::collection::vec(-1e3f32..1e3, 3 * 5 * 7),
             errors in prop::collection::vec(-30f32..30.0, 3 * 5 * 7),
             epsilon in 1e-6f64..20.0,
         ) {
-            let mut decoded: Vec<f32> = values.iter().zip(&errors).map(|(v, e)| v + e).collect();
-            let before = decoded.clone();
-            let mut encoder = Encoder::new(Vec::new());
-            PointwiseModel::new(5, 7).encode(&mut encoder, &values, &mut decoded, &[], HalfWidth { epsilon, allowed: epsilon }).unwrap();
-            for (a, b) in values.iter().zip(&decoded) {
+            let range = values.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+            let decoded: Vec<f32> = values.iter().zip(&errors).map(|(v, e)| (v + e).clamp(range.0, range.1)).collect();
+            let limits = (f64::from(range.0), f64::from(range.1));
+            let (encoded, again) = corrected(&values, &decoded, epsilon, limits);
+            for (a, b) in values.iter().zip(&encoded) {
                 prop_assert!((f64::from(*a) - f64::from(*b)).abs() <= epsilon);
+                prop_assert!((range.0..=range.1).contains(b));
             }
-            let bytes = encoder.finish();
-            let mut again = before;
-            PointwiseModel::new(5, 7).decode(&mut Decoder::new(&bytes), &mut again, epsilon).unwrap();
-            prop_assert_eq!(again, decoded);
+            prop_assert_eq!(again, encoded);
         }
+    }
+
+    /// As in streams of versions before 4, which are not clamped after corrections.
+    #[test]
+    fn without_limits_corrections_may_leave_the_range() {
+        let mut values = vec![0.0f32; 35];
+        values[3] = 10.0;
+        let mut decoded = values.clone();
+        decoded[7] = 1.1;
+        let (encoded, again) = corrected(&values, &decoded, 1.0, (f64::NEG_INFINITY, f64::INFINITY));
+        assert_eq!((encoded[7], again[7]), (1.1 - 1.9, 1.1 - 1.9));
+        let (encoded, again) = corrected(&values, &decoded, 1.0, (0.0, 10.0));
+        assert_eq!((encoded[7], again[7]), (0.0, 0.0));
     }
 }

@@ -9,7 +9,7 @@ use super::tools::Tools;
 use crate::bound::Bound;
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, Region, Values};
-use crate::options::{Effort, FmMode, Options};
+use crate::options::{Effort, FmMode, Options, Sentinels};
 
 /// Axes of fewer indices are no rows and no columns, where there are longer ones.
 const SHORT: usize = 6;
@@ -26,11 +26,16 @@ const SIDE: usize = 16;
 /// The share of the default's bytes that another choice has to stay below: boxes are small, and err.
 const WORTH: f64 = 0.95;
 
-/// The axes that a field is compressed with; `None` for the last three.
+/// The axes that a field of these statistics is compressed with; `None` for the last three.
 ///
 /// # Errors
 /// As compressing.
-pub(super) fn choose(field: &FieldView<'_>, bound: Bound, tools: &Tools<'_>) -> Result<Option<[usize; 3]>> {
+pub(super) fn choose(
+    field: &FieldView<'_>,
+    stats: &FieldStats,
+    bound: Bound,
+    tools: &Tools<'_>,
+) -> Result<Option<[usize; 3]>> {
     let dims = field.shape().dims();
     // Blocks of `block_l2` lie along the axes, and nothing is gained where there is no choice.
     if dims.len() < 3 || matches!(bound, Bound::BlockL2(_)) {
@@ -46,8 +51,13 @@ pub(super) fn choose(field: &FieldView<'_>, bound: Bound, tools: &Tools<'_>) -> 
     }
     let _span = tracing::debug_span!("axes").entered();
     let part = field.part(&region)?;
-    let found = FieldStats::of(&part, tools.options.fill_value).range();
-    let range = tools.options.range.unwrap_or(found);
+    // The box may hold too few of the field's marks, or of its data, to tell them apart.
+    let sentinels = match &tools.options.sentinels {
+        Sentinels::Auto => Sentinels::Given(stats.sentinels.clone()),
+        given => given.clone(),
+    };
+    let part_stats = FieldStats::of(&part, tools.options.fill_value, &sentinels);
+    let range = tools.options.range.unwrap_or(part_stats.range());
     if !range.is_finite() || range <= 0.0 {
         return Ok(stated(*usual));
     }
@@ -67,12 +77,14 @@ pub(super) fn choose(field: &FieldView<'_>, bound: Bound, tools: &Tools<'_>) -> 
             fm: FmMode::Off,
             range: Some(range),
             segment: None,
+            sentinels: sentinels.clone(),
             ..tools.options.clone()
         };
         let tools = Tools { options: &options, package: None, workers: tools.workers };
+        let stats = part_stats.clone();
         let done = match part.values {
-            Values::F32(values) => compress(&part, values, bound, None, &tools)?,
-            Values::F64(values) => compress(&part, values, bound, None, &tools)?,
+            Values::F32(values) => compress(&part, values, stats, bound, None, &tools)?,
+            Values::F64(values) => compress(&part, values, stats, bound, None, &tools)?,
         };
         Ok(done.bytes.len() as f64)
     };

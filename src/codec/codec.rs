@@ -12,7 +12,7 @@ use super::workers::Workers;
 use super::{decompress, inspect as inspection};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, FieldView, FieldViewMut, Shape, Values, ValuesMut};
+use crate::field::{DType, FieldStats, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
 use crate::options::{FmMode, Options};
 use crate::stream::{Content, Stream};
@@ -145,22 +145,32 @@ impl Codec {
         let reference = reference.as_ref();
         let model = self.model()?;
         let tools = Tools { options, package: model.as_deref(), workers: &self.workers };
+        let looked = Instant::now();
+        let stats = tracing::debug_span!("statistics")
+            .in_scope(|| FieldStats::of(field, options.fill_value, &options.sentinels));
+        let field_seconds = looked.elapsed().as_secs_f64();
+        if !stats.sentinels.is_empty() {
+            tracing::info!(sentinels = ?stats.sentinels, "values that mark points without data, kept bit for bit");
+        }
         // A field that follows another has its axes.
         let axes = match (options.axes, reference) {
-            (None, None) => axes::choose(field, bound, &tools)?,
+            (None, None) => axes::choose(field, &stats, bound, &tools)?,
             (given, _) => given,
         };
         let options = Options { axes, ..options.clone() };
         let tools = Tools { options: &options, ..tools };
-        let done = match field.values {
-            Values::F32(values) => compress(field, values, bound, reference, &tools)?,
-            Values::F64(values) => compress(field, values, bound, reference, &tools)?,
+        let mut done = match field.values {
+            Values::F32(values) => compress(field, values, stats, bound, reference, &tools)?,
+            Values::F64(values) => compress(field, values, stats, bound, reference, &tools)?,
         };
+        done.stages.field += field_seconds;
         let report = Report {
             input_bytes: field.byte_len() as u64,
             stream_bytes: done.bytes.len() as u64,
             info: inspect(&done.bytes)?,
             drift: done.drift,
+            sentinels: done.sentinels,
+            mean_error: done.mean_error,
             seconds: begin.elapsed().as_secs_f64(),
             stages: done.stages,
         };
@@ -239,6 +249,8 @@ impl Codec {
             stream_bytes: stream.len() as u64,
             info: inspection::inspect(&parsed, request.region.as_ref())?,
             drift: 0.0,
+            sentinels: Vec::new(),
+            mean_error: 0.0,
             seconds: begin.elapsed().as_secs_f64(),
             stages,
         })

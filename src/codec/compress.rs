@@ -13,10 +13,10 @@ use super::tools::Tools;
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldStats, FieldView, Normalisation, f32_suffices};
+use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
-use crate::options::{FmMode, Options};
-use crate::stream::{Content, Header, ModelName, assemble, is_closed_loop};
+use crate::options::{FmMode, Options, Sentinels};
+use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_closed_loop};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -25,6 +25,10 @@ pub(crate) struct Compressed {
     pub(crate) bytes: Vec<u8>,
     /// RMSE margin for device drift, in the field's units.
     pub(crate) drift: f64,
+    /// Values that were found to mark points without data.
+    pub(crate) sentinels: Vec<f64>,
+    /// Mean of decoded less original values, in the field's units.
+    pub(crate) mean_error: f64,
     pub(crate) stages: StageSeconds,
 }
 
@@ -40,17 +44,16 @@ const LOSSLESS_FROM: f64 = 0.4;
 const LOSSLESS_DOUBT: f64 = 1.5;
 const LOSSLESS_FEW: f64 = 512.0;
 
-/// Compresses a field of type `T`.
+/// Compresses a field of type `T` and of these statistics.
 pub(crate) fn compress<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
+    stats: FieldStats,
     bound: Bound,
     reference: Option<&Reference>,
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
-    let begin = Instant::now();
-    let stats = tracing::debug_span!("statistics").in_scope(|| FieldStats::of(field, tools.options.fill_value));
-    let mut stages = StageSeconds { field: begin.elapsed().as_secs_f64(), ..Default::default() };
+    let mut stages = StageSeconds::default();
     let range = tools.options.range.unwrap_or(stats.range());
     let header = Header {
         dtype: T::DTYPE,
@@ -60,7 +63,7 @@ pub(crate) fn compress<T: Element>(
         nrmse: 0.0,
         max_abs_error: 0.0,
         range: if range.is_finite() { range } else { 0.0 },
-        content: Content::Lossless,
+        content: Content::Lossless(Specials::new()),
     };
     let segment = tools.options.segment;
     if let (Bound::BlockL2(_), Some(frames)) = (bound, segment)
@@ -73,7 +76,8 @@ pub(crate) fn compress<T: Element>(
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         let header = Header { content: Content::Constant(bits), ..header };
-        return Ok(Compressed { bytes: assemble(&header, &[]), drift: 0.0, stages });
+        let bytes = assemble(&header, &[]);
+        return Ok(Compressed { bytes, drift: 0.0, sentinels: stats.sentinels, mean_error: 0.0, stages });
     }
     // Every value is encoded and checked.
     let progress = Progress::new(2 * field.shape().len());
@@ -96,13 +100,33 @@ pub(crate) fn compress<T: Element>(
             *found = other;
         }
     }
-    let (drift, best) = best.map_or((0.0, None), |found| (found.drift, Some(found.bytes)));
-    let exact = asked.without_loss(best.as_ref().map(Vec::len), tools, &mut stages)?;
-    Ok(match (exact, best) {
-        (Some(bytes), _) => Compressed { bytes, drift: 0.0, stages },
-        (None, Some(bytes)) => Compressed { bytes, drift, stages },
+    let exact = asked.without_loss(best.as_ref().map(|found| found.bytes.len()), tools, &mut stages)?;
+    let (bytes, drift, mean_error) = match (exact, best) {
+        (Some(bytes), _) => (bytes, 0.0, 0.0),
+        (None, Some(found)) => (found.bytes, found.drift, found.mean_error),
         (None, None) => return Err(Error::internal("lossless coding has no bytes for a field")),
-    })
+    };
+    Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
+}
+
+/// Whether a segment's section has corrections.
+fn corrects_points(section: &[u8]) -> bool {
+    !is_closed_loop(section) && SegmentBytes::read(section).is_ok_and(|(_, parts)| !parts.corrections.is_empty())
+}
+
+/// The finite values that mark points of a field without data.
+fn masked<T: Element>(stats: &FieldStats, options: &Options) -> Specials {
+    let mut masked = Specials::new();
+    let known = stats.specials.iter().flat_map(|specials| specials.patterns().iter().copied());
+    // Where there are too many for a mask, those with a name.
+    let given: &[f64] = if let Sentinels::Given(values) = &options.sentinels { values } else { &[] };
+    let named = options.fill_value.iter().chain(given).filter(|_| stats.specials.is_none()).chain(&stats.sentinels);
+    for bits in known.chain(named.map(|&value| T::from_f64(value).to_bits_u64())) {
+        if T::from_bits_u64(bits).to_f64().is_finite() {
+            masked.add(bits);
+        }
+    }
+    masked
 }
 
 /// What is to be compressed, and what is known of it.
@@ -121,6 +145,7 @@ struct Asked<'a, T> {
 struct Segments {
     bytes: Vec<u8>,
     drift: f64,
+    mean_error: f64,
     /// Bytes of its sections, and what they would be without the model, as samples tell; `None` where it is not used.
     model: Option<(usize, f64)>,
 }
@@ -150,6 +175,7 @@ impl<T: Element> Asked<'_, T> {
         let context = FieldContext {
             normalisation: &normalisation,
             specials,
+            clamped: true,
             bound,
             range,
             package: tools.package,
@@ -181,6 +207,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model,
             closed_loop: done.sections.iter().any(closed),
+            clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
         };
         let header = Header {
             nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },
@@ -190,7 +217,8 @@ impl<T: Element> Asked<'_, T> {
         };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
         let bytes = assemble(&header, &done.sections);
-        Ok(Some(Segments { bytes, drift: done.drift, model: done.uses_model.then_some(sizes) }))
+        let (drift, mean_error) = (done.drift, done.errors.mean());
+        Ok(Some(Segments { bytes, drift, mean_error, model: done.uses_model.then_some(sizes) }))
     }
 
     /// The smallest stream from which all bits return, where it has fewer than `most` bytes.
@@ -206,6 +234,7 @@ impl<T: Element> Asked<'_, T> {
         let _span = tracing::debug_span!("lossless").entered();
         let begin = Instant::now();
         let (field, values, raw) = (self.field, self.values, self.field.byte_len());
+        let masked = masked::<T>(self.stats, tools.options);
         let outlook = Outlook::of(field, values);
         let mut smallest = Smallest { header: &self.header, most: most.unwrap_or(usize::MAX), bytes: None };
         let limit = most.map_or(f64::INFINITY, |most| most as f64);
@@ -213,13 +242,13 @@ impl<T: Element> Asked<'_, T> {
         if limit > LOSSLESS_FROM * raw as f64 || worth(outlook.plain) {
             let sections = lossless_sections(field, values, tools)?;
             if sections.iter().map(Vec::len).sum::<usize>() >= raw {
-                smallest.offer(Content::Raw, &[raw_section(field, values)]);
+                smallest.offer(Content::Raw(masked.clone()), &[raw_section(field, values)]);
             } else {
-                smallest.offer(Content::Lossless, &sections);
+                smallest.offer(Content::Lossless(masked.clone()), &sections);
             }
         }
         if outlook.repeats <= LOSSLESS_DOUBT * outlook.plain + LOSSLESS_FEW && worth(outlook.repeats) {
-            smallest.offer(Content::Repeats, &repeats_sections(field, values, tools)?);
+            smallest.offer(Content::Repeats(masked), &repeats_sections(field, values, tools)?);
         }
         stages.entropy += begin.elapsed().as_secs_f64();
         if let Some((content, sections)) = self.on_a_lattice(smallest.most, tools, stages)? {
@@ -243,6 +272,7 @@ impl<T: Element> Asked<'_, T> {
         let context = FieldContext {
             normalisation: &normalisation,
             specials,
+            clamped: false,
             bound: Bound::Lossless,
             range: self.header.range,
             package: None,
@@ -261,6 +291,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model: None,
             closed_loop: true,
+            clamped: false,
         };
         Ok(sections.map(|sections| (content, sections)))
     }

@@ -1,6 +1,6 @@
 //! Decompressing a stream, or a part of it.
 
-use super::lossless::field;
+use super::lossless::field::{self, Averaged};
 use super::output::{Output, Place};
 use super::progress::Progress;
 use super::report::StageSeconds;
@@ -41,9 +41,15 @@ pub(crate) fn decompress<T: Element>(
             });
             Ok(StageSeconds::default())
         }
-        Content::Lossless | Content::Repeats | Content::Raw => {
+        Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) => {
             let begin = std::time::Instant::now();
-            field::decompress(stream, &region, factor, cut_axes, tools.options.fill_value, out)?;
+            let mut masked = masked.clone();
+            if let Some(fill) = tools.options.fill_value {
+                // Streams of versions before 4 do not say it.
+                masked.add(T::from_f64(fill).to_bits_u64());
+            }
+            let averaged = Averaged { axes: cut_axes, factor, masked: &masked };
+            field::decompress(stream, &region, averaged, out)?;
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
         Content::Segments { .. } => decompress_segments(stream, &region, request.scale.factor(), reference, out, tools),
@@ -60,7 +66,8 @@ fn decompress_segments<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<StageSeconds> {
     let header = &stream.header;
-    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop } = &header.content
+    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped } =
+        &header.content
     else {
         return Err(Error::internal("a stream without segments has none to decode"));
     };
@@ -80,6 +87,7 @@ fn decompress_segments<T: Element>(
     let context = FieldContext {
         normalisation,
         specials,
+        clamped: *clamped,
         bound: header.bound,
         range: header.range,
         package: tools.package,

@@ -3,7 +3,7 @@
 use super::report::{SectionBytes, StreamInfo};
 use crate::closed_loop::window_frames;
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, Region};
+use crate::field::{DType, Element, Region, Specials};
 use crate::stream::{ClosedLoopBytes, Content, SegmentBytes, Stream, is_closed_loop};
 use crate::window::{Cut, Segment};
 
@@ -16,16 +16,18 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
     let mut sections = SectionBytes { header: stream.header_bytes as u64, ..Default::default() };
     let mut modes: Vec<(String, u64)> = Vec::new();
     let (mut windows, mut with_model) = (0u64, 0u64);
-    let (mut model, mut follows) = (None, false);
+    let (mut model, mut follows, mut masked) = (None, false, Vec::new());
     match &header.content {
         Content::Constant(_) => modes.push(("constant".to_owned(), 1)),
-        Content::Lossless | Content::Repeats | Content::Raw => {
+        Content::Lossless(values) | Content::Repeats(values) | Content::Raw(values) => {
+            masked = finite(header.dtype, values);
             for k in 0..stream.len() {
                 sections.lossless += stream.untested(k).len() as u64;
             }
             modes.push(("lossless".to_owned(), stream.len() as u64));
         }
-        Content::Segments { model: named, follows: before, segment, .. } => {
+        Content::Segments { model: named, follows: before, segment, specials, .. } => {
+            masked = finite(header.dtype, specials);
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
@@ -54,12 +56,22 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
         nrmse: header.nrmse,
         max_abs_error: header.max_abs_error,
         range: header.range,
+        masked,
         follows,
         model,
         sections,
         fm_share: if windows == 0 { 0.0 } else { with_model as f64 / windows as f64 },
         modes,
     })
+}
+
+/// The finite ones of a field's masked values.
+fn finite(dtype: DType, masked: &Specials) -> Vec<f64> {
+    let value = |&bits: &u64| match dtype {
+        DType::F32 => f32::from_bits_u64(bits).to_f64(),
+        DType::F64 => f64::from_bits_u64(bits),
+    };
+    masked.patterns().iter().map(value).filter(|value| value.is_finite()).collect()
 }
 
 /// What a segment's section says of itself.

@@ -110,6 +110,12 @@ pub struct Report {
     /// RMSE margin for floating-point differences between devices, in the field's units, counted in when the bound was
     /// checked; for [`crate::ReferenceFrame`]. 0 when decompressing.
     pub drift: f64,
+    /// Values that were found to mark points without data, although nobody had named them
+    /// ([`crate::Options::sentinels`]): those points are kept bit for bit. None when decompressing.
+    pub sentinels: Vec<f64>,
+    /// The mean of the decoded values less that of the original ones, over the points with data, in the field's units.
+    /// 0 when decompressing.
+    pub mean_error: f64,
     /// Wall-clock seconds of the call.
     pub seconds: f64,
     /// Seconds of its stages.
@@ -136,6 +142,9 @@ pub struct StreamInfo {
     pub max_abs_error: f64,
     /// max − min over the valid points.
     pub range: f64,
+    /// Finite values that mark points without data, as far as the stream says: the fill value, and sentinels that were
+    /// found. Lossless streams of format versions before 4 do not.
+    pub masked: Vec<f64>,
     /// Whether it follows another stream, and can only be decoded after that one's last frame.
     pub follows: bool,
     /// Name and hash (hex) of the model it needs to be decoded, if any.

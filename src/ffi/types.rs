@@ -17,6 +17,10 @@ pub const FIELDPRESS_NAME_BYTES: usize = 64;
 /// Bytes of a model's hash in fieldpress_info: hexadecimal digits and the terminating zero.
 pub const FIELDPRESS_HASH_BYTES: usize = 72;
 
+/// The most values that are found to mark points without data.
+pub const FIELDPRESS_MAX_SENTINELS: usize = 4;
+
+const _: () = assert!(FIELDPRESS_MAX_SENTINELS == crate::field::MAX_SENTINELS);
 const _: () = assert!(FIELDPRESS_MAX_DIMS == crate::field::MAX_DIMS);
 
 /// What a call returns. fieldpress_last_error says more, in a sentence.
@@ -178,6 +182,14 @@ pub struct fieldpress_report {
     pub entropy_seconds: f64,
     /// Seconds of decoding and checking the own output.
     pub check_seconds: f64,
+    /// The mean of the decoded values less that of the original ones, over the points with data, in the field's units;
+    /// 0 when decompressing.
+    pub mean_error: f64,
+    /// How many values were found to mark points without data, although nobody had named them (option "sentinels"):
+    /// those points are kept bit for bit. 0 when decompressing.
+    pub sentinel_count: u64,
+    /// Those values; 0 beyond sentinel_count.
+    pub sentinels: [f64; FIELDPRESS_MAX_SENTINELS],
 }
 
 /// What a stream's header says.
@@ -274,6 +286,13 @@ pub(super) fn dims_of(shape: &Shape) -> [usize; FIELDPRESS_MAX_DIMS] {
     dims
 }
 
+/// Sentinels in the fixed array of the ABI, 0 beyond their number.
+pub(super) fn sentinels_of(found: &[f64]) -> [f64; FIELDPRESS_MAX_SENTINELS] {
+    let mut sentinels = [0.0; FIELDPRESS_MAX_SENTINELS];
+    sentinels.iter_mut().zip(found).for_each(|(slot, &value)| *slot = value);
+    sentinels
+}
+
 /// Text as a C string in a fixed array, cut where it is longer.
 pub(super) fn text_of<const N: usize>(text: &str) -> [c_char; N] {
     let mut out = [0; N];
@@ -314,6 +333,9 @@ impl From<&Report> for fieldpress_report {
             model_seconds: report.stages.model,
             entropy_seconds: report.stages.entropy,
             check_seconds: report.stages.check,
+            mean_error: report.mean_error,
+            sentinel_count: report.sentinels.len() as u64,
+            sentinels: sentinels_of(&report.sentinels),
         }
     }
 }

@@ -7,6 +7,7 @@ mod array;
 mod mask;
 mod region;
 mod rows;
+mod sentinels;
 mod shape;
 mod stats;
 
@@ -15,6 +16,8 @@ pub use array::{ArrayField, Decoded};
 pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub(crate) use rows::{for_each_row, for_each_run, gather};
+pub(crate) use sentinels::MAX_SENTINELS;
+pub use sentinels::SentinelSearch;
 pub use shape::{MAX_DIMS, Shape};
 pub(crate) use stats::{FieldStats, Normalisation, f32_suffices};
 

@@ -1,11 +1,13 @@
 //! One pass over a field: range, mean, and the values that are masked.
 
+use super::sentinels::{self, Extremes};
 use super::{Element, FieldView, Specials, Values, for_each_row};
+use crate::options::Sentinels;
 
 /// Statistics of a field's valid points.
 #[derive(Clone, Debug)]
 pub(crate) struct FieldStats {
-    /// Points that are neither NaN, ±Inf nor the fill value.
+    /// Points that are neither NaN, ±Inf, the fill value nor a sentinel.
     pub(crate) valid: usize,
     /// Smallest and largest valid value; 0 where there is none.
     pub(crate) min: f64,
@@ -14,6 +16,8 @@ pub(crate) struct FieldStats {
     pub(crate) mean: f64,
     /// Patterns of the masked values; `None` where there are too many for a mask.
     pub(crate) specials: Option<Specials>,
+    /// Values that mark points without data, although nobody has named them.
+    pub(crate) sentinels: Vec<f64>,
     /// Whether all values share one bit pattern.
     pub(crate) uniform: Option<u64>,
 }
@@ -21,24 +25,37 @@ pub(crate) struct FieldStats {
 const LANES: usize = 8;
 
 struct Accumulator {
-    min: [f64; LANES],
-    max: [f64; LANES],
+    min: f64,
+    max: f64,
     sum: f64,
     valid: usize,
     specials: Option<Specials>,
+    extremes: Extremes,
 }
 
 impl Accumulator {
-    fn row<T: Element>(&mut self, row: &[T], fill: Option<T>) {
+    fn new() -> Self {
+        Self {
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            valid: 0,
+            specials: Some(Specials::new()),
+            extremes: Extremes::default(),
+        }
+    }
+
+    /// Adds a row; `marks` are values of points without data.
+    fn row<T: Element>(&mut self, row: &[T], marks: &[T]) {
         for chunk in row.chunks(LANES * 64) {
             let ordinary = chunk.iter().fold(true, |ok, v| ok & v.to_f64().is_finite())
-                && fill.is_none_or(|fill| !chunk.contains(&fill));
+                && marks.iter().all(|mark| !chunk.contains(mark));
             if !ordinary {
-                self.chunk_with_specials(chunk, fill);
+                self.chunk_with_specials(chunk, marks);
                 continue;
             }
             let mut sums = [0.0; LANES];
-            let (min, max) = (&mut self.min, &mut self.max);
+            let (mut min, mut max) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
             let pieces = chunk.chunks_exact(LANES);
             for (k, v) in pieces.remainder().iter().enumerate() {
                 let v = v.to_f64();
@@ -55,33 +72,50 @@ impl Accumulator {
                 }
             }
             self.sum += sums.iter().sum::<f64>();
-            self.valid += chunk.len();
+            self.range(
+                min.iter().copied().fold(f64::INFINITY, f64::min),
+                max.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                chunk.len(),
+            );
         }
     }
 
-    fn chunk_with_specials<T: Element>(&mut self, chunk: &[T], fill: Option<T>) {
+    fn chunk_with_specials<T: Element>(&mut self, chunk: &[T], marks: &[T]) {
+        let (mut min, mut max, mut valid) = (f64::INFINITY, f64::NEG_INFINITY, 0);
         for &v in chunk {
             let value = v.to_f64();
-            if value.is_finite() && Some(v) != fill {
+            if value.is_finite() && !marks.contains(&v) {
                 self.sum += value;
-                self.min[0] = self.min[0].min(value);
-                self.max[0] = self.max[0].max(value);
-                self.valid += 1;
+                min = min.min(value);
+                max = max.max(value);
+                valid += 1;
             } else if let Some(specials) = &mut self.specials
                 && !specials.add(v.to_bits_u64())
             {
                 self.specials = None;
             }
         }
+        if valid > 0 {
+            self.range(min, max, valid);
+        }
+    }
+
+    /// Adds the range of some valid points.
+    fn range(&mut self, min: f64, max: f64, points: usize) {
+        self.min = self.min.min(min);
+        self.max = self.max.max(max);
+        self.valid += points;
+        self.extremes.add(min, max, points);
     }
 }
 
 impl FieldStats {
-    /// Gathers the statistics of `field`, with `fill` as a value that is masked.
-    pub(crate) fn of(field: &FieldView<'_>, fill: Option<f64>) -> Self {
+    /// Gathers the statistics of `field`, with `fill`, and the sentinels that are given or to be found, as values that
+    /// are masked.
+    pub(crate) fn of(field: &FieldView<'_>, fill: Option<f64>, sentinels: &Sentinels) -> Self {
         match field.values {
-            Values::F32(values) => gather(field, values, fill),
-            Values::F64(values) => gather(field, values, fill),
+            Values::F32(values) => gather(field, values, fill, sentinels),
+            Values::F64(values) => gather(field, values, fill, sentinels),
         }
     }
 
@@ -91,36 +125,42 @@ impl FieldStats {
     }
 }
 
-fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>) -> FieldStats {
-    let fill = fill.map(T::from_f64);
-    let mut all = Accumulator {
-        min: [f64::INFINITY; LANES],
-        max: [f64::NEG_INFINITY; LANES],
-        sum: 0.0,
-        valid: 0,
-        specials: Some(Specials::new()),
-    };
+fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>, sentinels: &Sentinels) -> FieldStats {
+    let given: &[f64] = if let Sentinels::Given(values) = sentinels { values } else { &[] };
+    let mut marks: Vec<T> = fill.iter().chain(given).map(|&value| T::from_f64(value)).collect();
+    let named = marks.len();
+    let mut all = Accumulator::new();
     let first = values[0].to_bits_u64();
     let mut uniform = true;
     let mut buffer = Vec::new();
     for_each_row(field, values, &mut buffer, |row| {
         uniform = uniform && row.iter().all(|v| v.to_bits_u64() == first);
-        all.row(row, fill);
+        all.row(row, &marks);
     });
-    let (min, max) = if all.valid == 0 {
-        (0.0, 0.0)
-    } else {
-        (
-            all.min.iter().copied().fold(f64::INFINITY, f64::min),
-            all.max.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        )
-    };
+    let mut found = Vec::new();
+    if *sentinels == Sentinels::Auto && all.valid > 0 && all.extremes.may_hide_sentinels(all.min, all.max) {
+        found = sentinels::find(field, values, &marks);
+    }
+    let maskable = all.specials.is_some();
+    while !found.is_empty() {
+        marks.truncate(named);
+        marks.extend(&found);
+        all = Accumulator::new();
+        for_each_row(field, values, &mut buffer, |row| all.row(row, &marks));
+        if all.specials.is_some() || !maskable {
+            break;
+        }
+        // As many as a mask has room for.
+        found.pop();
+    }
+    let none = all.valid == 0;
     FieldStats {
         valid: all.valid,
-        min,
-        max,
-        mean: if all.valid == 0 { 0.0 } else { all.sum / all.valid as f64 },
+        min: if none { 0.0 } else { all.min },
+        max: if none { 0.0 } else { all.max },
+        mean: if none { 0.0 } else { all.sum / all.valid as f64 },
         specials: all.specials,
+        sentinels: found.into_iter().map(T::to_f64).collect(),
         uniform: uniform.then_some(first),
     }
 }

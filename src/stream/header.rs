@@ -4,18 +4,20 @@ use super::described::{read_bound, read_type_and_shape, write_bound, write_type_
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Normalisation, Shape, Specials};
+use crate::field::{DType, Element, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;
 use crate::window::Cut;
 use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
 const REPEATS_SINCE: u16 = 3;
+/// The version that clamping after corrections, and masked values of lossless streams, came with.
+const CLAMPED_SINCE: u16 = 4;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
@@ -37,12 +39,12 @@ pub(crate) struct ModelName {
 pub(crate) enum Content {
     /// No sections: every value has this bit pattern.
     Constant(u64),
-    /// Runs of [`LOSSLESS_CHUNK`] values in C order.
-    Lossless,
-    /// Runs of [`REPEATS_CHUNK`] values in C order, copied from earlier ones where they repeat.
-    Repeats,
-    /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller.
-    Raw,
+    /// Runs of [`LOSSLESS_CHUNK`] values in C order; finite values that mark points without data.
+    Lossless(Specials),
+    /// Runs of [`REPEATS_CHUNK`] values in C order, copied from earlier ones where they repeat; values as above.
+    Repeats(Specials),
+    /// One section: the values' bits in C order, little-endian. For fields that nothing makes smaller. Values as above.
+    Raw(Specials),
     /// One section for each segment of the cut.
     Segments {
         normalisation: Normalisation,
@@ -56,6 +58,8 @@ pub(crate) enum Content {
         model: Option<ModelName>,
         /// Whether segments may be of closed-loop prediction.
         closed_loop: bool,
+        /// Whether values are within the field's range after corrections, too.
+        clamped: bool,
     },
 }
 
@@ -77,9 +81,13 @@ pub(crate) struct Header {
 impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
-        match self.content {
+        match &self.content {
+            Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) if !masked.is_empty() => {
+                CLAMPED_SINCE
+            }
+            Content::Segments { clamped: true, .. } => CLAMPED_SINCE,
             Content::Segments { closed_loop: true, .. } => CLOSED_LOOP_SINCE,
-            Content::Repeats => REPEATS_SINCE,
+            Content::Repeats(_) => REPEATS_SINCE,
             _ => 1,
         }
     }
@@ -88,9 +96,9 @@ impl Header {
     pub(crate) fn section_count(&self) -> Result<usize> {
         match &self.content {
             Content::Constant(_) => Ok(0),
-            Content::Raw => Ok(1),
-            Content::Lossless => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
-            Content::Repeats => Ok(self.shape.len().div_ceil(REPEATS_CHUNK)),
+            Content::Raw(_) => Ok(1),
+            Content::Lossless(_) => Ok(self.shape.len().div_ceil(LOSSLESS_CHUNK)),
+            Content::Repeats(_) => Ok(self.shape.len().div_ceil(REPEATS_CHUNK)),
             Content::Segments { segment, .. } => {
                 Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
             }
@@ -119,26 +127,24 @@ impl Header {
                 out.u8(0);
                 pattern(out, self.dtype, *bits);
             }
-            Content::Lossless => out.u8(1),
-            Content::Raw => out.u8(3),
-            Content::Repeats => out.u8(4),
-            Content::Segments { normalisation, specials, double, follows, segment, model, .. } => {
+            Content::Lossless(masked) => self.write_whole(out, 1, masked),
+            Content::Raw(masked) => self.write_whole(out, 3, masked),
+            Content::Repeats(masked) => self.write_whole(out, 4, masked),
+            Content::Segments { normalisation, specials, double, follows, segment, model, clamped, .. } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
                 out.i16(normalisation.exponent);
                 out.f64(normalisation.min);
                 out.f64(normalisation.max);
-                out.u8(u8::from(*double) | u8::from(follows.is_some()) << 1 | u8::from(segment.is_some()) << 2);
+                let flags = [*double, follows.is_some(), segment.is_some(), *clamped];
+                out.u8(flags.iter().enumerate().fold(0, |bits, (k, &flag)| bits | u8::from(flag) << k));
                 if let Some(crc) = follows {
                     out.u32(*crc);
                 }
                 if let Some(segment) = segment {
                     out.u16(segment.get());
                 }
-                out.u8(specials.patterns().len() as u8);
-                for &bits in specials.patterns() {
-                    pattern(out, self.dtype, bits);
-                }
+                write_specials(out, self.dtype, specials);
                 match model {
                     None => out.u8(0),
                     Some(model) => {
@@ -152,6 +158,14 @@ impl Header {
                     }
                 }
             }
+        }
+    }
+
+    /// The content of a stream without segments, and its masked values, where the version has any.
+    fn write_whole(&self, out: &mut Writer, content: u8, masked: &Specials) {
+        out.u8(content);
+        if self.version() >= CLAMPED_SINCE {
+            write_specials(out, self.dtype, masked);
         }
     }
 
@@ -184,10 +198,10 @@ impl Header {
         let [nrmse, max_abs_error, range] = [reader.f64()?, reader.f64()?, reader.f64()?];
         let content = match reader.u8()? {
             0 => Content::Constant(read_pattern(reader, dtype)?),
-            1 => Content::Lossless,
-            3 => Content::Raw,
-            4 => Content::Repeats,
-            2 => read_segments(reader, dtype, version >= CLOSED_LOOP_SINCE)?,
+            1 => Content::Lossless(read_masked(reader, dtype, version)?),
+            3 => Content::Raw(read_masked(reader, dtype, version)?),
+            4 => Content::Repeats(read_masked(reader, dtype, version)?),
+            2 => read_segments(reader, dtype, version)?,
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };
         let header = Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content };
@@ -200,7 +214,7 @@ impl Header {
 }
 
 /// What the header says of segments.
-fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Result<Content> {
+fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<Content> {
     let mean = reader.f64()?;
     let exponent = reader.i16()?;
     let (min, max) = (reader.f64()?, reader.f64()?);
@@ -208,7 +222,7 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
         return Err(Error::corrupt("the normalisation is not finite"));
     }
     let flags = reader.u8()?;
-    if flags > 7 {
+    if flags > if version >= CLAMPED_SINCE { 15 } else { 7 } {
         return Err(Error::corrupt(format!("working type {flags} is not known")));
     }
     let double = flags & 1 == 1;
@@ -219,12 +233,7 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
     } else {
         None
     };
-    let mut specials = Specials::new();
-    for _ in 0..reader.u8()? {
-        if !specials.add(read_pattern(reader, dtype)?) {
-            return Err(Error::corrupt("too many masked values"));
-        }
-    }
+    let specials = read_specials(reader, dtype)?;
     let name = match reader.u8()? {
         0 => None,
         USUAL => Some(USUAL_NAME.to_owned()),
@@ -241,7 +250,43 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, closed_loop: bool) -> Re
         }
     };
     let normalisation = Normalisation { mean, exponent, min, max };
-    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop })
+    let (closed_loop, clamped) = (version >= CLOSED_LOOP_SINCE, flags & 8 != 0);
+    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped })
+}
+
+/// The masked values of a stream without segments.
+fn read_masked(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<Specials> {
+    let masked = if version >= CLAMPED_SINCE { read_specials(reader, dtype)? } else { Specials::new() };
+    let is_finite = |&bits: &u64| match dtype {
+        DType::F32 => f32::from_bits_u64(bits).is_finite(),
+        DType::F64 => f64::from_bits_u64(bits).is_finite(),
+    };
+    if masked.patterns().iter().all(is_finite) {
+        Ok(masked)
+    } else {
+        Err(Error::corrupt("masked values that are not finite mark themselves"))
+    }
+}
+
+fn write_specials(out: &mut Writer, dtype: DType, specials: &Specials) {
+    out.u8(specials.patterns().len() as u8);
+    for &bits in specials.patterns() {
+        pattern(out, dtype, bits);
+    }
+}
+
+fn read_specials(reader: &mut Reader<'_>, dtype: DType) -> Result<Specials> {
+    let mut specials = Specials::new();
+    let count = reader.u8()?;
+    for _ in 0..count {
+        if !specials.add(read_pattern(reader, dtype)?) {
+            return Err(Error::corrupt("too many masked values"));
+        }
+    }
+    if specials.patterns().len() != usize::from(count) {
+        return Err(Error::corrupt("masked values that are the same"));
+    }
+    Ok(specials)
 }
 
 fn pattern(out: &mut Writer, dtype: DType, bits: u64) {

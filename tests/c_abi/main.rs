@@ -76,6 +76,11 @@ fn windows_of_time_steps() {
 }
 
 #[test]
+fn values_that_are_not_data() {
+    run("sentinels.c");
+}
+
+#[test]
 fn errors() {
     run("errors.c");
 }

@@ -1,7 +1,7 @@
 //! The golden streams: what each is made from, and where it lies.
 
 use super::fields::{field, flow, noise, smooth};
-use fieldpress::{Bound, Codec, DType, Effort, FieldView, FmMode, Options};
+use fieldpress::{Bound, Codec, DType, Effort, FieldView, FmMode, Options, Sentinels};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -172,18 +172,21 @@ fn masked(dims: &[usize], mut values: Vec<f64>) -> Vec<f64> {
 
 const FILL: f64 = (1u128 << 100) as f64;
 
-/// Streams of encoders that knew no closed-loop prediction, settled the account of several segments otherwise, or had
-/// only one way to code without loss.
-const KEPT: [&str; 13] = [
+/// Streams of encoders that knew no closed-loop prediction, settled the account of several segments otherwise, had only
+/// one way to code without loss, took no value for a mark that nobody had named, or let corrections lead points out of
+/// the field's range.
+const KEPT: [&str; 15] = [
     "axes-nrmse-f32",
     "basis-rel-f32",
     "blocks-vectors-f32",
     "closed-counts-f32",
+    "closed-series-f64",
     "fast-abs-f64",
     "fine-psnr-f64",
     "hierarchical-psnr-f64",
     "long-nrmse-f32",
     "lossless-f32",
+    "lossless-f64-raw",
     "masked-abs-f64",
     "one-axis-rel-f32",
     "spikes-rel-f32",
@@ -221,11 +224,22 @@ pub fn cases() -> Vec<Case> {
     );
     let bits =
         field(&[150], |_, _, _, x| f64::from_bits((noise(61, 0, 0, x) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-    add("lossless-f64-raw", &[150], Data::F64(bits), Bound::Lossless, options(Normal), "lossless", &["raw"]);
+    add("lossless-f64-raw", &[150], Data::F64(bits.clone()), Bound::Lossless, options(Normal), "lossless", &["raw"]);
+    let told = options(Normal).with_fill_value(bits[7]).with_sentinels(Sentinels::Off);
+    add("masked-raw-f64", &[150], Data::F64(bits), Bound::Lossless, told, "lossless", &["raw", "masked"]);
+    let dims: &[usize] = &[4, 12, 20];
+    let curved =
+        field(dims, |_, t, y, x| 1e3 / (flow(64, 50 * t as i64, 90 * y as i64, 90 * x as i64).abs() as f64 + 3e3));
+    let told = options(Normal).with_fill_value(f64::from(curved[77] as f32)).with_sentinels(Sentinels::Off);
+    add("masked-lossless-f32", dims, narrow(curved), Bound::Lossless, told, "lossless", &["pco", "masked"]);
     // Values on no lattice, of which every third frame is the first one again, and the rest has steps.
     let rough = |t, y, x| 1e3 / ((noise(66, t, y, x) as f64).abs() + 3.7);
     let again = field(&[7, 9, 20], |_, t, y, x| if t % 3 == 0 { rough(0, y, x) } else { rough(t, y / 3, x / 5) });
     add("repeats-f32", &[7, 9, 20], narrow(again.clone()), Bound::Lossless, options(Normal), "lossless", &["repeats"]);
+    let land = |(i, &v): (usize, &f64)| if i / 20 % 9 < 4 && i % 20 > 11 { FILL } else { v };
+    let holed = narrow(again.iter().enumerate().map(land).collect());
+    let shows = &["repeats", "masked"];
+    add("masked-repeats-f32", &[7, 9, 20], holed, Bound::Lossless, options(Normal), "lossless", shows);
     add("repeats-abs-f64", &[7, 9, 20], Data::F64(again), Bound::Abs(1e-9), options(Fast), "lossless", &["repeats"]);
     let labels =
         field(&[6, 20, 27], |_, t, y, x| (smooth(67, 90 * t as i64, 70 * y as i64, 60 * x as i64) >> 12) as f64 / 20.0);
@@ -380,6 +394,16 @@ pub fn cases() -> Vec<Case> {
     let dims: &[usize] = &[3, 2, 5, 9, 14];
     let shows = &["closed-loop", "previous", "segments"];
     add("closed-series-f64", dims, Data::F64(moving(dims)), Bound::Rel(1e-2), options(Normal), "", shows);
+    let shows = &["closed-loop", "previous", "clamped"];
+    add("clamped-series-f64", dims, Data::F64(moving(dims)), Bound::Rel(1e-2), options(Normal), "", shows);
+    // As rain: where there is none, corrections would lead below zero.
+    let rain = |values: Vec<f64>| values.into_iter().map(|v| v.max(0.0)).collect::<Vec<f64>>();
+    let shows = &["clamped", "corrections"];
+    let dims: &[usize] = &[10, 22, 30];
+    add("clamped-rel-f32", dims, narrow(rain(steady(dims))), Bound::Rel(2e-2), options(Normal), "previous", shows);
+    let dims: &[usize] = &[16, 32, 40];
+    let glided = Data::F64(rain(gliding(dims)));
+    add("clamped-abs-f64", dims, glided, Bound::Abs(0.22624), options(Fast), "previous", shows);
     let dims: &[usize] = &[2500];
     add(
         "one-axis-rel-f32",

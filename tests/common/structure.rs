@@ -17,8 +17,12 @@ pub struct Structure {
     pub double: bool,
     /// Whether the frames of a segment are named.
     pub segment: bool,
+    /// Of segments: the byte of flags.
+    pub flags: usize,
     /// How many patterns masked points have.
     pub specials: usize,
+    /// Whether points are clamped after corrections.
+    pub clamped: bool,
     pub model: bool,
     /// The checksum of each section, in the table.
     pub checksums: Vec<usize>,
@@ -77,7 +81,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=3, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=4, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -85,16 +89,23 @@ impl Structure {
         c.at += if axes { 3 } else { 0 };
         c.at += 1 + 4 * 8; // bound kind and value, NRMSE, largest error, range
         let content = c.u8();
-        let (mut double, mut segment, mut specials, mut model) = (false, false, 0, false);
+        let (mut double, mut segment, mut specials, mut clamped, mut model) = (false, false, 0, false, false);
+        let mut flags_at = 0;
         match content {
             0 => c.at += size,
-            1 | 3 | 4 => {}
+            1 | 3 | 4 if bytes[4] < 4 => {}
+            1 | 3 | 4 => {
+                specials = usize::from(c.u8());
+                c.at += specials * size;
+            }
             2 => {
                 c.at += 8 + 2 + 8 + 8; // mean, exponent, min, max
+                flags_at = c.at;
                 let flags = c.u8();
                 double = flags & 1 == 1;
                 c.at += if flags & 2 != 0 { 4 } else { 0 }; // the frame before
                 segment = flags & 4 != 0;
+                clamped = flags & 8 != 0;
                 c.at += if segment { 2 } else { 0 };
                 specials = usize::from(c.u8());
                 c.at += specials * size;
@@ -133,7 +144,21 @@ impl Structure {
                 start - length..start
             })
             .collect();
-        Self { size, dims, axes, content, double, segment, specials, model, checksums, header_checksum, sections }
+        Self {
+            size,
+            dims,
+            axes,
+            content,
+            double,
+            segment,
+            flags: flags_at,
+            specials,
+            clamped,
+            model,
+            checksums,
+            header_checksum,
+            sections,
+        }
     }
 
     /// Makes all checksums right again after bytes of the stream were changed in place.

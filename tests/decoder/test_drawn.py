@@ -90,6 +90,7 @@ class Drawing(Decoder):
 def header_of(chance: random.Random) -> bytes:
     """A header of segments."""
     double = chance.random() < 0.5
+    version = chance.choice([1, 4])
     room, shape = 1500, []
     for _ in range(chance.choice([1, 2, 3, 3, 3, 4])):
         shape.append(max(1, int(min(room, 40) ** chance.random())))
@@ -99,7 +100,7 @@ def header_of(chance: random.Random) -> bytes:
     if chance.random() < 0.15:
         # Enough blocks that some have vectors.
         shape, bound = [9, 16, 25], BLOCK_L2
-    out = b"FPRS" + struct.pack("<HBB", 1, double, len(shape)) + b"".join(map(varint, shape))
+    out = b"FPRS" + struct.pack("<HBB", version, double, len(shape)) + b"".join(map(varint, shape))
     if len(shape) > 2 and chance.random() < 0.4:
         out += bytes([1, *chance.sample(range(len(shape)), 3)])
     else:
@@ -108,7 +109,7 @@ def header_of(chance: random.Random) -> bytes:
     low = chance.uniform(-1000, 900)
     out += struct.pack("<dh2d", low + 50, chance.choice([-3, 0, 4, 7]), low, low + 10.0 ** chance.uniform(0, 3))
     working, named = chance.random() < 0.5, chance.random() < 0.5
-    out += bytes([working | named << 2])
+    out += bytes([working | named << 2 | (version == 4) << 3])
     if named:
         out += struct.pack("<H", chance.randrange(1, 20))
     specials = chance.sample(SPECIALS, chance.choice([0, 0, 1, 2, 5]))

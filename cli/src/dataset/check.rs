@@ -29,7 +29,7 @@ impl Sums {
     }
 
     fn is_hole<T: Element>(&self, value: T) -> bool {
-        self.fills.iter().any(|&fill| is_masked(value, Some(fill)))
+        is_masked(value, &self.fills)
     }
 
     /// Takes in values without a copy of them.

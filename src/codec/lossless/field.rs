@@ -7,24 +7,31 @@ use super::{chunk, repeats};
 use crate::codec::output::Output;
 use crate::codec::tools::Tools;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldView, Region, for_each_run};
+use crate::field::{Element, FieldView, Region, Specials, for_each_run};
 use crate::stream::{Content, LOSSLESS_CHUNK, REPEATS_CHUNK, Stream};
 
-/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of `factor` rows and columns (the
-/// axes that `axes` names): over the points with data, or else as the first point. What marks points without is
-/// `fill_value`, which the stream does not say, and what is not finite.
+/// How values are averaged at reduced scales.
+#[derive(Clone, Copy)]
+pub(crate) struct Averaged<'a> {
+    /// The axes of frames, rows and columns, of which the last two are reduced.
+    pub(crate) axes: [Option<usize>; 3],
+    /// By how much.
+    pub(crate) factor: usize,
+    /// What marks points without data, beside values that are not finite.
+    pub(crate) masked: &'a Specials,
+}
+
+/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of rows and columns: over the
+/// points with data, or else as the first point.
 ///
 /// # Errors
 /// `Corrupt`.
 pub(crate) fn decompress<T: Element>(
     stream: &Stream<'_>,
     region: &Region,
-    factor: usize,
-    axes: [Option<usize>; 3],
-    fill_value: Option<f64>,
+    Averaged { axes, factor, masked }: Averaged<'_>,
     out: Output<'_, T>,
 ) -> Result<()> {
-    let fill = fill_value.map(|value| T::from_f64(value).to_bits_u64());
     let shape = &stream.header.shape;
     let total = shape.len();
     let strides = shape.contiguous_strides();
@@ -36,7 +43,7 @@ pub(crate) fn decompress<T: Element>(
             (first / f, (first + region.count[axis]).div_ceil(f))
         })
         .collect();
-    let size = if matches!(stream.header.content, Content::Repeats) { REPEATS_CHUNK } else { LOSSLESS_CHUNK };
+    let size = if matches!(stream.header.content, Content::Repeats(_)) { REPEATS_CHUNK } else { LOSSLESS_CHUNK };
     let mut chunk = vec![T::from_bits_u64(0); size.min(total)];
     // Sums, counts and first points of the scaled points, kept only where points are averaged.
     let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
@@ -47,7 +54,7 @@ pub(crate) fn decompress<T: Element>(
         (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])
     });
     let raw = match stream.header.content {
-        Content::Raw => Some(stored_raw::<T>(stream, total)?),
+        Content::Raw(_) => Some(stored_raw::<T>(stream, total)?),
         _ => None,
     };
     for k in 0..total.div_ceil(size) {
@@ -78,7 +85,7 @@ pub(crate) fn decompress<T: Element>(
                     out.values[target] = value;
                 } else {
                     let slot = sums.entry(target).or_insert((0.0, 0, value));
-                    if value.to_f64().is_finite() && Some(value.to_bits_u64()) != fill {
+                    if value.to_f64().is_finite() && masked.class_of(value.to_bits_u64()).is_none() {
                         slot.0 += value.to_f64();
                         slot.1 += 1;
                     }

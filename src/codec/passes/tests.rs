@@ -6,7 +6,7 @@ use crate::codec::plan::candidate::untried;
 use crate::codec::rate::survey::Probes;
 use crate::codec::workers::Workers;
 use crate::field::{FieldStats, Normalisation};
-use crate::options::{Effort, FmMode, Options};
+use crate::options::{Effort, FmMode, Options, Sentinels};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::num::NonZeroU16;
@@ -33,7 +33,7 @@ fn with_field<O>(
     f: impl FnOnce(Passes<'_, f32>, f64) -> O,
 ) -> O {
     let field = FieldView::new(values, dims).unwrap();
-    let stats = FieldStats::of(&field, None);
+    let stats = FieldStats::of(&field, None, &Sentinels::Auto);
     let normalisation = Normalisation::of(&stats).unwrap();
     let bound = Bound::Nrmse(nrmse);
     let target = Target::new(bound, &stats, stats.range()).unwrap();
@@ -43,6 +43,7 @@ fn with_field<O>(
     let context = FieldContext {
         normalisation: &normalisation,
         specials: stats.specials.as_ref().unwrap(),
+        clamped: true,
         bound,
         range: stats.range(),
         package: None,

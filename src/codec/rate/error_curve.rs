@@ -51,7 +51,7 @@ fn curve<T: Element>(
     axes: Option<[usize; 3]>,
     steps: Steps<'_>,
 ) -> Result<Vec<f64>> {
-    let stats = FieldStats::of(field, codec.options.fill_value);
+    let stats = FieldStats::of(field, codec.options.fill_value, &codec.options.sentinels);
     let (Some(normalisation), Some(specials), None) = (Normalisation::of(&stats), &stats.specials, stats.uniform)
     else {
         return Ok(vec![0.0; steps.all.len()]);
@@ -59,6 +59,7 @@ fn curve<T: Element>(
     let context = FieldContext {
         normalisation: &normalisation,
         specials,
+        clamped: true,
         bound: Bound::Abs(1.0),
         range: stats.range(),
         package: None,

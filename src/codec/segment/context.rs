@@ -23,6 +23,8 @@ const ENHANCER_DRIFT: f64 = 0.25;
 pub(crate) struct FieldContext<'a> {
     pub(crate) normalisation: &'a Normalisation,
     pub(crate) specials: &'a Specials,
+    /// Whether values are within the field's range after corrections, too.
+    pub(crate) clamped: bool,
     pub(crate) bound: Bound,
     pub(crate) range: f64,
     pub(crate) package: Option<&'a Package>,
@@ -51,6 +53,11 @@ impl FieldContext<'_> {
             Bound::Rel(epsilon) => product_below(epsilon, self.range),
             _ => pointwise,
         }
+    }
+
+    /// The range that corrected points are clamped to.
+    pub(crate) fn limits(&self) -> (f64, f64) {
+        if self.clamped { (self.normalisation.min, self.normalisation.max) } else { (f64::NEG_INFINITY, f64::INFINITY) }
     }
 
     /// The norm that blocks are corrected to: the bound, less what rounding to the caller's type may add to a block.

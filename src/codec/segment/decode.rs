@@ -328,7 +328,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             finish(frames, &self.classes, context, &mut self.values);
             if let (Some(epsilon), true) = (context.pointwise(), self.corrected) {
                 let pointwise = self.pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
-                pointwise.decode(&mut self.corrections, &mut self.values, epsilon)?;
+                pointwise.decode(&mut self.corrections, &mut self.values, epsilon, context.limits())?;
             }
         }
         if wanted { sink(DecodedWindow { first, count, h, w, values: &self.values }) } else { Ok(()) }

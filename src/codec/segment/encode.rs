@@ -191,9 +191,9 @@ impl<'a, T: Element> Sections<'a, T> {
             finish(output, &frames.classes, context, &mut self.values);
             // Room for device drift (see Errors::hold).
             let allowed = context.allowance(epsilon) - POINT_DRIFT * context.drift(self.header);
+            let width = HalfWidth { epsilon, allowed, limits: context.limits() };
             let (exact, values, classes) = (&self.exact, &mut self.values, &frames.classes);
-            self.corrected |=
-                self.pointwise.encode(&mut self.corrections, exact, values, classes, HalfWidth { epsilon, allowed })?;
+            self.corrected |= self.pointwise.encode(&mut self.corrections, exact, values, classes, width)?;
         } else if let Bound::BlockL2(tau) = context.bound {
             source.starting_at(first).original(count, &mut self.exact);
             let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();

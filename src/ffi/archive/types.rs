@@ -69,6 +69,10 @@ pub struct fieldpress_step_report {
     pub wait_seconds: f64,
     /// Seconds of everything else: reductions, offsets, writing, the index.
     pub collective_seconds: f64,
+    /// How many values of this rank's boxes were found to mark points without data (option "sentinels").
+    pub sentinel_count: u64,
+    /// The first of them, in order; 0 beyond sentinel_count.
+    pub sentinels: [f64; super::super::FIELDPRESS_MAX_SENTINELS],
 }
 
 // SAFETY: repr(C); usize, then u64 and f64 only; see `fieldpress_report`.
@@ -88,6 +92,8 @@ impl From<&StepReport> for fieldpress_step_report {
             local_seconds: report.local_seconds,
             wait_seconds: report.wait_seconds,
             collective_seconds: report.collective_seconds,
+            sentinel_count: report.sentinels.len() as u64,
+            sentinels: super::super::types::sentinels_of(&report.sentinels),
         }
     }
 }

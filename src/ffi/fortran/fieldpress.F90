@@ -32,6 +32,7 @@ module fieldpress
     fieldpress_unsupported = 3, fieldpress_model = 4, fieldpress_runtime = 5, fieldpress_buffer_too_small = 6, &
     fieldpress_io = 7, fieldpress_internal = 8
   integer, parameter, public :: fieldpress_max_dims = 5
+  integer, parameter, public :: fieldpress_max_sentinels = 4
   !> Types of values, in fieldpress_info%dtype.
   integer, parameter, public :: fieldpress_f32 = 1, fieldpress_f64 = 2
 
@@ -61,7 +62,9 @@ module fieldpress
     type(fieldpress_sections) :: sections
     real(c_double) :: fm_share, nrmse, max_abs_error, seconds
     real(c_double) :: field_seconds, mode_decision_seconds, transform_seconds, model_seconds
-    real(c_double) :: entropy_seconds, check_seconds
+    real(c_double) :: entropy_seconds, check_seconds, mean_error
+    integer(c_int64_t) :: sentinel_count
+    real(c_double) :: sentinels(fieldpress_max_sentinels)
   end type
 
   !> What a stream's header says. dims has C's order, slowest first.

@@ -37,6 +37,8 @@ class Normalisation:
     specials: list[bytes]
     model: str | None
     model_hash: bytes
+    clamped: bool
+    """Whether points are clamped after their corrections, too."""
 
     @property
     def scale(self) -> float:
@@ -59,6 +61,8 @@ class Header:
     content: int
     constant: bytes = b""
     segments: Normalisation | None = field(default=None)
+    masked: list[bytes] = field(default_factory=list)
+    """Without segments: bits of finite values that mark points without data, which matters at reduced scales only."""
 
     @property
     def values(self) -> int:
@@ -69,7 +73,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in (1, 2, 3):
+    if version not in (1, 2, 3, 4):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -93,32 +97,48 @@ def read_header(reader: Reader) -> Header:
     content = reader.u8()
     if content > REPEATS:
         raise Unsupported(f"content {content}")
-    known = {1: content != REPEATS, 2: content == SEGMENTS, 3: content == REPEATS}
+    known = {
+        1: content != REPEATS,
+        2: content == SEGMENTS,
+        3: content == REPEATS,
+        4: content != CONSTANT,
+    }
     require(known[version], f"content {content} in a stream of version {version}")
     header = Header(version, dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
     if content == CONSTANT:
         header.constant = reader.take(dtype.itemsize)
     elif content == SEGMENTS:
-        header.segments = read_normalisation(reader, dtype)
+        header.segments = read_normalisation(reader, dtype, version)
+    elif version > 3:
+        header.masked = read_patterns(reader, dtype)
+        require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
+        require(header.masked, "a stream of version 4 without anything that is new in it")
     return header
 
 
-def read_normalisation(reader: Reader, dtype: np.dtype) -> Normalisation:
+def read_patterns(reader: Reader, dtype: np.dtype) -> list[bytes]:
+    """The bits of masked values."""
+    patterns = reader.u8()
+    require(patterns <= 15, f"{patterns} special patterns")
+    specials = [reader.take(dtype.itemsize) for _ in range(patterns)]
+    require(len(set(specials)) == patterns, "special patterns that are the same")
+    return specials
+
+
+def read_normalisation(reader: Reader, dtype: np.dtype, version: int) -> Normalisation:
     """What the header has for segments."""
     mean, exponent = reader.f64(), reader.i16()
     require(math.isfinite(mean) and -1100 <= exponent <= 1100, f"mean {mean}, exponent {exponent}")
     low, high = reader.f64(), reader.f64()
     require(low <= high and math.isfinite(high - low), f"values from {low} to {high}")
     bits = reader.u8()
-    require(bits < 8, f"reserved bits are set: {bits:#x}")
+    require(bits < (16 if version > 3 else 8), f"reserved bits are set: {bits:#x}")
+    require(version < 4 or bits & 8, "a stream of version 4 without anything that is new in it")
     follows = bool(bits & 2)
     before = reader.u32() if follows else 0
     frames = reader.u16() if bits & 4 else DEFAULT_FRAMES
     require(frames > 0, "segments of no frames")
-    patterns = reader.u8()
-    require(patterns <= 15, f"{patterns} special patterns")
-    specials = [reader.take(dtype.itemsize) for _ in range(patterns)]
-    require(len(set(specials)) == patterns, "special patterns that are the same")
+    specials = read_patterns(reader, dtype)
     length = reader.u8()
     model, model_hash = None, b""
     if length == 255:
@@ -130,7 +150,10 @@ def read_normalisation(reader: Reader, dtype: np.dtype) -> Normalisation:
     if length:
         model_hash = reader.take(8)
     working = np.float64 if bits & 1 else np.float32
-    return Normalisation(mean, exponent, low, high, working, follows, before, frames, specials, model, model_hash)
+    clamped = bool(bits & 8)
+    return Normalisation(
+        mean, exponent, low, high, working, follows, before, frames, specials, model, model_hash, clamped
+    )
 
 
 def read_sections(data: bytes, reader: Reader, count: int) -> list[bytes]:

@@ -48,11 +48,15 @@ class PointwiseCoder:
         return Correction(multiples, stored)
 
 
-def apply(correction: Correction, values: np.ndarray, epsilon: float) -> None:
-    """Corrects a window's values, in their own type."""
+def apply(correction: Correction, values: np.ndarray, epsilon: float, limits: tuple[float, float] | None) -> None:
+    """Corrects a window's values, in their own type, within limits."""
     moved = values.astype(np.float64) + correction.multiples.astype(np.float64) * (STEP * epsilon)
     changed = correction.multiples != 0
     values[changed] = moved[changed].astype(values.dtype)
+    if limits:
+        low, high = np.array(limits).astype(values.dtype)
+        fixed = values[changed]
+        values[changed] = np.where(fixed < low, low, np.where(fixed > high, high, fixed))
     bits = values.reshape(-1).view(f"<u{values.dtype.itemsize}")
     for index, pattern in correction.stored:
         bits[index] = pattern

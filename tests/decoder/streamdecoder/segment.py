@@ -236,7 +236,7 @@ class SegmentDecoder:
             bits[classes == number] = int.from_bytes(pattern, "little")
         if isinstance(fixed, pointwise.Correction):
             epsilon = header.bound_value * (header.range if header.bound == REL else 1.0)
-            pointwise.apply(fixed, out, epsilon)
+            pointwise.apply(fixed, out, epsilon, (units.low, units.high) if units.clamped else None)
         return out
 
     def _target(self) -> float:

@@ -83,6 +83,7 @@ contains
     call codec%compress(a2, fieldpress_nrmse(tolerance), stream, report)
     call codec%decompress(stream, b2)
     call check(report%nrmse <= tolerance .and. report%stream_bytes == size(stream), 'real64, report')
+    call check(report%sentinel_count == 0 .and. abs(report%mean_error) <= report%max_abs_error, 'real64, mean')
     call check(maxval(abs(a2 - b2)) <= report%max_abs_error*(1 + 1e-12_real64), 'real64, rank 2')
     call codec%compress(a3, fieldpress_psnr(60.0_real64), stream)
     call codec%decompress(stream, b3, report)
@@ -90,6 +91,11 @@ contains
     call codec%compress(a4, fieldpress_block_l2(0.1_real64), stream)
     call codec%decompress(stream, b4)
     call check(maxval(abs(a4 - b4)) <= 0.1_real64, 'real64, rank 4')
+    a2(7:30, 9:20) = -9999
+    call codec%compress(a2, fieldpress_rel(tolerance), stream, report)
+    call codec%decompress(stream, b2)
+    call check(report%sentinel_count == 1 .and. nint(report%sentinels(1)) == -9999, 'a sentinel')
+    call check(maxval(abs(a2 - b2), mask=a2 < -9000) <= 0, 'a sentinel is kept')
   end subroutine
 
   ! The interior of an array with halo cells, every other column, a window of time: compressed and decoded in place.

@@ -19,7 +19,8 @@ module fieldpress_mpi
   use, intrinsic :: iso_fortran_env, only: error_unit, int32, int64, real32, real64
   use mpi_f08, only: MPI_Comm
   use fieldpress, only: fieldpress_bound, fieldpress_buffer_too_small, fieldpress_c_field, fieldpress_describe, &
-    fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, fieldpress_ok
+    fieldpress_finish, fieldpress_invalid_argument, fieldpress_io, fieldpress_max_dims, &
+    fieldpress_max_sentinels, fieldpress_ok
   implicit none
   private
 
@@ -33,6 +34,8 @@ module fieldpress_mpi
     integer(c_size_t) :: size
     integer(c_int64_t) :: steps, chunks, input_bytes, stream_bytes, index_bytes
     real(c_double) :: local_seconds, wait_seconds, collective_seconds
+    integer(c_int64_t) :: sentinel_count
+    real(c_double) :: sentinels(fieldpress_max_sentinels)
   end type
 
   type, bind(c) :: c_variable
