@@ -107,8 +107,10 @@ pub struct CompressArgs {
     /// Value that marks points without data; they come back bit-exact
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,
-    /// Values far outside of all others, as 1e20 and -9999, taken for marks of points without data, or for data
-    #[arg(long, value_name = "auto|off", default_value = "auto", value_parser = option("sentinels"))]
+    /// Values far outside of all others, as 1e20 and -9999: found and taken for marks of points without data; taken for
+    /// data; or those values that mark such points
+    #[arg(long, value_name = "auto|off|V,...", default_value = "auto", allow_hyphen_values = true,
+          value_parser = option("sentinels"))]
     pub sentinels: Setting,
     /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: tried on a sample]
     #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]

@@ -27,6 +27,7 @@ struct Row {
     bytes: u64,
     stored: u64,
     errors: Option<(f64, f64)>,
+    sentinels: Vec<f64>,
 }
 
 pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
@@ -64,13 +65,15 @@ fn compress_dataset(args: &CompressArgs, job: &Job) -> Result<Vec<Row>, Failure>
     if let Some((name, _)) = of_fields.iter().find(|(_, given)| *given) {
         return Err(Failure::usage(format!("{name} is an option for fields; {} is a dataset", job.input)));
     }
+    let options = args.options()?;
     let settings = Settings {
         wanted: Wanted { bounds: &args.bound, only: &args.only },
-        effort: match args.options()?.effort {
+        effort: match options.effort {
             Effort::Fast => 0,
             Effort::High => 2,
             _ => 1,
         },
+        sentinels: &options.sentinels,
     };
     Ok(dataset::compress(&job.input, &job.output, settings)?.into_iter().map(|one| row(job, one)).collect())
 }
@@ -84,6 +87,7 @@ fn row(job: &Job, one: dataset::Outcome) -> Row {
         bytes: one.bytes,
         stored: one.stored,
         errors: one.errors.map(|errors: Errors| (errors.nrmse(), errors.max_abs)),
+        sentinels: one.sentinels,
     }
 }
 
@@ -98,6 +102,7 @@ fn field_row(job: &Job, report: &Report) -> Row {
         bytes: (info.shape.len() * info.dtype.size()) as u64,
         stored: report.stream_bytes,
         errors: None,
+        sentinels: report.sentinels.clone(),
     }
 }
 
@@ -235,7 +240,12 @@ fn print(rows: &[Row], as_json: bool) -> Result<(), Failure> {
     let total =
         ["all", "", "", "", &bytes.to_string(), &stored.to_string(), &format!("{:.2}", ratio(bytes, stored)), "", ""];
     table.push(total.map(str::to_owned));
-    report::print_table(&table)
+    report::print_table(&table)?;
+    let found = rows.iter().filter(|row| !row.sentinels.is_empty());
+    let lines: Vec<_> = found
+        .map(|row| ("sentinels", format!("{} {}: {}", row.file, row.variable, report::kept(&row.sentinels))))
+        .collect();
+    if lines.is_empty() { Ok(()) } else { report::print_lines(&lines) }
 }
 
 fn cells(row: &Row) -> [String; 9] {
@@ -264,5 +274,6 @@ fn row_json(row: &Row) -> Value {
         "ratio": ratio(row.bytes, row.stored),
         "nrmse": row.errors.map(|(nrmse, _)| nrmse),
         "max_abs_error": row.errors.map(|(_, largest)| largest),
+        "sentinels": row.sentinels,
     })
 }

@@ -69,9 +69,7 @@ pub fn compress(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -
     }
     let mut lines = common.lines();
     if !report.sentinels.is_empty() {
-        let values: Vec<String> = report.sentinels.iter().map(|value| format!("{value:e}")).collect();
-        let text = format!("{} found to mark points without data, and kept (--sentinels off: data)", values.join(", "));
-        lines.push(("sentinels", text));
+        lines.push(("sentinels", report::kept(&report.sentinels)));
     }
     lines.push(common.time_line());
     report::print_beside(output, &report::lines_text(&lines))
@@ -135,6 +133,7 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
         let mut object = common.json();
         object.insert("format_version".into(), json!(info.version));
         object.insert("range".into(), json!(info.range));
+        object.insert("masked".into(), json!(info.masked));
         let model = info.model.as_ref().map(|(name, hash)| json!({ "name": name, "hash": hash }));
         object.insert("model".into(), model.unwrap_or(Value::Null));
         object.insert("modes".into(), modes(&info));
@@ -144,6 +143,9 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     lines.extend(common.lines());
     if let Some((name, hash)) = &info.model {
         lines.push(("needs", format!("model {name} ({hash})")));
+    }
+    if !info.masked.is_empty() {
+        lines.push(("no data", format!("where the value is {}", report::numbers(&info.masked))));
     }
     let modes: Vec<String> = info.modes.iter().map(|(mode, chunks)| format!("{mode} {chunks}")).collect();
     lines.push(("modes", format!("{} (chunks)", modes.join(", "))));

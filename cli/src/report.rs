@@ -79,6 +79,20 @@ impl Common<'_> {
     }
 }
 
+/// Values that mark points without data, as short as they can be: those of f32 fields are no decimal numbers in f64.
+pub fn numbers(values: &[f64]) -> String {
+    let one = |&value: &f64| {
+        let single = value as f32;
+        if f64::from(single) == value { format!("{single:e}") } else { format!("{value:e}") }
+    };
+    values.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of sentinels that were found.
+pub fn kept(sentinels: &[f64]) -> String {
+    format!("{} found to mark points without data, and kept (--sentinels off: data)", numbers(sentinels))
+}
+
 /// Bytes as megabytes (10⁶).
 fn megabytes(bytes: u64) -> String {
     format!("{:.2} MB", bytes as f64 / 1e6)

@@ -125,3 +125,62 @@ fn a_damaged_stream_leaves_no_file() {
     std::fs::write(w.path("bad.nc"), bytes).unwrap();
     w.fails("decompress bad.nc -o plain.nc", INPUT, "bad.nc: NetCDF: ");
 }
+
+/// Sentinels are those of the whole variable: chunks may hold nothing else, or one of them beside one value.
+#[test]
+fn undeclared_marks_are_those_of_the_variable() {
+    let w = Workplace::new();
+    let [time, y, x] = DIMS;
+    for mark in [-9999.0f32, -7777.0, 1e20] {
+        let mut file = netcdf::create(w.path("in.nc")).unwrap();
+        for (dimension, len) in [("time", time), ("level", 4), ("y", y), ("x", x)] {
+            file.add_dimension(dimension, len).unwrap();
+        }
+        let wave = wave();
+        let value = |i: usize| {
+            let (t, level, at) = (i / (4 * y * x), i / (y * x) % 4, i % (y * x));
+            let is_land = at % x > 9 && at / x > 11;
+            match level {
+                0 if is_land => mark,
+                1 => mark,
+                2 if (t, at) == (3, 77) => mark,
+                2 => 0.25,
+                _ => (wave[t * y * x + at] - 250.0) / 20.0,
+            }
+        };
+        let original: Vec<f32> = (0..time * 4 * y * x).map(value).collect();
+        let dimensions = ["time", "level", "y", "x"];
+        file.add_variable::<f32>("u", &dimensions).unwrap().put_values(&original, ..).unwrap();
+        drop(file);
+        let data: Vec<f32> = original.iter().copied().filter(|&value| value != mark).collect();
+        let range = f64::from(data.iter().fold(f32::MIN, |a, &b| a.max(b)))
+            - f64::from(data.iter().fold(f32::MAX, |a, &b| a.min(b)));
+
+        for bound in ["rel=1e-3", "nrmse=1e-3", "abs=0.01"] {
+            let report = w.json(&format!("compress in.nc -o out.nc --bound {bound} --effort 0"));
+            assert_eq!(
+                report["variables"][0]["sentinels"][0].as_f64().map(|value| value as f32),
+                Some(mark),
+                "{bound}"
+            );
+            w.ok("decompress out.nc -o plain.nc");
+            let decoded: Vec<f32> = values(&w, "plain.nc", "u");
+            let mut largest = 0.0f64;
+            for (a, b) in original.iter().zip(&decoded) {
+                if *a == mark {
+                    assert_eq!(a.to_bits(), b.to_bits(), "{mark}, {bound}");
+                } else {
+                    largest = largest.max((f64::from(*a) - f64::from(*b)).abs());
+                }
+            }
+            let allowed = if bound == "rel=1e-3" { 1e-3 * range } else { 0.1 * range };
+            assert!(largest <= allowed, "{mark}, {bound}: {largest} of {range}");
+        }
+        let report = w.json("compress in.nc -o out.nc --bound rel=1e-3 --effort 0 --sentinels off");
+        assert_eq!(report["variables"][0]["sentinels"].as_array().unwrap().len(), 0);
+        assert!(report["variables"][0]["max_abs_error"].as_f64().unwrap() > 1e-3 * range);
+        let given = format!("compress in.nc -o out.nc --bound rel=1e-3 --effort 0 --sentinels {mark}");
+        let report = w.json(&given);
+        assert!(report["variables"][0]["max_abs_error"].as_f64().unwrap() <= 1e-3 * range);
+    }
+}

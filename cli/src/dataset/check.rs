@@ -1,12 +1,89 @@
 //! What a dataset's variable and its decoded copy have between them, box by box.
 
-use super::nc::{Result, Values, Variable};
+use super::nc::{Box, Result, Values, Variable};
 use crate::measure::Errors;
 use crate::source::is_masked;
-use fieldpress::Element;
+use fieldpress::{Element, SentinelSearch, Sentinels};
+
+/// What of a variable's values is data.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Values that stand for points without data: those that were found or given, those of its attributes, and NetCDF's
+    /// own.
+    pub fills: Vec<f64>,
+    /// Those that were found.
+    pub sentinels: Vec<f64>,
+    /// The largest of the other values less the smallest; 0 where there is none.
+    pub range: f64,
+}
+
+impl Known {
+    /// What a variable says of itself, before anyone has looked at its values.
+    pub fn named(variable: &Variable<'_>) -> Self {
+        Self { fills: fills(variable), sentinels: Vec::new(), range: 0.0 }
+    }
+
+    /// Looks at all values, box by box: sentinels are those of the whole variable, which its chunks need not show.
+    ///
+    /// # Errors
+    /// What libnetcdf says.
+    pub fn of(variable: &Variable<'_>, boxes: &[Box], asked: &Sentinels) -> Result<Self> {
+        let mut known = Self::named(variable);
+        if let Sentinels::Given(values) = asked {
+            known.fills.splice(0..0, values.iter().copied());
+        }
+        let mut search = None;
+        for part in boxes {
+            let values = variable.read(part)?;
+            let search = search.get_or_insert_with(|| Search::new(&values, &known.fills));
+            search.add(&values);
+        }
+        if let Some(search) = search {
+            (known.sentinels, known.range) = search.finish(*asked == Sentinels::Auto);
+        }
+        known.fills.splice(0..0, known.sentinels.iter().copied());
+        Ok(known)
+    }
+}
+
+/// A search for sentinels among values of either type.
+enum Search {
+    F32(SentinelSearch<f32>),
+    F64(SentinelSearch<f64>),
+}
+
+impl Search {
+    fn new(values: &Values, named: &[f64]) -> Self {
+        match values {
+            Values::F32(_) => Self::F32(SentinelSearch::new(&named.iter().map(|&v| v as f32).collect::<Vec<_>>())),
+            _ => Self::F64(SentinelSearch::new(named)),
+        }
+    }
+
+    fn add(&mut self, values: &Values) {
+        match (self, values) {
+            (Self::F32(search), Values::F32(values)) => search.add(values),
+            (Self::F64(search), Values::F64(values)) => search.add(values),
+            _ => {}
+        }
+    }
+
+    /// The sentinels, where they are wanted, and the range of the other values.
+    fn finish(self, find: bool) -> (Vec<f64>, f64) {
+        fn of<T: Element>(mut search: SentinelSearch<T>, find: bool) -> (Vec<f64>, f64) {
+            let found = if find { search.take_sentinels() } else { Vec::new() };
+            let range = search.range().map_or(0.0, |(low, high)| high.to_f64() - low.to_f64());
+            (found.into_iter().map(T::to_f64).collect(), range)
+        }
+        match self {
+            Self::F32(search) => of(search, find),
+            Self::F64(search) => of(search, find),
+        }
+    }
+}
 
 /// Values that stand for points without data: those that a variable's attributes name, and NetCDF's own.
-pub fn fills(variable: &Variable<'_>) -> Vec<f64> {
+fn fills(variable: &Variable<'_>) -> Vec<f64> {
     let mut fills = variable.numbers(c"_FillValue");
     fills.extend(variable.numbers(c"missing_value"));
     fills.push(netcdf_sys::NC_FILL_DOUBLE);
@@ -32,8 +109,8 @@ impl Sums {
         is_masked(value, &self.fills)
     }
 
-    /// Takes in values without a copy of them.
-    pub fn look(&mut self, values: &Values) {
+    /// Takes in values of the original.
+    fn look(&mut self, values: &Values) {
         match values {
             Values::F32(values) => values.iter().for_each(|&value| self.look_at(value)),
             Values::F64(values) => values.iter().for_each(|&value| self.look_at(value)),
@@ -87,13 +164,4 @@ impl Sums {
         let mean = self.squares / self.errors.points.max(1) as f64;
         Errors { range: self.range(), rmse: mean.sqrt(), ..self.errors }
     }
-}
-
-/// The range of a variable's points with data.
-pub fn range(variable: &Variable<'_>, boxes: &[super::nc::Box]) -> Result<f64> {
-    let mut sums = Sums::new(fills(variable));
-    for part in boxes {
-        sums.look(&variable.read(part)?);
-    }
-    Ok(sums.range())
 }

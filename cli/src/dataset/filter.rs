@@ -39,8 +39,13 @@ pub fn complaint() -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The filter's parameters, as docs/hosts.md has them: kind, low and high half of the value, effort.
-pub fn parameters(bound: Bound, effort: u32) -> Vec<c_uint> {
+/// Where the filter has its values that mark points without data, behind what it notes of a chunk, and the most of them.
+const MARKS: usize = 14;
+const MOST_MARKS: usize = 8;
+
+/// The filter's parameters, as docs/hosts.md has them: kind, low and high half of the value, effort; and, where they are
+/// known, all values that mark points without data, one more than their number first.
+pub fn parameters(bound: Bound, effort: u32, marks: Option<&[f64]>) -> Vec<c_uint> {
     let (kind, value) = match bound {
         Bound::Abs(value) => (1, value),
         Bound::Rel(value) => (2, value),
@@ -49,8 +54,16 @@ pub fn parameters(bound: Bound, effort: u32) -> Vec<c_uint> {
         Bound::BlockL2(value) => (5, value),
         _ => (6, 0.0),
     };
-    let bits = value.to_bits();
-    vec![kind, bits as c_uint, (bits >> 32) as c_uint, effort]
+    let halves = |value: f64| [value.to_bits() as c_uint, (value.to_bits() >> 32) as c_uint];
+    let [low, high] = halves(value);
+    let mut parameters = vec![kind, low, high, effort];
+    if let Some(marks) = marks {
+        let marks: Vec<f64> = marks.iter().copied().filter(|mark| mark.is_finite()).take(MOST_MARKS).collect();
+        parameters.resize(MARKS, 0);
+        parameters.push(1 + marks.len() as c_uint);
+        parameters.extend(marks.into_iter().flat_map(halves));
+    }
+    parameters
 }
 
 /// Whether a variable is stored by the filter.

@@ -13,9 +13,9 @@ use crate::failure::Failure;
 use crate::measure::Errors;
 use crate::progress::Progress;
 use crate::{netcdf_in, target};
-use check::Sums;
+use check::{Known, Sums};
 use copy::FillError;
-use fieldpress::Bound;
+use fieldpress::{Bound, Sentinels};
 use nc::{File, Storage, Variable};
 use std::path::Path;
 
@@ -27,6 +27,15 @@ const VALUES: usize = 1 << 24;
 pub struct Settings<'a> {
     pub wanted: Wanted<'a>,
     pub effort: u32,
+    pub sentinels: &'a Sentinels,
+}
+
+/// A variable that is compressed.
+#[derive(Clone, Debug)]
+struct Planned {
+    /// As it was asked for.
+    bound: Bound,
+    known: Known,
 }
 
 /// What became of a variable that was compressed, or decompressed.
@@ -43,6 +52,8 @@ pub struct Outcome {
     pub stored: u64,
     /// Against the original; none where it was decompressed.
     pub errors: Option<Errors>,
+    /// Values that were found to mark points without data.
+    pub sentinels: Vec<f64>,
 }
 
 /// Writes `output` with the wanted variables of `input` compressed; every bound is checked on what was written before
@@ -61,12 +72,17 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
         plan.push(wanted);
     }
     check_plan(input, &from, &variables, &plan, settings)?;
+    let looked = |(variable, bound): (&Variable<'_>, Option<Bound>)| {
+        bound.map(|bound| planned(variable, bound, settings.sentinels)).transpose().map_err(reading)
+    };
+    let plan = variables.iter().zip(plan).map(looked).collect::<Result<Vec<_>, _>>()?;
     target::write_at(output, |temporary| {
-        let mut bounds = plan.iter().copied();
-        let storage = |variable: &Variable<'_>| match bounds.next().flatten() {
-            Some(bound) => {
-                let bound = absolute(bound, variable)?;
-                Ok(Some(compressed(variable, filter::parameters(bound, settings.effort))))
+        let mut planned = plan.iter();
+        let storage = |variable: &Variable<'_>| match planned.next().and_then(Option::as_ref) {
+            Some(planned) => {
+                let marks = (planned.bound != Bound::Lossless).then_some(&planned.known.fills[..]);
+                let bound = absolute(planned.bound, planned.known.range);
+                Ok(Some(compressed(variable, filter::parameters(bound, settings.effort, marks))))
             }
             None => plain(&from, variable),
         };
@@ -88,7 +104,8 @@ pub fn decompress(input: &str, output: &Path) -> Result<Vec<Outcome>, Failure> {
     for variable in &variables {
         if from.is_hdf5().map_err(reading)? && filter::is_compressed(&variable.storage().map_err(reading)?) {
             let (path, dims) = (variable.path().map_err(reading)?, variable.shape());
-            found.push(Outcome { path, dims, bound: None, bytes: variable.bytes(), stored: 0, errors: None });
+            let bytes = variable.bytes();
+            found.push(Outcome { path, dims, bound: None, bytes, stored: 0, errors: None, sentinels: Vec::new() });
         }
     }
     if found.is_empty() {
@@ -187,13 +204,21 @@ fn check_plan(
     Ok(())
 }
 
-/// A bound over the variable's own range as an absolute one, since the filter would take each chunk's range.
-fn absolute(bound: Bound, variable: &Variable<'_>) -> nc::Result<Bound> {
-    let Bound::Rel(share) = bound else { return Ok(bound) };
+/// What is known of a variable that is compressed under a bound; nothing needs to be without loss.
+fn planned(variable: &Variable<'_>, bound: Bound, sentinels: &Sentinels) -> nc::Result<Planned> {
     let shape = variable.shape();
-    let range = check::range(variable, &boxes::boxes(&shape, &vec![1; shape.len()], VALUES))?;
+    let known = match bound {
+        Bound::Lossless => Known::named(variable),
+        _ => Known::of(variable, &boxes::boxes(&shape, &vec![1; shape.len()], VALUES), sentinels)?,
+    };
+    Ok(Planned { bound, known })
+}
+
+/// A bound over the variable's own range as an absolute one, since the filter would take each chunk's range.
+fn absolute(bound: Bound, range: f64) -> Bound {
+    let Bound::Rel(share) = bound else { return bound };
     let limit = (share * range).next_down();
-    Ok(if limit > 0.0 && limit.is_finite() { Bound::Abs(limit) } else { Bound::Lossless })
+    if limit > 0.0 && limit.is_finite() { Bound::Abs(limit) } else { Bound::Lossless }
 }
 
 fn compressed(variable: &Variable<'_>, parameters: Vec<u32>) -> Storage {
@@ -218,7 +243,7 @@ fn plain(from: &File, variable: &Variable<'_>) -> nc::Result<Option<Storage>> {
 }
 
 /// Compares what was written with the original, from the file.
-fn verify(input: &str, written: &Path, from: &File, plan: &[Option<Bound>]) -> Result<Vec<Outcome>, Failure> {
+fn verify(input: &str, written: &Path, from: &File, plan: &[Option<Planned>]) -> Result<Vec<Outcome>, Failure> {
     let reading = |error: nc::Error| Failure::reading(input, error);
     let written_as = written.display().to_string();
     let read_back = |error: nc::Error| Failure::writing(&written_as, format!("it cannot be read back: {error}"));
@@ -226,23 +251,24 @@ fn verify(input: &str, written: &Path, from: &File, plan: &[Option<Bound>]) -> R
     let originals = all_variables(from.root()).map_err(reading)?;
     let copies = all_variables(copy.root()).map_err(read_back)?;
     let mut outcomes = Vec::new();
-    for ((original, decoded), bound) in originals.iter().zip(&copies).zip(plan) {
-        let Some(bound) = *bound else { continue };
+    for ((original, decoded), planned) in originals.iter().zip(&copies).zip(plan) {
+        let Some(Planned { bound, known }) = planned else { continue };
         let path = original.path().map_err(reading)?;
-        let mut sums = Sums::new(check::fills(original));
+        let mut sums = Sums::new(known.fills.clone());
         let shape = original.shape();
         for part in boxes::boxes(&shape, &boxes::chunks(&shape), VALUES) {
             let values = original.read(&part).map_err(reading)?;
             sums.compare(&values, &decoded.read(&part).map_err(read_back)?);
         }
         let errors = sums.errors();
-        if !errors.hold(bound, errors.range) {
+        if !errors.hold(*bound, errors.range) {
             return Err(Failure::bound(format!(
                 "{input}: the bound {bound} does not hold for '{path}'; nothing is written"
             )));
         }
         let bytes = original.bytes();
-        outcomes.push(Outcome { path, dims: shape, bound: Some(bound), bytes, stored: 0, errors: Some(errors) });
+        let (bound, errors, sentinels) = (Some(*bound), Some(errors), known.sentinels.clone());
+        outcomes.push(Outcome { path, dims: shape, bound, bytes, stored: 0, errors, sentinels });
     }
     drop(copies);
     drop(copy);

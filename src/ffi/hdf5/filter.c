@@ -24,14 +24,19 @@
 /* In HDF5's range for testing, 256 to 511, until an id is registered. */
 #define FILTER_ID 413
 
-/* Parameters of a dataset: as the user gives them, then what set_local adds for each chunk. The last three are
- * missing in files that were written before they were thought of; reading needs none of them. */
+/* The most values that are given to mark points without data. */
+#define MOST_MARKS 8
+
+/* Parameters of a dataset: as the user gives them, then what set_local adds for each chunk, then those values that mark
+ * points without data in all of the dataset, from one who has looked at all of it. Those from FILL on are missing in
+ * files that were written before they were thought of; reading needs none of them. */
 enum {
   KIND,
   VALUE_LOW,
   VALUE_HIGH,
   EFFORT,
   USER_PARAMETERS,
+  SENTINELS = USER_PARAMETERS, /* as the user gives it; set_local takes it to MARKS */
   DTYPE = USER_PARAMETERS,
   NDIM,
   DIMS,
@@ -39,7 +44,8 @@ enum {
   FILL = FEWEST_PARAMETERS,
   FILL_LOW,
   FILL_HIGH,
-  MAX_PARAMETERS
+  MARKS, /* 0: found in each chunk; else one more than the number of those that follow, low and high half of each */
+  MAX_PARAMETERS = MARKS + 1 + 2 * MOST_MARKS
 };
 /* Which points hold the dataset's fill value: none that is known; those by which HDF5 pads chunks beyond the edge;
  * any. */
@@ -117,26 +123,38 @@ static double double_of(unsigned low, unsigned high)
 
 static double bound_value(const unsigned *parameters) { return double_of(parameters[VALUE_LOW], parameters[VALUE_HIGH]); }
 
-/* An effort, and the value of points without data, if there is one. */
+/* An effort, and the values of points without data: the fill value, if there is one, and others, if they are known. */
 struct setting {
   unsigned effort;
   int has_fill;
   double fill;
+  unsigned marks; /* as MARKS says */
+  double mark[MOST_MARKS];
 };
+
+static int are_same(const struct setting *a, const struct setting *b)
+{
+  return a->effort == b->effort && a->has_fill == b->has_fill && memcmp(&a->fill, &b->fill, sizeof a->fill) == 0 &&
+         a->marks == b->marks && memcmp(a->mark, b->mark, sizeof a->mark) == 0;
+}
 
 static fieldpress_handle *create(const struct setting *setting)
 {
-  char options[64];
+  char options[64 + 32 * (1 + MOST_MARKS)];
   fieldpress_handle *handle = NULL;
   /* A number as the option has it, whatever the program's locale writes for a point. */
   const locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
   if (plain == (locale_t)0)
     return NULL;
   const locale_t before = uselocale(plain);
+  int length = snprintf(options, sizeof options, "effort=%u", setting->effort);
   if (setting->has_fill)
-    snprintf(options, sizeof options, "effort=%u;fill_value=%.17g", setting->effort, setting->fill);
-  else
-    snprintf(options, sizeof options, "effort=%u", setting->effort);
+    length += snprintf(options + length, sizeof options - (size_t)length, ";fill_value=%.17g", setting->fill);
+  if (setting->marks == 1)
+    snprintf(options + length, sizeof options - (size_t)length, ";sentinels=off");
+  for (unsigned k = 0; k + 1 < setting->marks; k++)
+    length += snprintf(options + length, sizeof options - (size_t)length, k == 0 ? ";sentinels=%.17g" : ",%.17g",
+                       setting->mark[k]);
   uselocale(before);
   freelocale(plain);
   fieldpress_create(options, &handle);
@@ -172,12 +190,10 @@ static fieldpress_handle *handle_of(const struct setting *setting, int *mine)
     return create(setting);
   fieldpress_handle *handle = NULL;
   for (int k = 0; k < KEPT && handle == NULL; k++) {
-    const struct setting *known = &handles[k].setting;
     if (handles[k].handle == NULL) {
       handles[k].setting = *setting;
       handles[k].handle = create(setting);
-    } else if (known->effort != setting->effort || known->has_fill != setting->has_fill ||
-               (known->has_fill && memcmp(&known->fill, &setting->fill, sizeof known->fill) != 0)) {
+    } else if (!are_same(&handles[k].setting, setting)) {
       continue;
     }
     handle = handles[k].handle;
@@ -275,6 +291,17 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
   }
   if (count <= EFFORT)
     parameters[EFFORT] = 1;
+  if (count == SENTINELS + 1) {
+    if (parameters[SENTINELS] > 1) {
+      COMPLAIN(&library, "sentinels is not valid; expected 0 (found) or 1 (all values but the fill value are data)");
+      return -1;
+    }
+    parameters[MARKS] = parameters[SENTINELS];
+  }
+  if (parameters[MARKS] > 1 + MOST_MARKS) {
+    COMPLAIN(&library, "more values are given to mark points without data than eight");
+    return -1;
+  }
   if (parameters[EFFORT] > 2) {
     COMPLAIN(&library, "effort is not valid; expected 0, 1 or 2");
     return -1;
@@ -304,7 +331,7 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
   /* Leading sizes are taken together where there are more than a field can have. */
   const int leading = rank > FIELDPRESS_MAX_DIMS ? rank - FIELDPRESS_MAX_DIMS : 0;
   /* Another dataset's, where the property list comes from one. */
-  memset(parameters + DTYPE, 0, sizeof parameters - DTYPE * sizeof *parameters);
+  memset(parameters + DTYPE, 0, (MARKS - DTYPE) * sizeof *parameters);
   if (is_supported(&library, type))
     parameters[DTYPE] = library.get_size(type) == 4 ? FIELDPRESS_F32 : FIELDPRESS_F64;
   parameters[NDIM] = (unsigned)(rank - leading);
@@ -321,7 +348,8 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     first = 1;
   }
   ask_for_fill(&library, creation, type, parameters);
-  return library.modify_filter(creation, FILTER_ID, flags, MAX_PARAMETERS, parameters);
+  const size_t used = parameters[MARKS] == 0 ? MARKS : MARKS + 1 + 2 * (parameters[MARKS] - 1);
+  return library.modify_filter(creation, FILTER_ID, flags, used, parameters);
 }
 
 /* Bytes of a chunk's values, by the parameters that set_local has written; 0 where they are not such. */
@@ -359,6 +387,17 @@ static int is_padded(const fieldpress_field *field, double fill)
   return 0;
 }
 
+/* Notes the values that mark points without data in all of the dataset, where it has them. */
+static void take_marks(struct setting *setting, size_t count, const unsigned *parameters)
+{
+  const unsigned marks = count > MARKS ? parameters[MARKS] : 0;
+  if (marks > 1 + MOST_MARKS || (marks > 1 && count < MARKS + 1 + 2 * (size_t)(marks - 1)))
+    return;
+  setting->marks = marks;
+  for (unsigned k = 0; k + 1 < marks; k++)
+    setting->mark[k] = double_of(parameters[MARKS + 1 + 2 * k], parameters[MARKS + 2 + 2 * k]);
+}
+
 static size_t compress_chunk(const struct library *library, size_t count, const unsigned *parameters, size_t bytes,
                              size_t *room, void **buffer)
 {
@@ -378,7 +417,10 @@ static size_t compress_chunk(const struct library *library, size_t count, const 
   field.ndim = parameters[NDIM];
   for (unsigned axis = 0; axis < field.ndim; axis++)
     field.dims[axis] = parameters[DIMS + axis];
-  struct setting setting = {parameters[EFFORT], 0, 0};
+  struct setting setting;
+  memset(&setting, 0, sizeof setting);
+  setting.effort = parameters[EFFORT];
+  take_marks(&setting, count, parameters);
   const unsigned kind = count > FILL_HIGH ? parameters[FILL] : FILL_UNKNOWN;
   const double fill = kind == FILL_UNKNOWN ? 0 : double_of(parameters[FILL_LOW], parameters[FILL_HIGH]);
   if (kind == FILL_ANYWHERE || (kind == FILL_PADS && is_padded(&field, fill))) {
@@ -437,7 +479,7 @@ static size_t decompress_chunk(const struct library *library, size_t count, cons
     return 0;
   }
   int mine;
-  const struct setting setting = {1, 0, 0};
+  const struct setting setting = {1, 0, 0, 0, {0}};
   fieldpress_handle *handle = handle_of(&setting, &mine);
   const int failed =
     handle == NULL || fieldpress_decompress(handle, *buffer, bytes, NULL, &field, NULL) != FIELDPRESS_OK;
