@@ -234,7 +234,7 @@ typedef struct fieldpress_request {
   // sizeof(fieldpress_request), set by the caller.
   size_t size;
   // Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and
-  // columns.
+  // columns, and along planes where frames are volumes.
   uint32_t scale;
   // Number of dimensions of the box, the same as the field's; 0: no box, the whole field.
   uint32_t ndim;
@@ -293,7 +293,8 @@ extern "C" {
 //   fill_value  a number that marks points without data
 //   sentinels   auto (default): values far outside of all others, as 1e20 and -9999, mark such points, too; off; or
 //               up to eight numbers that do, for example -9999,1e20
-//   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: tried on a sample
+//   axes        the dimensions that are frames, rows, columns, for example 0,1,2, or frames, planes, rows, columns
+//               of volumes, for example 0,1,2,3; default: tried on a sample
 //   segment     frames that are coded together, and from whose first on a part is decoded; default: 128
 //   range       what relative bounds refer to, where it is not the field's own max - min
 //   trust_embedded_model

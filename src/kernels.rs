@@ -13,7 +13,7 @@ use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
 use crate::residual::quantise::{ROUNDING, Tally};
 use crate::residual::wavelet::{forward, inverse};
-use crate::window::{Cut, Source, WindowBox, scatter};
+use crate::window::{Cut, Segment, Source, WindowBox, scatter};
 
 /// The wavelet on frames of one size.
 pub struct Wavelet {
@@ -92,7 +92,7 @@ impl ContextCoder {
         let start = ContextModel::new(mixing);
         Self {
             layout: Layout::new(h, w),
-            contexts: transform::contexts(count, 0),
+            contexts: transform::contexts(count, 0, 1),
             start,
             magnitudes: Magnitudes::default(),
         }
@@ -138,7 +138,7 @@ impl Copier {
         let stats = FieldStats::of(&FieldView::new(values, &dims)?, None, &Sentinels::Auto);
         let normalisation = Normalisation::of(&stats).expect("a field that is not constant");
         let cut = Cut::new(&shape, None, None)?;
-        let largest = cut.segments.iter().map(|segment| segment.count * segment.h * segment.w).max().unwrap_or(0);
+        let largest = cut.segments.iter().map(Segment::points).max().unwrap_or(0);
         Ok(Self {
             cut,
             strides: shape.contiguous_strides(),
@@ -153,7 +153,7 @@ impl Copier {
     /// Copies every tile to working values.
     pub fn gather(&mut self, values: &[f32]) {
         for segment in &self.cut.segments {
-            let placement = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
+            let placement = segment.place(&self.strides, self.cut.strides(&self.strides));
             let (frames, classes) = (&mut self.frames, &mut self.classes);
             let source = Source { values, segment, placement };
             source.normalised(segment.count, &self.normalisation, &self.specials, frames, classes);
@@ -163,10 +163,10 @@ impl Copier {
     /// Copies tiles as if they had been decoded to the caller's array.
     pub fn scatter(&self, out: &mut [f32]) {
         for segment in &self.cut.segments {
-            let place = segment.place(&self.strides, self.cut.strides(&self.strides), 0);
-            let size = [segment.count, segment.h, segment.w];
+            let place = segment.place(&self.strides, self.cut.strides(&self.strides));
+            let size = segment.sizes();
             let decoded = &self.decoded[..size.iter().product()];
-            scatter(decoded, WindowBox { dims: size, from: [0; 3], size }, out, place);
+            scatter(decoded, WindowBox { dims: size, from: [0; 4], size }, out, place);
         }
     }
 }

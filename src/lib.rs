@@ -138,8 +138,8 @@ pub use codec::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use field::{
-    ArrayField, DType, Decoded, Element, FieldView, FieldViewMut, MAX_DIMS, Region, SentinelSearch, Shape, Values,
-    ValuesMut,
+    ArrayField, Axes, DType, Decoded, Element, FieldView, FieldViewMut, MAX_DIMS, Region, SentinelSearch, Shape,
+    Values, ValuesMut,
 };
 /// The version whose arrays this library takes and gives.
 pub use ndarray;

@@ -4,6 +4,7 @@
 //! ([`FromStr`] and [`Display`](fmt::Display) agree), and says in a sentence what it does not take.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::Axes;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -202,9 +203,9 @@ pub struct Options {
     pub fill_value: Option<f64>,
     /// Whether other values of that kind are found, or which they are.
     pub sentinels: Sentinels,
-    /// Which axes of the field are (frames, rows, columns); `None`: tried on a sample where there is a choice, the last
-    /// three under `block_l2`.
-    pub axes: Option<[usize; 3]>,
+    /// Which axes of the field are frames, planes, rows and columns; `None`: tried on a sample where there is a choice,
+    /// the last three under `block_l2`.
+    pub axes: Option<Axes>,
     /// Frames that are coded together, and from whose first on a part of them is decoded; `None`: 128. Fewer make parts
     /// cheaper to reach and streams longer.
     pub segment: Option<NonZeroU16>,
@@ -224,7 +225,7 @@ pub const OPTION_KEYS: [(&str, &str); 11] = [
     ("fm", "auto, on or off"),
     ("fill_value", "a number"),
     ("sentinels", "auto, off, or one to eight numbers, for example -9999,1e20"),
-    ("axes", "three axis numbers 'frames,rows,columns', for example 0,1,2"),
+    ("axes", "three or four axis numbers 'frames,rows,columns' or 'frames,planes,rows,columns', for example 0,1,2"),
     ("segment", "a whole number of frames from 1 to 65535"),
     ("range", "a number greater than 0"),
     ("trust_embedded_model", "0 or 1, off or on"),
@@ -286,10 +287,10 @@ impl Options {
         self
     }
 
-    /// With these axes as frames, rows and columns.
+    /// With these axes as frames, rows and columns, or as frames, planes, rows and columns.
     #[must_use]
-    pub fn with_axes(mut self, axes: impl Into<Option<[usize; 3]>>) -> Self {
-        self.axes = axes.into();
+    pub fn with_axes(mut self, axes: impl Into<Axes>) -> Self {
+        self.axes = Some(axes.into());
         self
     }
 
@@ -333,7 +334,7 @@ impl Options {
             "fm" => self.fm = value.parse().map_err(option)?,
             "fill_value" => self.fill_value = Some(value.parse().map_err(|_| bad())?),
             "sentinels" => self.sentinels = value.parse().map_err(option)?,
-            "axes" => self.axes = Some(axes(value).ok_or_else(bad)?),
+            "axes" => self.axes = Some(value.parse().map_err(|_| bad())?),
             "segment" => self.segment = Some(value.parse().map_err(|_| bad())?),
             "range" => {
                 let range = value.parse::<f64>().ok().filter(|range| range.is_finite() && *range > 0.0);
@@ -353,13 +354,6 @@ impl Options {
         }
         Ok(())
     }
-}
-
-/// Three different axes, separated by commas.
-fn axes(text: &str) -> Option<[usize; 3]> {
-    let axes: Vec<usize> = text.split(',').map(|part| part.trim().parse().ok()).collect::<Option<_>>()?;
-    let [a, b, c] = axes.try_into().ok()?;
-    (a != b && a != c && b != c).then_some([a, b, c])
 }
 
 /// Calls `set` with every key and value of an option string, `"key=value;key=value"`.

@@ -86,7 +86,9 @@ fn chain(options: Options, bound: Bound) -> (usize, usize) {
 fn following_is_smaller_and_keeps_the_bound() {
     for effort in [Effort::Fast, Effort::Normal] {
         for bound in [Bound::Nrmse(4e-3), Bound::Abs(2.0), Bound::BlockL2(60.0)] {
-            let options = Options::default().with_effort(effort).with_fm(FmMode::Off).with_threads(1);
+            // What follows has the last axes, whatever a window alone would choose.
+            let options =
+                Options::default().with_effort(effort).with_fm(FmMode::Off).with_threads(1).with_axes([1, 2, 3]);
             let (alone, following) = chain(options, bound);
             let smaller = following < alone || matches!(bound, Bound::Abs(_)) && following == alone;
             assert!(smaller, "{effort:?} {bound}: {following} bytes, {alone} alone");

@@ -50,6 +50,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show(info.dtype.name(), true);
     show(info.bound.name(), true);
     show("axes", structure.axes);
+    show("volumes", info.axes.is_some_and(|axes| axes.planes.is_some()));
     show("specials", structure.specials > 0);
     show("masked", structure.specials > 0 && structure.content != 2);
     show("clamped", structure.clamped);
@@ -259,6 +260,7 @@ fn every_part_is_used() {
         "block_l2",
         "lossless",
         "axes",
+        "volumes",
         "specials",
         "model",
         "segments",

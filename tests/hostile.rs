@@ -381,7 +381,7 @@ fn stored_as(name: &str) -> Vec<u8> {
 
 /// What is new in version 4 contradicts nothing, and is in no other version.
 #[test]
-fn headers_of_version_4_are_sound() {
+fn headers_are_those_of_their_versions() {
     let _alone = alone();
     const NAME: &str = "masked-raw-f64";
     let info = inspect(&stored_as(NAME)).unwrap();
@@ -418,8 +418,11 @@ fn headers_of_version_4_are_sound() {
         ("clamped in version 2", version("clamped-rel-f32", 2)),
         ("version 4, not clamped", flags("clamped-rel-f32", 8)),
         ("a flag that is not known", flags("clamped-rel-f32", 16)),
+        ("planes in version 5", version(NAME, 5)),
+        ("volumes in version 4", version("volumes-nrmse-f32", 4)),
+        ("volumes in version 1", version("volumes-shells-f32", 1)),
     ] {
         assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
     }
-    assert_eq!(inspect(&version(NAME, 5)).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(inspect(&version(NAME, 6)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

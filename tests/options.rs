@@ -40,7 +40,7 @@ fn mistakes_say_what_was_wrong_and_what_was_expected() {
         let expected = format!("option sentinels='{text}' is not valid; expected auto, off, or one to eight numbers");
         assert!(message(format!("sentinels={text}").parse::<Options>()).starts_with(&expected), "{text}");
     }
-    assert!(message("axes=0,1,1".parse::<Options>()).contains("expected three axis numbers"));
+    assert!(message("axes=0,1,1".parse::<Options>()).contains("expected three or four axis numbers"));
     assert!(message("speed=3".parse::<Options>()).contains("'speed' is not known; expected one of model, device"));
     assert!(message("effort".parse::<Options>()).contains("'effort' is not of the form key=value"));
 }

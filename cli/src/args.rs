@@ -112,8 +112,9 @@ pub struct CompressArgs {
     #[arg(long, value_name = "auto|off|V,...", default_value = "auto", allow_hyphen_values = true,
           value_parser = option("sentinels"))]
     pub sentinels: Setting,
-    /// Dimensions that are frames, rows and columns, for example 0,1,2 [default: tried on a sample]
-    #[arg(long, value_name = "F,R,C", value_parser = option("axes"))]
+    /// Dimensions that are frames, rows and columns, as 0,1,2, or frames, planes, rows and columns of volumes, as 0,1,2,3
+    /// [default: tried on a sample]
+    #[arg(long, value_name = "F[,P],R,C", value_parser = option("axes"))]
     pub axes: Option<Setting>,
     /// Frames that are coded together; fewer make parts cheaper to decode, and streams longer [default: 128]
     #[arg(long, value_name = "N", value_parser = option("segment"))]
@@ -138,7 +139,7 @@ pub struct DecompressArgs {
     /// What to write, where the name's ending does not say
     #[arg(long, value_name = "raw|npy", value_parser = to_field)]
     pub to: Option<ExtractTo>,
-    /// Spatial resolution: 2 and 4 give a half and a quarter of the rows and columns
+    /// Spatial resolution: 2 and 4 give a half and a quarter of the rows and columns, and of the planes of volumes
     #[arg(long, value_name = "1|2|4", default_value = "1", value_parser = scale)]
     pub scale: Scale,
     /// First index of a box along each dimension

@@ -152,10 +152,10 @@ pub fn info(args: &InfoArgs) -> Result<(), Failure> {
     report::print_lines(&lines)
 }
 
-/// A field whose last three dimensions are the frames, rows and columns of a stream.
+/// A field whose last dimensions are the frames, planes, rows and columns of a stream.
 fn frames_last(field: Field, info: &StreamInfo) -> Field {
     match info.axes {
-        Some(axes) => field.with_last(axes),
+        Some(axes) => field.with_last(&axes.list()),
         None => field,
     }
 }

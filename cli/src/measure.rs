@@ -148,7 +148,7 @@ fn reduced_errors_of<T: Element>(
     factor: usize,
     masked: &[f64],
 ) -> (f64, f64) {
-    // Only rows and columns shrink; which dimensions they are shows in the sizes.
+    // Rows and columns shrink, and planes of volumes; which dimensions they are shows in the sizes.
     let shrink: Vec<usize> = from.iter().zip(to).map(|(n, m)| if n == m { 1 } else { factor }).collect();
     let mut sums = vec![(0.0, 0u32); reduced.len()];
     let mut index = vec![0usize; from.len()];

@@ -11,8 +11,8 @@ use std::path::Path;
 pub struct Common<'a> {
     pub shape: &'a Shape,
     pub dtype: fieldpress::DType,
-    /// Which axes are frames, rows and columns, where the last three are not.
-    pub axes: Option<[usize; 3]>,
+    /// Which axes are frames, planes, rows and columns, where frames are volumes or the last three axes are not these.
+    pub axes: Option<fieldpress::Axes>,
     pub bound: Option<fieldpress::Bound>,
     pub input_bytes: u64,
     pub stream_bytes: u64,
@@ -36,7 +36,7 @@ impl Common<'_> {
         let mut out = Map::new();
         out.insert("dims".into(), json!(self.shape.dims()));
         out.insert("type".into(), json!(self.dtype.name()));
-        out.insert("axes".into(), json!(self.axes));
+        out.insert("axes".into(), json!(self.axes.map(|axes| axes.list())));
         if let Some(bound) = self.bound {
             out.insert("bound".into(), json!(bound.to_string()));
         }
@@ -62,8 +62,9 @@ impl Common<'_> {
             ("sections", format!("{} (bytes)", sections.join(", "))),
             ("model", format!("used by {:.1} % of the chunks", 100.0 * self.fm_share)),
         ];
-        if let Some([frames, rows, columns]) = self.axes {
-            out.push(("axes", format!("{frames}, {rows}, {columns} are frames, rows, columns")));
+        if let Some(axes) = self.axes {
+            let planes = if axes.planes.is_some() { " planes," } else { "" };
+            out.push(("axes", format!("{axes} are frames,{planes} rows, columns")));
         }
         if let Some(bound) = self.bound {
             out.push(("bound", bound.to_string()));

@@ -79,9 +79,9 @@ impl Field {
     }
 
     /// The same field with the dimensions `last` moved behind the others, in their order.
-    pub fn with_last(self, last: [usize; 3]) -> Self {
+    pub fn with_last(self, last: &[usize]) -> Self {
         let others = (0..self.shape.ndim()).filter(|axis| !last.contains(axis));
-        let order: Vec<usize> = others.chain(last).collect();
+        let order: Vec<usize> = others.chain(last.iter().copied()).collect();
         self.with_order(&order)
     }
 

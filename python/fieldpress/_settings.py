@@ -55,8 +55,9 @@ class Options(TypedDict, total=False):
     sentinels: str
     """Values far outside of all others that mark such points, too: "auto" (the default) finds them, as 1e20 and -9999;
     "off" does not; "-9999,1e20" names them."""
-    axes: tuple[int, int, int]
-    """Which axes are frames, rows and columns; by default tried on a sample where there is a choice."""
+    axes: tuple[int, int, int] | tuple[int, int, int, int]
+    """Which axes are frames, rows and columns, or frames, planes, rows and columns; by default tried on a sample where
+    there is a choice."""
     segment: int
     """Frames that are coded together, and from whose first on a part is decoded; by default 128."""
     range: float

@@ -154,7 +154,7 @@ fn info_of<'py>(py: Python<'py>, info: &StreamInfo) -> PyResult<Bound<'py, PyDic
     out.set_item("version", info.version)?;
     out.set_item("shape", PyTuple::new(py, info.shape.dims())?)?;
     out.set_item("dtype", info.dtype.name())?;
-    out.set_item("axes", info.axes.map(|axes| PyTuple::new(py, axes)).transpose()?)?;
+    out.set_item("axes", info.axes.map(|axes| PyTuple::new(py, axes.list())).transpose()?)?;
     out.set_item("bound", (info.bound.name(), info.bound.value()))?;
     out.set_item("nrmse", info.nrmse)?;
     out.set_item("max_abs_error", info.max_abs_error)?;

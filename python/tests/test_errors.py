@@ -19,7 +19,7 @@ from fieldpress import _fieldpress
         ({"rel": -1}, ValueError, "finite and greater than 0"),
         ({"lossless": False}, ValueError, "no bound is given"),
         ({"rel": 1e-3, "effort": 7}, ValueError, "expected 0, 1 or 2"),
-        ({"rel": 1e-3, "axes": (0, 1)}, ValueError, "three axis numbers"),
+        ({"rel": 1e-3, "axes": (0, 1)}, ValueError, "three or four axis numbers"),
         ({"rel": 1e-3, "axes": (0, 1, 5)}, ValueError, "5"),
         ({"rel": 1e-3, "threads": 0}, ValueError, "from 1 to 1024"),
         ({"rel": 1e-3, "efort": 1}, TypeError, "'efort' is not known; expected a bound .* or an option"),

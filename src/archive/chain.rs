@@ -4,7 +4,7 @@
 use super::buffer::Buffer;
 use crate::codec::{Codec, ReferenceFrame, Request};
 use crate::error::Result;
-use crate::field::{DType, Region};
+use crate::field::{Axes, DType, Region};
 use std::collections::HashMap;
 
 /// Windows of at least so many steps are taken as frames in time; shorter ones of fields with three axes or more leave
@@ -13,26 +13,35 @@ const FRAMES_IN_TIME: usize = 4;
 
 /// The axes of a window of `steps` steps of a box with `ndim` axes that are frames, rows and columns, where the default
 /// is not meant; `given`: what the caller said of one step.
-pub(super) fn axes(steps: usize, ndim: usize, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
+pub(super) fn axes(steps: usize, ndim: usize, given: Option<Axes>) -> Option<Axes> {
     if steps == 1 {
         return given;
     }
     match given {
-        Some([frames, rows, columns]) if steps < FRAMES_IN_TIME => Some([frames + 1, rows + 1, columns + 1]),
-        Some([_, rows, columns]) => Some([0, rows + 1, columns + 1]),
+        Some(axes) if steps < FRAMES_IN_TIME || axes.planes.is_some() => {
+            let planes = axes.planes.map(|planes| planes + 1);
+            Some(Axes { frames: axes.frames + 1, planes, rows: axes.rows + 1, columns: axes.columns + 1 })
+        }
+        Some(Axes { rows, columns, .. }) => Some([0, rows + 1, columns + 1].into()),
         None if steps < FRAMES_IN_TIME => None,
-        None if ndim > 2 => Some([0, ndim - 1, ndim]),
+        None if ndim > 2 => Some([0, ndim - 1, ndim].into()),
         None => None,
     }
 }
 
-/// Whether a window's steps are its frames, so that it may follow another.
-pub(super) fn is_in_time(steps: usize, ndim: usize, given: Option<[usize; 3]>) -> bool {
-    match axes(steps, ndim, given) {
+/// Whether a window's steps are its frames, and planes, so that it may follow another.
+pub(super) fn is_in_time(steps: usize, ndim: usize, axes: Option<Axes>) -> bool {
+    match axes {
         _ if steps == 1 => false,
-        Some([frames, _, _]) => frames == 0,
+        Some(axes) => axes.frames == 0 && axes.planes.is_none(),
         None => ndim == 2,
     }
+}
+
+/// Whether a window's steps may be its frames or not, whichever its codec finds better: those of boxes of three axes or
+/// more, which are volumes, where nobody says.
+pub(super) fn is_open(steps: usize, ndim: usize, given: Option<Axes>) -> bool {
+    given.is_none() && steps >= FRAMES_IN_TIME && ndim > 2
 }
 
 /// The last step of a window as readers have it.
@@ -97,17 +106,22 @@ mod tests {
 
     #[test]
     fn windows_in_time_have_their_steps_as_frames() {
-        for (steps, ndim, given, wanted, in_time) in [
+        type Given<'a> = Option<&'a [usize]>;
+        let table: [(usize, usize, Given<'_>, Given<'_>, bool); 9] = [
             (1, 3, None, None, false),
             (8, 1, None, None, false),
             (8, 2, None, None, true),
             (2, 3, None, None, false),
-            (8, 3, None, Some([0, 2, 3]), true),
-            (8, 4, None, Some([0, 3, 4]), true),
-            (8, 3, Some([1, 0, 2]), Some([0, 1, 3]), true),
-            (2, 3, Some([1, 0, 2]), Some([2, 1, 3]), false),
-        ] {
-            assert_eq!((axes(steps, ndim, given), is_in_time(steps, ndim, given)), (wanted, in_time), "{steps} {ndim}");
+            (8, 3, None, Some(&[0, 2, 3]), true),
+            (8, 4, None, Some(&[0, 3, 4]), true),
+            (8, 3, Some(&[1, 0, 2]), Some(&[0, 1, 3]), true),
+            (2, 3, Some(&[1, 0, 2]), Some(&[2, 1, 3]), false),
+            (8, 4, Some(&[0, 1, 2, 3]), Some(&[1, 2, 3, 4]), false),
+        ];
+        for (steps, ndim, given, wanted, in_time) in table {
+            let [given, wanted] = [given, wanted].map(|list| list.and_then(Axes::of_list));
+            let found = axes(steps, ndim, given);
+            assert_eq!((found, is_in_time(steps, ndim, found)), (wanted, in_time), "{steps} {ndim}");
         }
     }
 }

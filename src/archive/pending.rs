@@ -6,7 +6,7 @@ use super::coded::Coded;
 use crate::bound::Bound;
 use crate::codec::{Codec, error_curve};
 use crate::error::Result;
-use crate::field::{FieldStats, FieldView, Region};
+use crate::field::{Axes, FieldStats, FieldView, Region};
 use crate::options::{Options, Sentinels};
 
 /// A box of a variable over some steps of the window.
@@ -121,7 +121,7 @@ impl Pending {
     }
 
     /// The axes that are frames, rows and columns, where the default is not meant.
-    fn axes(&self, given: Option<[usize; 3]>) -> Option<[usize; 3]> {
+    fn axes(&self, given: Option<Axes>) -> Option<Axes> {
         chain::axes(self.steps, self.region.count.len(), given)
     }
 
@@ -142,21 +142,24 @@ impl Pending {
     ) -> Result<(Coded, Option<Link>)> {
         let &Following { chains, first_step, keyframe } = following;
         let field = self.values.view(&self.dims())?;
-        let given = codec.options().axes;
-        let options = Options { range, ..self.options(codec) };
         let count = &self.region.count;
-        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), given);
+        let given = codec.options().axes;
+        let axes = self.axes(given);
+        let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), axes);
         let key = chain::key(self.variable, &self.region);
         let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
         let link = chains.get(&key).filter(|_| in_time).filter(begins);
         let dims = chain::frame_dims(count);
         let before = link.map(|link| link.before(&dims)).transpose()?;
+        // What follows a window has the axes that windows in time have. Blocks lie along those that are documented.
+        let open = link.is_none() && chain::is_open(self.steps, count.len(), given) && bound.name() != "block_l2";
+        let options = Options { range, axes: if open { None } else { axes }, ..self.options(codec) };
         let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
         // Streams without segments, such as constant ones, follow none.
         let link = link.filter(|_| report.info.follows);
         let depth = link.map_or(0, |link| link.depth + 1);
         let end = first_step + (self.first + self.steps) as u64;
-        let followed = in_time && (depth as usize) + 1 < keyframe;
+        let followed = in_time && report.info.axes == axes && (depth as usize) + 1 < keyframe;
         let decoded = followed.then(|| Link::decode(codec, &bytes, field.dtype(), self.steps, count, link));
         let next = match decoded.transpose() {
             Ok(frame) => frame.map(|frame| Link { end, depth, drift: report.drift, frame }),

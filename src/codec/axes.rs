@@ -1,4 +1,4 @@
-//! Which axes of a field are frames, rows and columns, where nobody says: tried on a box out of its middle.
+//! Which axes of a field are frames, planes, rows and columns, where nobody says: tried on a box out of its middle.
 //!
 //! A field of four axes may be volumes in time, levels of films or components of them, and the last three axes are the
 //! worst choice by a factor of two where time is coherent. Axes of one index change nothing: the choice is made among the
@@ -8,7 +8,7 @@ use super::compress::compress;
 use super::tools::Tools;
 use crate::bound::Bound;
 use crate::error::Result;
-use crate::field::{FieldStats, FieldView, Region, Values};
+use crate::field::{Axes, FieldStats, FieldView, Region, Values};
 use crate::options::{Effort, FmMode, Options, Sentinels};
 
 /// Axes of fewer indices are no rows and no columns, where there are longer ones.
@@ -35,15 +35,15 @@ pub(super) fn choose(
     stats: &FieldStats,
     bound: Bound,
     tools: &Tools<'_>,
-) -> Result<Option<[usize; 3]>> {
+) -> Result<Option<Axes>> {
     let dims = field.shape().dims();
     // Blocks of `block_l2` lie along the axes, and nothing is gained where there is no choice.
     if dims.len() < 3 || matches!(bound, Bound::BlockL2(_)) {
         return Ok(None);
     }
-    let last = [dims.len() - 3, dims.len() - 2, dims.len() - 1];
+    let last = Axes::from([dims.len() - 3, dims.len() - 2, dims.len() - 1]);
     let candidates = candidates(dims);
-    let stated = |axes: [usize; 3]| (axes != last).then_some(axes);
+    let stated = |axes: Axes| (axes != last).then_some(axes);
     let [usual, others @ ..] = &candidates[..] else { return Ok(None) };
     let region = middle(dims, most(field.shape().len(), tools.options.effort));
     if others.is_empty() || region.count.iter().product::<usize>() < LEAST {
@@ -68,9 +68,9 @@ pub(super) fn choose(
         other => other,
     };
     // Frames of a few points are coded well where prediction modes are tried, and by them alone.
-    let are_few_points = dims[usual[1]] < SHORT && dims[usual[2]] < SHORT;
+    let are_few_points = dims[usual.rows] < SHORT && dims[usual.columns] < SHORT;
     let effort = if are_few_points { tools.options.effort.min(Effort::Normal) } else { Effort::Fast };
-    let bytes = |axes: [usize; 3]| -> Result<f64> {
+    let bytes = |axes: Axes, effort: Effort| -> Result<f64> {
         let options = Options {
             axes: Some(axes),
             effort,
@@ -88,12 +88,23 @@ pub(super) fn choose(
         };
         Ok(done.bytes.len() as f64)
     };
-    let (mut best, mut least) = (*usual, WORTH * bytes(*usual)?);
-    for &axes in others {
-        let tried = bytes(axes)?;
-        if tried < least {
-            (best, least) = (axes, tried);
+    let (mut best, mut least) = (*usual, WORTH * bytes(*usual, effort)?);
+    let (planes, volumes): (Vec<Axes>, Vec<Axes>) = others.iter().partition(|axes| axes.planes.is_none());
+    let mut try_all = |all: &[Axes], mut best: Axes| -> Result<Axes> {
+        for &axes in all {
+            let tried = bytes(axes, effort)?;
+            if tried < least {
+                (best, least) = (axes, tried);
+            }
         }
+        Ok(best)
+    };
+    best = try_all(&planes, best)?;
+    let of_volumes = try_all(&volumes, best)?;
+    // Frames that are planes are predicted from others, which the lowest effort does not show.
+    let own = tools.options.effort.min(Effort::Normal);
+    if of_volumes != best && (own == effort || bytes(of_volumes, own)? < bytes(best, own)?) {
+        best = of_volumes;
     }
     tracing::debug!(axes = ?best, "axes chosen");
     Ok(stated(best))
@@ -105,9 +116,10 @@ fn most(len: usize, effort: Effort) -> usize {
     (len / share).clamp(FEW, MOST)
 }
 
-/// The choices of frames, rows and columns that are tried, the usual one first: the last three of the axes that are
-/// longer than one index, and the last two that are not short with any other axis as frames.
-fn candidates(dims: &[usize]) -> Vec<[usize; 3]> {
+/// The choices of axes that are tried, the usual one first: the last three of the axes that are longer than one index,
+/// and the last two that are not short with any other axis as frames; then the last three that are not short as volumes,
+/// with any other as frames.
+fn candidates(dims: &[usize]) -> Vec<Axes> {
     let mut long: Vec<usize> = (0..dims.len()).filter(|&axis| dims[axis] > 1).collect();
     // Where there are too few, those of one index stand in front.
     for axis in (0..dims.len()).rev() {
@@ -115,24 +127,27 @@ fn candidates(dims: &[usize]) -> Vec<[usize; 3]> {
             long.insert(0, axis);
         }
     }
-    let mut found = vec![[long[long.len() - 3], long[long.len() - 2], long[long.len() - 1]]];
+    let mut found = vec![Axes::from([long[long.len() - 3], long[long.len() - 2], long[long.len() - 1]])];
     let sides: Vec<usize> = long.iter().copied().filter(|&axis| dims[axis] >= SHORT).collect();
-    let mut add = |axes: [usize; 3]| {
+    let mut add = |axes: Axes| {
         if !found.contains(&axes) {
             found.push(axes);
         }
     };
+    let others = |within: &[usize]| long.iter().copied().filter(|axis| !within.contains(axis)).collect::<Vec<_>>();
     match sides[..] {
         [.., rows, columns] => {
-            long.iter()
-                .filter(|&&axis| axis != rows && axis != columns)
-                .for_each(|&frames| add([frames, rows, columns]));
+            others(&[rows, columns]).into_iter().for_each(|frames| add([frames, rows, columns].into()));
         }
         [columns] if dims[columns] > 1 => {
-            let others: Vec<usize> = long.iter().copied().filter(|&axis| axis != columns).collect();
-            add([others[others.len() - 2], others[others.len() - 1], columns]);
+            let others = others(&[columns]);
+            add([others[others.len() - 2], others[others.len() - 1], columns].into());
         }
         _ => {}
+    }
+    if let [.., planes, rows, columns] = sides[..] {
+        let volumes = others(&[planes, rows, columns]).into_iter();
+        volumes.for_each(|frames| add([frames, planes, rows, columns].into()));
     }
     found
 }
@@ -156,20 +171,23 @@ mod tests {
 
     #[test]
     fn axes_of_one_index_change_nothing() {
-        assert_eq!(candidates(&[8, 64, 96]), [[0, 1, 2]]);
-        assert_eq!(candidates(&[8, 1, 64, 96])[0], [0, 2, 3]);
-        assert_eq!(candidates(&[8, 64, 96, 1])[0], [0, 1, 2]);
-        assert_eq!(candidates(&[1, 64, 1, 96])[0], [2, 1, 3]);
-        assert_eq!(candidates(&[100, 1, 1])[0], [1, 2, 0]);
-        assert_eq!(candidates(&[1, 1, 1]), [[0, 1, 2]]);
+        let named = |dims: &[usize]| candidates(dims).iter().map(Axes::list).collect::<Vec<_>>();
+        assert_eq!(named(&[8, 64, 96]), [[0, 1, 2]]);
+        assert_eq!(named(&[8, 1, 64, 96])[0], [0, 2, 3]);
+        assert_eq!(named(&[8, 64, 96, 1])[0], [0, 1, 2]);
+        assert_eq!(named(&[1, 64, 1, 96])[0], [2, 1, 3]);
+        assert_eq!(named(&[100, 1, 1])[0], [1, 2, 0]);
+        assert_eq!(named(&[1, 1, 1]), [[0, 1, 2]]);
     }
 
     #[test]
     fn short_axes_are_frames() {
-        assert_eq!(candidates(&[5000, 4, 4]), [[0, 1, 2], [1, 2, 0]]);
-        assert_eq!(candidates(&[40, 50, 60, 3]), [[1, 2, 3], [0, 1, 2], [3, 1, 2]]);
-        assert_eq!(candidates(&[8, 96, 96, 96]), [[1, 2, 3], [0, 2, 3]]);
-        assert_eq!(candidates(&[4, 4, 4]), [[0, 1, 2]]);
+        let named = |dims: &[usize]| candidates(dims).iter().map(Axes::to_string).collect::<Vec<_>>();
+        assert_eq!(named(&[5000, 4, 4]), ["0,1,2", "1,2,0"]);
+        assert_eq!(named(&[40, 50, 60, 3]), ["1,2,3", "0,1,2", "3,1,2", "3,0,1,2"]);
+        assert_eq!(named(&[8, 96, 96, 96]), ["1,2,3", "0,2,3", "0,1,2,3"]);
+        assert_eq!(named(&[4, 4, 4]), ["0,1,2"]);
+        assert_eq!(named(&[4, 3, 20, 20, 20]), ["2,3,4", "0,3,4", "1,3,4", "0,2,3,4", "1,2,3,4"]);
     }
 
     #[test]

@@ -159,6 +159,8 @@ impl Codec {
         };
         let options = Options { axes, ..options.clone() };
         let tools = Tools { options: &options, ..tools };
+        // Nothing is predicted for frames that are volumes.
+        let reference = reference.filter(|_| axes.is_none_or(|axes| axes.planes.is_none()));
         let mut done = match field.values {
             Values::F32(values) => compress(field, values, stats, bound, reference, &tools)?,
             Values::F64(values) => compress(field, values, stats, bound, reference, &tools)?,

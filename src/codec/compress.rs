@@ -13,7 +13,7 @@ use super::tools::Tools;
 use crate::bound::Bound;
 use crate::bound::check::BLOCK;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
+use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options, Sentinels};
 use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_closed_loop};
@@ -73,6 +73,7 @@ pub(crate) fn compress<T: Element>(
             "segment={frames} would cut the blocks of {BLOCK} frames that block_l2 bounds; give a multiple of {BLOCK}"
         )));
     }
+    axes_fit(tools.options.axes, bound)?;
     let cut = Cut::new(field.shape(), tools.options.axes, segment)?;
     if let Some(bits) = stats.uniform {
         let header = Header { content: Content::Constant(bits), ..header };
@@ -127,6 +128,17 @@ fn masked<T: Element>(stats: &FieldStats, options: &Options) -> Specials {
         }
     }
     masked
+}
+
+/// Checks that a bound can be one of frames with these axes.
+///
+/// # Errors
+/// `InvalidArgument` for blocks of volumes.
+pub(super) fn axes_fit(axes: Option<Axes>, bound: Bound) -> Result<()> {
+    if matches!(bound, Bound::BlockL2(_)) && axes.is_some_and(|axes| axes.planes.is_some()) {
+        return Err(Error::invalid("block_l2 bounds blocks of frames that are planes; name three axes"));
+    }
+    Ok(())
 }
 
 /// What is to be compressed, and what is known of it.

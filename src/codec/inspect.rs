@@ -1,7 +1,7 @@
 //! What a stream says of itself without being decoded.
 
 use super::report::{SectionBytes, StreamInfo};
-use crate::closed_loop::window_frames;
+use super::segment::closed_loop;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, Region, Specials};
 use crate::stream::{ClosedLoopBytes, Content, SegmentBytes, Stream, is_closed_loop};
@@ -90,11 +90,10 @@ impl SegmentInfo {
             let parts = ClosedLoopBytes::read::<T>(bytes)?;
             let [mask, coefficients] = [parts.mask, parts.code].map(|part| part.len() as u64);
             let side = bytes.len() as u64 - mask - coefficients;
-            let frames = window_frames(segment.count, segment.h * segment.w);
             return Ok(Self {
                 sections: SectionBytes { side_info: side, mask, coefficients, ..Default::default() },
                 mode: format!("closed-loop:{}", parts.parameters.predictor.name()),
-                windows: segment.count.div_ceil(frames) as u64,
+                windows: closed_loop::windows(segment).len() as u64,
                 needs_model: false,
             });
         }
@@ -105,7 +104,7 @@ impl SegmentInfo {
         Ok(Self {
             sections: SectionBytes { side_info: side, mask, latents, coefficients, corrections, ..Default::default() },
             mode: format!("{}:{}", header.mode.name(), header.window),
-            windows: header.windows(segment.count, after).len() as u64,
+            windows: header.windows(segment.count, segment.depth, after).len() as u64,
             needs_model: header.needs_model(),
         })
     }

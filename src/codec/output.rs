@@ -22,9 +22,11 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// Copies what the region wants of a window.
     pub(super) fn put<T: Element>(&self, segment: &Segment, window: &DecodedWindow<'_, T>, out: &Mutex<&mut [T]>) {
-        let dims = [window.count, window.h, window.w];
-        let factors = [1, self.factor, self.factor];
-        let (mut from, mut size, mut strides) = ([0; 3], [1; 3], [0; 3]);
+        let volumes = segment.depth > 1;
+        let depth = segment.depth.div_ceil(if volumes { self.factor } else { 1 });
+        let dims = [window.count / depth, depth, window.h, window.w];
+        let factors = [1, self.factor, self.factor, self.factor];
+        let (mut from, mut size, mut strides) = ([0; 4], [1; 4], [0; 4]);
         let mut start = 0;
         for (axis, (&first, &count)) in self.region.start.iter().zip(&self.region.count).enumerate() {
             let role = self.cut.axes.iter().position(|&a| a == Some(axis));
@@ -33,7 +35,7 @@ impl Place<'_> {
                 continue;
             };
             let factor = factors[role];
-            let origin = (segment.origin[axis] + if role == 0 { window.first } else { 0 }) / factor;
+            let origin = (segment.origin[axis] + if role == 0 { window.first / segment.depth } else { 0 }) / factor;
             let (region_from, region_until) = (first / factor, (first + count).div_ceil(factor));
             let (a, b) = (origin.max(region_from), (origin + dims[role]).min(region_until));
             if a >= b {
@@ -45,6 +47,6 @@ impl Place<'_> {
             start += (a - region_from) * self.strides[axis];
         }
         let mut out = out.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        scatter(window.values, WindowBox { dims, from, size }, &mut out, Placement { start, strides });
+        scatter(window.values, WindowBox { dims, from, size }, &mut out, Placement { start, strides, first: 0 });
     }
 }

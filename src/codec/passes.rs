@@ -138,12 +138,11 @@ impl<T: Element> Passes<'_, T> {
     fn source(&self, index: usize) -> Source<'_, T> {
         let segment = &self.cut.segments[index];
         let along = self.cut.strides(&self.field.strides);
-        Source { values: self.values, segment, placement: segment.place(&self.field.strides, along, 0) }
+        Source { values: self.values, segment, placement: segment.place(&self.field.strides, along) }
     }
 
     fn size(&self, index: usize) -> usize {
-        let segment = &self.cut.segments[index];
-        segment.count * segment.h * segment.w
+        self.cut.segments[index].points()
     }
 
     /// What segments, all of a field, come to.

@@ -1,7 +1,7 @@
 //! What one call did: sizes, errors, times.
 
 use crate::bound::Bound;
-use crate::field::{DType, Shape};
+use crate::field::{Axes, DType, Shape};
 
 /// Bytes of each part of a stream; they add up to the stream's length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,8 +132,8 @@ pub struct StreamInfo {
     pub shape: Shape,
     /// The type of its values.
     pub dtype: DType,
-    /// Which axes are frames, rows and columns, where the last three are not.
-    pub axes: Option<[usize; 3]>,
+    /// Which axes are frames, planes, rows and columns, where frames are volumes or the last three axes are not these.
+    pub axes: Option<Axes>,
     /// The bound that was asked for.
     pub bound: Bound,
     /// Root mean square error over the range, as achieved; 0 for a constant field.

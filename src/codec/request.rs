@@ -2,7 +2,7 @@
 
 use super::report::StreamInfo;
 use crate::error::{Error, Result};
-use crate::field::{Region, Shape};
+use crate::field::{Axes, Region, Shape};
 use crate::window::Cut;
 
 /// The spatial resolution of the output.
@@ -11,9 +11,9 @@ pub enum Scale {
     /// Every point.
     #[default]
     Full,
-    /// Half the points along rows and columns.
+    /// Half the points along rows and columns, and along planes where frames are volumes.
     Half,
-    /// A quarter of the points along rows and columns.
+    /// A quarter of the points along them.
     Quarter,
 }
 
@@ -51,7 +51,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The shape of the output for a stream: the box's counts; along rows and columns at a reduced scale `f`, the
+    /// The shape of the output for a stream: the box's counts; along planes, rows and columns at a reduced scale `f`, the
     /// scaled grid's points `floor(start/f) .. ceil((start + count)/f)`.
     ///
     /// # Errors
@@ -60,15 +60,15 @@ impl Request {
         Shape::new(&self.scaled(&info.shape, info.axes)?)
     }
 
-    pub(super) fn scaled(&self, shape: &Shape, axes: Option<[usize; 3]>) -> Result<Vec<usize>> {
+    pub(super) fn scaled(&self, shape: &Shape, axes: Option<Axes>) -> Result<Vec<usize>> {
         let whole = Region::whole(shape);
         let region = self.region.as_ref().unwrap_or(&whole);
         region.check(shape)?;
-        let [_, rows, columns] = Cut::axes(shape, axes)?;
+        let [_, within @ ..] = Cut::axes(shape, axes)?;
         Ok((0..shape.ndim())
             .map(|axis| {
                 let (start, count) = (region.start[axis], region.count[axis]);
-                let factor = if [rows, columns].contains(&Some(axis)) { self.scale.factor() } else { 1 };
+                let factor = if within.contains(&Some(axis)) { self.scale.factor() } else { 1 };
                 (start + count).div_ceil(factor) - start / factor
             })
             .collect())

@@ -5,6 +5,7 @@
 //! one.
 
 use super::codec::{Codec, MAX_OVERHEAD};
+use super::compress::axes_fit;
 use super::report::Report;
 use crate::bound::Bound;
 use crate::error::{Error, Result};
@@ -24,8 +25,8 @@ enum Steps {
 /// Collects time steps of one field and compresses them a window at a time. Each stream has the dimensions
 /// `[steps, step...]` with time slowest, decodes without its neighbours, and keeps the bound over its window.
 ///
-/// Time is the axis that frames are taken along, also where a step has three dimensions or more, unless the codec's
-/// options name other axes.
+/// Where a step is a volume, which axes are frames, planes, rows and columns is tried for each window, unless the codec's
+/// options name them.
 pub struct StepStream {
     codec: Arc<Codec>,
     options: Options,
@@ -51,10 +52,11 @@ impl StepStream {
         }
         let whole = windowed(shape, window)?;
         let mut options = codec.options().clone();
-        if options.axes.is_none() && whole.ndim() > 3 {
-            options.axes = Some([0, whole.ndim() - 2, whole.ndim() - 1]);
+        if options.axes.is_none() && whole.ndim() > 3 && matches!(bound, Bound::BlockL2(_)) {
+            options.axes = Some([0, whole.ndim() - 2, whole.ndim() - 1].into());
         }
         crate::window::Cut::axes(&whole, options.axes)?;
+        axes_fit(options.axes, bound)?;
         let steps = match dtype {
             DType::F32 => Steps::F32(Vec::new()),
             DType::F64 => Steps::F64(Vec::new()),
@@ -216,14 +218,19 @@ mod tests {
     }
 
     #[test]
-    fn time_is_the_frames_of_volumes() {
+    fn the_axes_of_volumes_are_those_of_whole_fields() {
         let codec = Arc::new(Codec::new("threads=1;fm=off".parse().unwrap()).unwrap());
-        let volume: Vec<f64> = (0..4 * 20 * 24).map(|i| (i as f64 * 0.01).cos()).collect();
-        let view = FieldView::new(&volume, &[4, 20, 24]).unwrap();
-        let mut steps = StepStream::new(codec, view.shape(), DType::F64, 2, Bound::Abs(1e-6)).unwrap();
-        assert!(steps.push(&view).unwrap().is_none());
-        let (bytes, _) = steps.push(&view).unwrap().unwrap();
-        assert_eq!(crate::codec::inspect(&bytes).unwrap().axes, Some([0, 2, 3]));
+        let volume = |t: usize| (0..8 * 20 * 24).map(|i| (i as f64 * 0.01 + t as f64 * 0.1).cos()).collect::<Vec<_>>();
+        let shape = Shape::new(&[8, 20, 24]).unwrap();
+        let mut steps = StepStream::new(codec.clone(), &shape, DType::F64, 2, Bound::Nrmse(1e-3)).unwrap();
+        assert!(steps.push(&FieldView::new(&volume(0), shape.dims()).unwrap()).unwrap().is_none());
+        let (bytes, _) = steps.push(&FieldView::new(&volume(1), shape.dims()).unwrap()).unwrap().unwrap();
+        let whole = [volume(0), volume(1)].concat();
+        let field = FieldView::new(&whole, &[2, 8, 20, 24]).unwrap();
+        assert_eq!(bytes, codec.compress(&field, Bound::Nrmse(1e-3)).unwrap().0);
+        let mut steps = StepStream::new(codec, &shape, DType::F64, 1, Bound::BlockL2(1e-3)).unwrap();
+        let (bytes, _) = steps.push(&FieldView::new(&volume(0), shape.dims()).unwrap()).unwrap().unwrap();
+        assert_eq!(crate::codec::inspect(&bytes).unwrap().axes, Some([0, 2, 3].into()));
     }
 
     #[test]

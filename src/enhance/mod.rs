@@ -75,6 +75,8 @@ pub(crate) struct Enhancer<'a> {
     memo: Option<&'a Memo>,
     h: usize,
     w: usize,
+    /// Planes of each frame; where it is not 1, those around a plane in its frame are seen, and no other frame's.
+    depth: usize,
     /// Frames that the graph sees.
     frames: usize,
     noise: f64,
@@ -94,7 +96,19 @@ impl<'a> Enhancer<'a> {
         let part = model.enhancer(how.network.graph())?;
         let cover = Cover::overlapping(h, w, part.align, part.max_tile, OVERLAP);
         let Enhancement { noise, network, views } = how;
-        Ok(Self { model, memo: None, h, w, frames: part.frames, noise: noise.value(), network, views, grid, cover })
+        Ok(Self {
+            model,
+            memo: None,
+            h,
+            w,
+            depth: 1,
+            frames: part.frames,
+            noise: noise.value(),
+            network,
+            views,
+            grid,
+            cover,
+        })
     }
 
     /// Remembers corrections.
@@ -103,19 +117,35 @@ impl<'a> Enhancer<'a> {
         self
     }
 
+    /// The same for the planes of frames of `depth`.
+    pub(crate) fn of_volumes(self, depth: usize) -> Self {
+        Self { depth, ..self }
+    }
+
     /// How many frames before and after a frame its correction depends on.
     pub(crate) fn context(&self) -> usize {
         self.frames / 2
     }
 
-    /// The corrections of the frames `wanted` of `frames [count][h][w]`; the first and the last frame are repeated
-    /// beyond the ends.
+    /// The first and the last of `count` frames, which follow the segment's frame `first`, that the one at `t` is seen
+    /// with.
+    fn ends(&self, first: usize, t: usize, count: usize) -> (usize, usize) {
+        if self.depth == 1 {
+            return (0, count - 1);
+        }
+        let volume = (first + t) / self.depth * self.depth;
+        (volume.saturating_sub(first), (volume + self.depth - 1 - first).min(count - 1))
+    }
+
+    /// The corrections of the frames `wanted` of `frames [count][h][w]`, the first of which is the segment's frame
+    /// `first`; the first and the last frame are repeated beyond the ends, those of each volume where they are its planes.
     ///
     /// # Errors
     /// As [`Model::graph`], and `Runtime` where a run fails.
     pub(crate) fn corrections(
         &self,
         frames: &[f32],
+        first: usize,
         wanted: impl ExactSizeIterator<Item = usize>,
         out: &mut Vec<f32>,
     ) -> Result<()> {
@@ -125,7 +155,10 @@ impl<'a> Enhancer<'a> {
         out.clear();
         out.resize(wanted.len() * n, 0.0);
         let limit = self.model.batch(self.cover.tile_len());
-        let seen = |t: usize| (t..t + self.frames).map(|k| k.saturating_sub(self.context()).min(count - 1));
+        let seen = |t: usize| {
+            let (least, most) = self.ends(first, t, count);
+            (t..t + self.frames).map(move |k| k.saturating_sub(self.context()).clamp(least, most))
+        };
         let hashes: Vec<u64> = match self.memo {
             Some(_) => frames.chunks_exact(n).map(Memo::frame).collect(),
             None => Vec::new(),

@@ -39,9 +39,10 @@ impl<'a> Queue<'a> {
         Self { enhancer, total, points, first: 0, frames, classes, next: from, corrections }
     }
 
-    /// How many frames before and after a frame are needed for it.
+    /// How many frames before and after a frame are needed for it; planes of volumes, which come as whole ones, need none
+    /// of others.
     pub(crate) fn context(&self) -> usize {
-        self.enhancer.context()
+        if self.enhancer.depth == 1 { self.enhancer.context() } else { 0 }
     }
 
     /// Leaves out `count` frames that come next, none of which is needed.
@@ -83,7 +84,7 @@ impl<'a> Queue<'a> {
     pub(crate) fn enhanced<R: Real>(&mut self, wanted: impl ExactSizeIterator<Item = usize> + Clone) -> Result<Vec<R>> {
         let (n, first) = (self.points, self.first);
         let held = wanted.map(|frame| frame - first);
-        self.enhancer.corrections(&self.frames, held.clone(), &mut self.corrections)?;
+        self.enhancer.corrections(&self.frames, first, held.clone(), &mut self.corrections)?;
         let values = held.flat_map(|frame| &self.frames[frame * n..][..n]).zip(&self.corrections);
         Ok(values.map(|(v, c)| R::from_f64(f64::from(v + c))).collect())
     }

@@ -29,6 +29,40 @@ fn frames(count: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Volumes, whole ones at a time, are enhanced as each would be alone.
+#[test]
+fn volumes_are_enhanced_one_by_one() {
+    runtime();
+    let model = Model::open(&options()).unwrap();
+    let enhancer = || Enhancer::new(&model, H, W, how(Views::One), 2f32.powi(-18)).unwrap();
+    let (depth, count, n) = (4, 12, H * W);
+    let frames = frames(count);
+    let mut alone = Vec::new();
+    for volume in frames.chunks_exact(depth * n) {
+        let mut corrections = Vec::new();
+        enhancer().corrections(volume, 0, 0..depth, &mut corrections).unwrap();
+        alone.extend(volume.iter().zip(corrections).map(|(v, c)| v + c));
+    }
+    for (windows, from) in [(vec![3], 0), (vec![1, 2], 0), (vec![2, 1], 4), (vec![1, 1, 1], 8)] {
+        let mut queue = Queue::new(enhancer().of_volumes(depth), count, n, from);
+        let (mut first, mut next) = (0, from);
+        for planes in windows.into_iter().map(|volumes| volumes * depth) {
+            if first + planes > from {
+                queue.push(&frames[first * n..][..planes * n], &[]);
+            } else {
+                queue.skip(planes);
+            }
+            first += planes;
+            let popped: Option<Enhanced<'_, f32>> = queue.pop(count).unwrap();
+            let Some(found) = popped else { continue };
+            assert_eq!((found.first, (found.first + found.count) % depth), (next, 0));
+            next += found.count;
+            assert_eq!(found.frames, alone[found.first * n..next * n]);
+        }
+        assert_eq!(next, count);
+    }
+}
+
 #[test]
 fn what_comes_out_does_not_depend_on_how_frames_come_in() {
     runtime();
@@ -37,7 +71,7 @@ fn what_comes_out_does_not_depend_on_how_frames_come_in() {
     let (count, n) = (11, H * W);
     let frames = frames(count);
     let mut whole = Vec::new();
-    enhancer().corrections(&frames, 0..count, &mut whole).unwrap();
+    enhancer().corrections(&frames, 0, 0..count, &mut whole).unwrap();
     assert!(whole.iter().any(|&c| c != 0.0) && whole.iter().all(|c| c.abs() < 0.1));
     let classes: Vec<u8> = (0..frames.len()).map(|i| (i % 7) as u8).collect();
     for (windows, from, until) in
@@ -75,7 +109,7 @@ fn four_views_of_turned_frames_are_the_same_four() {
     let (h, w) = (32, 64);
     let corrections = |frames: &[f32], views: Views| {
         let mut out = Vec::new();
-        Enhancer::new(&model, h, w, how(views), grid).unwrap().corrections(frames, 2..3, &mut out).unwrap();
+        Enhancer::new(&model, h, w, how(views), grid).unwrap().corrections(frames, 0, 2..3, &mut out).unwrap();
         out
     };
     let frames = frames(5)[..5 * h * w].to_vec();
@@ -94,7 +128,7 @@ fn frames_that_are_the_same_everywhere_are_left_alone() {
     let model = Model::open(&options()).unwrap();
     let mut out = Vec::new();
     let enhancer = Enhancer::new(&model, H, W, how(Views::One), 2f32.powi(-18)).unwrap();
-    enhancer.corrections(&vec![0.5; 3 * H * W], 1..2, &mut out).unwrap();
+    enhancer.corrections(&vec![0.5; 3 * H * W], 0, 1..2, &mut out).unwrap();
     assert_eq!(out, vec![0.0; H * W]);
 }
 

@@ -25,7 +25,8 @@ use std::sync::Arc;
 ///   fill_value  a number that marks points without data
 ///   sentinels   auto (default): values far outside of all others, as 1e20 and -9999, mark such points, too; off; or
 ///               up to eight numbers that do, for example -9999,1e20
-///   axes        the dimensions that are frames, rows, columns, for example 0,1,2; default: tried on a sample
+///   axes        the dimensions that are frames, rows, columns, for example 0,1,2, or frames, planes, rows, columns
+///               of volumes, for example 0,1,2,3; default: tried on a sample
 ///   segment     frames that are coded together, and from whose first on a part is decoded; default: 128
 ///   range       what relative bounds refer to, where it is not the field's own max - min
 ///   trust_embedded_model

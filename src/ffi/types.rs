@@ -120,7 +120,7 @@ pub struct fieldpress_request {
     /// sizeof(fieldpress_request), set by the caller.
     pub size: usize,
     /// Spatial resolution: 1 (or 0) for every point, 2 or 4 for a half or a quarter of the points along rows and
-    /// columns.
+    /// columns, and along planes where frames are volumes.
     pub scale: u32,
     /// Number of dimensions of the box, the same as the field's; 0: no box, the whole field.
     pub ndim: u32,

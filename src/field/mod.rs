@@ -4,6 +4,7 @@
 //! here copies a whole field.
 
 mod array;
+mod axes;
 mod mask;
 mod region;
 mod rows;
@@ -13,6 +14,7 @@ mod stats;
 
 pub(crate) use array::zeros;
 pub use array::{ArrayField, Decoded};
+pub use axes::Axes;
 pub(crate) use mask::{MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub(crate) use rows::{for_each_row, for_each_run, gather};

@@ -5,7 +5,7 @@ use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Output, Reconstruction, Step, Synthesis};
 use crate::residual::basis::Basis;
 use crate::residual::contexts::{PlaneContext, Resembles};
-use crate::residual::kernels::{Kernel, change_basis};
+use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::quantise::ROUNDING;
 use crate::residual::wavelet::{forward, inverse};
@@ -33,11 +33,21 @@ pub(crate) fn predicted_planes(count: usize, has_previous: bool) -> usize {
     if has_previous { count.min(PREDICTED) } else { 0 }
 }
 
-/// Contexts of the planes: each resembles the one before it and the same one of the previous window.
-pub(crate) fn contexts(count: usize, previous: usize) -> Contexts {
+/// Contexts of the planes of frames of `depth` each: an eigenframe resembles the one before it and the same one of the
+/// previous window; a plane of a volume the one before it and the same one of the eigenframe before.
+pub(crate) fn contexts(count: usize, previous: usize, depth: usize) -> Contexts {
     (0..count)
         .map(|k| {
             let same = if k < previous { Resembles::Previous(k) } else { Resembles::None };
+            let (frame, plane) = (k / depth, k % depth);
+            if frame > 0 && depth > 1 {
+                let earlier = Resembles::Current(k - depth);
+                let class = frame + plane;
+                return match plane {
+                    0 => PlaneContext { near: earlier, far: same, class },
+                    _ => PlaneContext { near: Resembles::Current(k - 1), far: earlier, class },
+                };
+            }
             match k {
                 0 => PlaneContext { near: same, far: Resembles::None, class: 0 },
                 _ => PlaneContext { near: Resembles::Current(k - 1), far: same, class: k },
@@ -87,7 +97,7 @@ pub(crate) fn analyse<R: Kernel>(
     let count = frames.len() / n;
     out.count = count;
     out.residual.resize(count * n, R::default());
-    change_basis(|k, t| basis.row(k)[t], frames, count, n, &mut out.residual);
+    basis.analyse(frames, n, &mut out.residual);
     for plane in out.residual.chunks_exact_mut(n) {
         forward(plane, layout.h, layout.w, layout.levels, scratch);
     }
@@ -156,5 +166,5 @@ pub(crate) fn reconstruct<R: Kernel>(
         inverse(plane, layout.h, layout.w, layout.levels, &mut scratch.lines);
     }
     out.frames.resize(count * n, R::default());
-    change_basis(|t, k| basis.row(k)[t], &scratch.planes, count, n, &mut out.frames);
+    basis.synthesise(&scratch.planes, n, &mut out.frames);
 }

@@ -1,13 +1,15 @@
-//! Temporal bases: the orthonormal T × T matrix that turns a window's frames into eigenframes.
+//! Temporal bases: the orthonormal T × T matrix that turns a window's frames into eigenframes. Where frames are volumes,
+//! their planes have the cosine basis along the depth, too, and the basis of a window is the product of the two.
 //!
 //! The PCA (Karhunen–Loève) basis of a rank's own frames, stored in 12-bit entries and made orthonormal again by both
 //! sides in the same order of operations; or the cosine basis, which costs nothing and is near it for smoothly evolving
 //! fields.
 
+use super::kernels::{Kernel, change_basis};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 
-/// The longest window.
+/// The longest window, in frames.
 pub(crate) const MAX_WINDOW: usize = 32;
 /// Entries of a stored basis are in units of 1 / ENTRY_UNITS.
 const ENTRY_UNITS: f64 = 2047.0;
@@ -15,8 +17,12 @@ const ENTRY_UNITS: f64 = 2047.0;
 /// An orthonormal basis: `rows[k][t]`, eigenframes by falling energy.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Basis {
+    /// Frames.
     pub(crate) size: usize,
     pub(crate) rows: Vec<f64>,
+    /// Planes of each frame, and the rows of their basis; none where there is one plane.
+    depth: usize,
+    depth_rows: Vec<f64>,
 }
 
 impl Basis {
@@ -30,7 +36,13 @@ impl Basis {
                 norm * libm::cos(std::f64::consts::PI * (t + 0.5) * k / n)
             })
             .collect();
-        Self { size, rows }
+        Self { size, rows, depth: 1, depth_rows: Vec::new() }
+    }
+
+    /// The same for frames of `depth` planes.
+    pub(crate) fn of_volumes(self, depth: usize) -> Self {
+        let depth_rows = if depth > 1 { Self::cosine(depth).rows } else { Vec::new() };
+        Self { depth, depth_rows, ..self }
     }
 
     /// The eigenvectors of a `size` × `size` second-moment matrix, by falling eigenvalue, in stored precision.
@@ -82,12 +94,59 @@ impl Basis {
                 *v /= norm;
             }
         }
-        Ok(Self { size, rows })
+        Ok(Self { size, rows, depth: 1, depth_rows: Vec::new() })
     }
 
-    /// The basis of a window of `count` frames: this one where it has as many, else the cosine basis.
-    pub(crate) fn of(&self, count: usize) -> Cow<'_, Self> {
-        if count == self.size { Cow::Borrowed(self) } else { Cow::Owned(Self::cosine(count)) }
+    /// The basis of a window of frames of `planes` planes in all: this one where it has as many, else the cosine basis.
+    pub(crate) fn of(&self, planes: usize) -> Cow<'_, Self> {
+        let frames = planes / self.depth;
+        if frames == self.size { Cow::Borrowed(self) } else { Cow::Owned(Self::cosine(frames).of_volumes(self.depth)) }
+    }
+
+    /// The eigenframes of frames `[size][depth][n]`, or of volumes the eigenplanes, those of the first eigenframe first.
+    pub(crate) fn analyse<R: Kernel>(&self, frames: &[R], n: usize, out: &mut [R]) {
+        let along_time = |k: usize, t: usize| self.row(k)[t];
+        if self.depth == 1 {
+            change_basis(along_time, frames, self.size, n, out);
+            return;
+        }
+        let along_depth = |k: usize, z: usize| self.depth_rows[k * self.depth + z];
+        let volume = self.depth * n;
+        let planes = |from: &[R], to: &mut [R]| {
+            for (from, to) in from.chunks_exact(volume).zip(to.chunks_exact_mut(volume)) {
+                change_basis(along_depth, from, self.depth, n, to);
+            }
+        };
+        if self.size == 1 {
+            planes(frames, out);
+            return;
+        }
+        let mut between = vec![R::default(); frames.len()];
+        planes(frames, &mut between);
+        change_basis(along_time, &between, self.size, volume, out);
+    }
+
+    /// The frames of eigenframes: the inverse of [`Basis::analyse`].
+    pub(crate) fn synthesise<R: Kernel>(&self, planes: &[R], n: usize, out: &mut [R]) {
+        let along_time = |t: usize, k: usize| self.row(k)[t];
+        if self.depth == 1 {
+            change_basis(along_time, planes, self.size, n, out);
+            return;
+        }
+        let along_depth = |z: usize, k: usize| self.depth_rows[k * self.depth + z];
+        let volume = self.depth * n;
+        let frames = |from: &[R], to: &mut [R]| {
+            for (from, to) in from.chunks_exact(volume).zip(to.chunks_exact_mut(volume)) {
+                change_basis(along_depth, from, self.depth, n, to);
+            }
+        };
+        if self.size == 1 {
+            frames(planes, out);
+            return;
+        }
+        let mut between = vec![R::default(); planes.len()];
+        change_basis(along_time, planes, self.size, volume, &mut between);
+        frames(&between, out);
     }
 
     /// Row `k`.

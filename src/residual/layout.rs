@@ -43,6 +43,8 @@ pub(crate) struct Band {
 /// The bands of frames of one size, coarse to fine.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    /// Planes of a frame: 1 where frames are planes.
+    pub(crate) depth: usize,
     pub(crate) h: usize,
     pub(crate) w: usize,
     pub(crate) levels: usize,
@@ -53,10 +55,15 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout of `[h][w]` frames.
+    /// The layout of frames that are planes `[h][w]`.
     pub(crate) fn new(h: usize, w: usize) -> Self {
+        Self::of_volumes(1, h, w)
+    }
+
+    /// The layout of the planes of frames `[depth][h][w]`.
+    pub(crate) fn of_volumes(depth: usize, h: usize, w: usize) -> Self {
         let levels = levels(h, w);
-        let mut layout = Self { h, w, levels, bands: Vec::new(), mag_len: 0, flag_len: 0 };
+        let mut layout = Self { depth, h, w, levels, bands: Vec::new(), mag_len: 0, flag_len: 0 };
         layout.push(levels, Orient::LowLow, [0, 0], [low_size(h, levels), low_size(w, levels)]);
         for level in (1..=levels).rev() {
             let (low_h, low_w) = (low_size(h, level), low_size(w, level));
@@ -71,7 +78,7 @@ impl Layout {
 
     /// A layout of one band that is the frame itself.
     pub(crate) fn flat(h: usize, w: usize) -> Self {
-        let mut layout = Self { h, w, levels: 0, bands: Vec::new(), mag_len: 0, flag_len: 0 };
+        let mut layout = Self { depth: 1, h, w, levels: 0, bands: Vec::new(), mag_len: 0, flag_len: 0 };
         layout.push(0, Orient::LowLow, [0, 0], [h, w]);
         layout.mag_len += BLOCK;
         layout
@@ -104,7 +111,7 @@ impl Layout {
         self.flag_len += (h.div_ceil(BLOCK) + 2) * flag_stride;
     }
 
-    /// Values of one frame.
+    /// Values of one plane.
     pub(crate) fn len(&self) -> usize {
         self.h * self.w
     }

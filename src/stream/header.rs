@@ -4,24 +4,30 @@ use super::described::{read_bound, read_type_and_shape, write_bound, write_type_
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{DType, Element, Normalisation, Shape, Specials};
+use crate::field::{Axes, DType, Element, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;
 use crate::window::Cut;
 use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
 const REPEATS_SINCE: u16 = 3;
 /// The version that clamping after corrections, and masked values of lossless streams, came with.
 const CLAMPED_SINCE: u16 = 4;
+/// The version that frames which are volumes came with.
+const VOLUMES_SINCE: u16 = 5;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
 pub(crate) const REPEATS_CHUNK: usize = 1 << 24;
+
+/// Choices of axes that are named: frames of planes, or of volumes.
+const OF_PLANES: u8 = 1;
+const OF_VOLUMES: u8 = 2;
 
 /// A name so common that it has a length of its own in place of its bytes: small streams notice.
 const USUAL_NAME: &str = "default";
@@ -68,7 +74,7 @@ pub(crate) enum Content {
 pub(crate) struct Header {
     pub(crate) dtype: DType,
     pub(crate) shape: Shape,
-    pub(crate) axes: Option<[usize; 3]>,
+    pub(crate) axes: Option<Axes>,
     pub(crate) bound: Bound,
     /// Root mean square error over the range, and largest absolute error.
     pub(crate) nrmse: f64,
@@ -82,6 +88,7 @@ impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
+            _ if self.axes.is_some_and(|axes| axes.planes.is_some()) => VOLUMES_SINCE,
             Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) if !masked.is_empty() => {
                 CLAMPED_SINCE
             }
@@ -112,8 +119,8 @@ impl Header {
         match self.axes {
             None => out.u8(0),
             Some(axes) => {
-                out.u8(1);
-                for axis in axes {
+                out.u8(if axes.planes.is_some() { OF_VOLUMES } else { OF_PLANES });
+                for axis in axes.list() {
                     out.u8(axis as u8);
                 }
             }
@@ -184,16 +191,13 @@ impl Header {
         let ndim = shape.ndim();
         let axes = match reader.u8()? {
             0 => None,
-            1 => {
-                let axes = [reader.u8()?, reader.u8()?, reader.u8()?].map(usize::from);
-                let distinct = axes[0] != axes[1] && axes[0] != axes[2] && axes[1] != axes[2];
-                if !distinct || axes.iter().any(|&axis| axis >= ndim) {
-                    return Err(Error::corrupt(format!("axes {axes:?} do not fit {ndim} dimensions")));
-                }
-                Some(axes)
-            }
+            OF_PLANES => Some(Axes::from([reader.u8()?, reader.u8()?, reader.u8()?].map(usize::from))),
+            OF_VOLUMES => Some(Axes::from([reader.u8()?, reader.u8()?, reader.u8()?, reader.u8()?].map(usize::from))),
             other => return Err(Error::corrupt(format!("choice of axes {other} is not known"))),
         };
+        if let Some(axes) = axes {
+            axes.check(ndim).map_err(|error| Error::corrupt(error.message()))?;
+        }
         let bound = read_bound(reader)?;
         let [nrmse, max_abs_error, range] = [reader.f64()?, reader.f64()?, reader.f64()?];
         let content = match reader.u8()? {

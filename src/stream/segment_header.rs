@@ -38,7 +38,7 @@ impl PredictionMode {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SegmentHeader {
     pub(crate) mode: PredictionMode,
-    /// Frames of a full window.
+    /// Frames of a full window, which may be planes or volumes.
     pub(crate) window: usize,
     /// Entries of a PCA basis of `window` frames; `None`: the cosine basis.
     pub(crate) basis: Option<Vec<i16>>,
@@ -60,32 +60,32 @@ impl SegmentHeader {
         self.uses_model || self.enhance.is_some() || self.mode == PredictionMode::Latents
     }
 
-    /// The counts of frames of the windows that `frames` frames are cut into, where they follow a reference frame or do
-    /// not.
-    pub(crate) fn windows(&self, frames: usize, follows: bool) -> Vec<usize> {
+    /// The counts of planes of the windows that frames of `planes` planes in all, `depth` each, are cut into, where they
+    /// follow a reference frame or do not.
+    pub(crate) fn windows(&self, planes: usize, depth: usize, follows: bool) -> Vec<usize> {
         let mut out = Vec::new();
-        let mut left = frames;
+        let mut left = planes / depth;
         // The hierarchical mode's first window has its key frame besides, where there is no frame before it.
         if self.mode == PredictionMode::Hierarchical && !follows && left > 0 {
             let first = (self.window + 1).min(left);
-            out.push(first);
+            out.push(first * depth);
             left -= first;
         }
         while left > 0 {
-            out.push(self.window.min(left));
+            out.push(self.window.min(left) * depth);
             left -= self.window.min(left);
         }
         out
     }
 
-    /// The basis of a full window.
+    /// The basis of a full window of frames of `depth` planes.
     ///
     /// # Errors
     /// `Corrupt` where the stored one is none.
-    pub(crate) fn full_basis(&self) -> Result<Basis> {
+    pub(crate) fn full_basis(&self, depth: usize) -> Result<Basis> {
         match &self.basis {
-            Some(stored) => Basis::from_stored(stored, self.window),
-            None => Ok(Basis::cosine(self.window)),
+            Some(stored) => Ok(Basis::from_stored(stored, self.window)?.of_volumes(depth)),
+            None => Ok(Basis::cosine(self.window).of_volumes(depth)),
         }
     }
 
@@ -200,10 +200,11 @@ mod tests {
             step: Step(0),
             enhance: None,
         };
-        assert_eq!(header.windows(20, false), [9, 8, 3]);
-        assert_eq!(header.windows(20, true), [8, 8, 4]);
+        assert_eq!(header.windows(20, 1, false), [9, 8, 3]);
+        assert_eq!(header.windows(20, 1, true), [8, 8, 4]);
         let header = SegmentHeader { mode: PredictionMode::Previous, ..header };
-        assert_eq!(header.windows(20, false), [8, 8, 4]);
-        assert!(header.windows(0, false).is_empty());
+        assert_eq!(header.windows(20, 1, false), [8, 8, 4]);
+        assert_eq!(header.windows(20, 2, false), [16, 4]);
+        assert!(header.windows(0, 1, false).is_empty());
     }
 }

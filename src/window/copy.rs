@@ -4,20 +4,20 @@ use super::Segment;
 use crate::field::{Element, MAX_DIMS, Normalisation, Specials};
 use crate::residual::real::Real;
 
-/// Where a segment's window lies in an array: the offset of its first element, and the strides along frames, rows,
-/// columns.
+/// Where a run of a segment's planes lies in an array: the offset of the first frame's first element, the strides along
+/// frames, planes, rows and columns, and which of the frames' planes is the run's first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement {
     pub(crate) start: usize,
-    pub(crate) strides: [usize; 3],
+    pub(crate) strides: [usize; 4],
+    pub(crate) first: usize,
 }
 
 impl Segment {
-    /// Where frame `t0` of the segment lies in an array with `strides` along the field's axes and `along` along frames,
-    /// rows and columns.
-    pub(crate) fn place(&self, strides: &[usize; MAX_DIMS], along: [usize; 3], t0: usize) -> Placement {
-        let start = self.origin.iter().zip(strides).map(|(o, s)| o * s).sum::<usize>() + t0 * along[0];
-        Placement { start, strides: along }
+    /// Where the segment lies in an array with `strides` along the field's axes and `along` along frames, planes, rows
+    /// and columns.
+    pub(crate) fn place(&self, strides: &[usize; MAX_DIMS], along: [usize; 4]) -> Placement {
+        Placement { start: self.origin.iter().zip(strides).map(|(o, s)| o * s).sum(), strides: along, first: 0 }
     }
 }
 
@@ -26,29 +26,29 @@ impl Segment {
 pub(crate) struct Source<'a, T> {
     pub(crate) values: &'a [T],
     pub(crate) segment: &'a Segment,
-    /// Where its first frame lies.
+    /// Where its first plane lies.
     pub(crate) placement: Placement,
 }
 
 impl<T: Element> Source<'_, T> {
-    /// The same from frame `t` on.
-    pub(crate) fn starting_at(&self, t: usize) -> Self {
-        let strides = self.placement.strides;
-        Self { placement: Placement { start: self.placement.start + t * strides[0], strides }, ..*self }
+    /// The same from plane `first` on.
+    pub(crate) fn starting_at(&self, first: usize) -> Self {
+        Self { placement: Placement { first: self.placement.first + first, ..self.placement }, ..*self }
     }
 
     /// Calls `f(index of the row's first element in the window, the row's first element in the array)` for every row of
-    /// the first `count` frames.
+    /// the first `count` planes.
     fn rows(&self, count: usize, mut f: impl FnMut(usize, usize)) {
-        let (segment, [st, sy, _]) = (self.segment, self.placement.strides);
-        for t in 0..count {
+        let (segment, Placement { start, strides: [st, sz, sy, _], first }) = (self.segment, self.placement);
+        for k in 0..count {
+            let (t, z) = ((first + k) / segment.depth, (first + k) % segment.depth);
             for y in 0..segment.h {
-                f((t * segment.h + y) * segment.w, self.placement.start + t * st + y * sy);
+                f((k * segment.h + y) * segment.w, start + t * st + z * sz + y * sy);
             }
         }
     }
 
-    /// Copies the first `count` frames into `frames` in working units, and their masks' classes into `classes` where
+    /// Copies the first `count` planes into `frames` in working units, and their masks' classes into `classes` where
     /// there are `specials` (masked points get 0). True where a point is masked.
     pub(crate) fn normalised<R: Real>(
         &self,
@@ -63,7 +63,7 @@ impl<T: Element> Source<'_, T> {
         frames.resize(n, R::default());
         let inverse = 1.0 / normalisation.scale();
         let mean = normalisation.mean;
-        let stride = placement.strides[2];
+        let stride = placement.strides[3];
         self.rows(count, |at, start| {
             let out = &mut frames[at..at + segment.w];
             if stride == 1 {
@@ -95,12 +95,12 @@ impl<T: Element> Source<'_, T> {
         any
     }
 
-    /// Copies the first `count` frames as they are.
+    /// Copies the first `count` planes as they are.
     pub(crate) fn original(&self, count: usize, out: &mut Vec<T>) {
         let &Self { values, segment, placement } = self;
         out.clear();
         out.reserve(count * segment.h * segment.w);
-        let stride = placement.strides[2];
+        let stride = placement.strides[3];
         self.rows(count, |_, start| {
             if stride == 1 {
                 out.extend_from_slice(&values[start..start + segment.w]);
@@ -111,29 +111,31 @@ impl<T: Element> Source<'_, T> {
     }
 }
 
-/// A box of a decoded window: the window's frames, rows and columns, and the box's first and how many. All in units of
-/// the (scaled) window's points.
+/// A box of a decoded window: the window's frames, planes, rows and columns, and the box's first and how many. All in
+/// units of the (scaled) window's points.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WindowBox {
-    pub(crate) dims: [usize; 3],
-    pub(crate) from: [usize; 3],
-    pub(crate) size: [usize; 3],
+    pub(crate) dims: [usize; 4],
+    pub(crate) from: [usize; 4],
+    pub(crate) size: [usize; 4],
 }
 
-/// Copies a box of a decoded window, `[count][h][w]` values, to its place in the caller's array.
+/// Copies a box of a decoded window, `[frames][planes][h][w]` values, to its place in the caller's array.
 pub(crate) fn scatter<T: Element>(decoded: &[T], part: WindowBox, out: &mut [T], place: Placement) {
     let WindowBox { dims, from, size } = part;
     let strides = place.strides;
-    for t in 0..size[0] {
-        for y in 0..size[1] {
-            let source = ((from[0] + t) * dims[1] + from[1] + y) * dims[2] + from[2];
-            let source = &decoded[source..source + size[2]];
-            let target = place.start + t * strides[0] + y * strides[1];
-            if strides[2] == 1 {
-                out[target..target + size[2]].copy_from_slice(source);
+    for k in 0..size[0] * size[1] {
+        let (t, z) = (k / size[1], k % size[1]);
+        let plane = (from[0] + t) * dims[1] + from[1] + z;
+        for y in 0..size[2] {
+            let source = (plane * dims[2] + from[2] + y) * dims[3] + from[3];
+            let source = &decoded[source..source + size[3]];
+            let target = place.start + t * strides[0] + z * strides[1] + y * strides[2];
+            if strides[3] == 1 {
+                out[target..target + size[3]].copy_from_slice(source);
             } else {
                 for (x, &v) in source.iter().enumerate() {
-                    out[target + x * strides[2]] = v;
+                    out[target + x * strides[3]] = v;
                 }
             }
         }

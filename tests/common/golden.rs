@@ -172,10 +172,10 @@ fn masked(dims: &[usize], mut values: Vec<f64>) -> Vec<f64> {
 
 const FILL: f64 = (1u128 << 100) as f64;
 
-/// Streams of encoders that knew no closed-loop prediction, settled the account of several segments otherwise, had only
-/// one way to code without loss, took no value for a mark that nobody had named, or let corrections lead points out of
-/// the field's range.
-const KEPT: [&str; 15] = [
+/// Streams of encoders that knew no closed-loop prediction or no volumes, settled the account of several segments
+/// otherwise, had only one way to code without loss, took no value for a mark that nobody had named, or let corrections
+/// lead points out of the field's range.
+const KEPT: [&str; 16] = [
     "axes-nrmse-f32",
     "basis-rel-f32",
     "blocks-vectors-f32",
@@ -189,6 +189,7 @@ const KEPT: [&str; 15] = [
     "lossless-f64-raw",
     "masked-abs-f64",
     "one-axis-rel-f32",
+    "series-nrmse-f64",
     "spikes-rel-f32",
     "tiles-nrmse-f32",
 ];
@@ -425,6 +426,41 @@ pub fn cases() -> Vec<Case> {
         options(Fast).with_axes([2, 0, 3]),
         "previous",
         &["axes", "segments"],
+    );
+    let dims: &[usize] = &[10, 20, 9, 12];
+    add(
+        "volumes-nrmse-f32",
+        dims,
+        narrow(moving(dims)),
+        Bound::Nrmse(1e-2),
+        options(Normal).with_axes([0, 1, 2, 3]),
+        "transform",
+        &["axes", "volumes", "segments"],
+    );
+    let dims: &[usize] = &[9, 5, 10, 12];
+    add(
+        "volumes-masked-f64",
+        dims,
+        Data::F64(masked(dims, moving(dims))),
+        Bound::Rel(1e-3),
+        fill(options(Fast)).with_axes([1, 0, 2, 3]),
+        "transform",
+        &["volumes", "specials"],
+    );
+    let dims: &[usize] = &[3, 9, 14, 15];
+    let shells = field(dims, |s, t, y, x| {
+        let from = |a: usize, b: usize| (a as f64 - b as f64).powi(2);
+        let inside = from(t, 4) + from(y, 6) + from(x, 7) < 20.0 + 9.0 * s as f64;
+        f64::from(u8::from(inside)) + noise(9 + s, t, y, x) as f64 / 3e6
+    });
+    add(
+        "volumes-shells-f32",
+        dims,
+        narrow(shells),
+        Bound::Abs(0.004),
+        options(Normal).with_axes([0, 1, 2, 3]),
+        "closed-loop",
+        &["volumes", "closed-loop"],
     );
     let dims: &[usize] = &[163, 6, 9];
     add("long-nrmse-f32", dims, narrow(steady(dims)), Bound::Nrmse(2e-2), options(Fast), "previous", &["segments"]);

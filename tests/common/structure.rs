@@ -81,12 +81,13 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=4, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=5, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
-        let axes = c.u8() == 1;
-        c.at += if axes { 3 } else { 0 };
+        let named = c.u8();
+        let axes = named > 0;
+        c.at += [0, 3, 4][usize::from(named)];
         c.at += 1 + 4 * 8; // bound kind and value, NRMSE, largest error, range
         let content = c.u8();
         let (mut double, mut segment, mut specials, mut clamped, mut model) = (false, false, 0, false, false);

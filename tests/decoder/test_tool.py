@@ -67,8 +67,9 @@ def cases(draw: st.DrawFn) -> Case:
     span = float(values.max()) - float(values.min()) or scale
     options = ["--effort", draw(st.sampled_from(["0", "1", "1", "2"]))]
     frames = draw(st.sampled_from([0, 0, 1, 3, 5, 8, 16]))
-    if dimensions >= 3 and draw(st.booleans()):
-        axes = draw(st.permutations(range(dimensions)))[:3]
+    of_volumes = dimensions >= 4 and draw(st.booleans())
+    if of_volumes or (dimensions >= 3 and draw(st.booleans())):
+        axes = draw(st.permutations(range(dimensions)))[: 4 if of_volumes else 3]
         options += ["--axes", ",".join(map(str, axes))]
     if draw(st.integers(0, 2)) == 0:
         mask(values, draw, rng)
@@ -82,8 +83,9 @@ def cases(draw: st.DrawFn) -> Case:
                 f"rel={fraction!r}",
                 f"nrmse={fraction!r}",
                 f"psnr={draw(st.integers(20, 130))}",
-                f"block_l2={fraction * span * min(points, 512) ** 0.5!r}",
                 "lossless",
+                # Whose blocks lie in frames that are planes.
+                *([] if of_volumes else [f"block_l2={fraction * span * min(points, 512) ** 0.5!r}"]),
             ]
         )
     )

@@ -13,16 +13,16 @@ use crate::stream::{Content, LOSSLESS_CHUNK, REPEATS_CHUNK, Stream};
 /// How values are averaged at reduced scales.
 #[derive(Clone, Copy)]
 pub(crate) struct Averaged<'a> {
-    /// The axes of frames, rows and columns, of which the last two are reduced.
-    pub(crate) axes: [Option<usize>; 3],
+    /// The axes of frames, planes, rows and columns, of which all but the first are reduced.
+    pub(crate) axes: [Option<usize>; 4],
     /// By how much.
     pub(crate) factor: usize,
     /// What marks points without data, beside values that are not finite.
     pub(crate) masked: &'a Specials,
 }
 
-/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of rows and columns: over the
-/// points with data, or else as the first point.
+/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of planes, rows and columns: over
+/// the points with data, or else as the first point.
 ///
 /// # Errors
 /// `Corrupt`.

@@ -119,7 +119,7 @@ impl<T: Element> Passes<'_, T> {
     fn first_step<R: Kernel>(&self, probes: &Probes, budget: f64) -> Result<Option<f64>> {
         let start = self.usual_step(budget);
         let candidates = probes.segments.iter().map(|&k| {
-            let header = untried(self.cut.segments[k].count, FAST_CONTEXTS);
+            let header = untried(&self.cut.segments[k], FAST_CONTEXTS);
             (k, Candidate::plain(SegmentHeader { mode: PredictionMode::Transform, ..header }))
         });
         let forecasts = self.forecasts::<R>(&probes.segments, &candidates.collect(), start, Looked::First)?;
@@ -204,7 +204,7 @@ impl<T: Element> Passes<'_, T> {
             let source = self.source(segments[k]);
             let candidate = &candidates[&segments[k]];
             let segment = source.segment;
-            let layout = Layout::new(segment.h, segment.w);
+            let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
             let load = |first: usize, count: usize, frames: &mut Frames<R>| {
                 frames.load(&source, &self.context, first, count);
                 predict_latents(frames, &source, &self.context, candidate).map(|_| ())
@@ -223,7 +223,7 @@ impl<T: Element> Passes<'_, T> {
         let source = self.source(index);
         match self.knobs().mode_decision {
             ModeDecision::None => {
-                let header = untried(source.segment.count, self.knobs().mixes_contexts);
+                let header = untried(source.segment, self.knobs().mixes_contexts);
                 Ok(Candidate::plain(SegmentHeader { step: Step::at_most(step), ..header }))
             }
             ModeDecision::Trials => choose::<T, R>(&source, step, self.tools, &self.context),

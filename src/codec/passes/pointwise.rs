@@ -165,7 +165,8 @@ impl<T: Element> Passes<'_, T> {
         let parameters = choice.as_ref().map(|choice| choice.parameters);
         tracing::debug!(segment = index, ?parameters, ratio, "closed-loop prediction over transforms");
         let mut best = None;
-        if ratio > 1.0 / SURE {
+        // Boxes of volumes are of one frame, which need not be like the others.
+        if ratio > 1.0 / SURE || closed.source.segment.depth > 1 {
             match self.code_segment::<R>(index, plan, plan.step, None, None)? {
                 // Held to the bound by corrections, but for what rounding to the caller's type adds.
                 Attempt::Done(segment) if segment.errors.guarded <= closed.bound => best = Some(segment),
@@ -202,17 +203,14 @@ impl<T: Element> Passes<'_, T> {
         let knobs = self.knobs();
         let along = self.cut.strides(&self.field.strides);
         let mut bits = 0.0;
+        // Boxes are of one frame where frames are volumes; transforms take all of them at once.
+        let [frames, depth, ..] = self.cut.segments[index].sizes();
+        let alike = if depth > 1 { frames as f64 } else { 1.0 };
         for (origin, dims) in &choice.boxes {
-            let mut segment = self.cut.segments[index];
-            for (axis, by) in self.cut.axes.iter().zip(origin) {
-                if let Some(axis) = axis {
-                    segment.origin[*axis] += by;
-                }
-            }
-            [segment.count, segment.h, segment.w] = *dims;
-            let placement = segment.place(&self.field.strides, along, 0);
+            let segment = self.cut.part(&self.cut.segments[index], *origin, *dims);
+            let placement = segment.place(&self.field.strides, along);
             let source = Source { values: self.values, segment: &segment, placement };
-            let header = SegmentHeader { step: Step::at_most(step), ..untried(segment.count, knobs.mixes_contexts) };
+            let header = SegmentHeader { step: Step::at_most(step), ..untried(&segment, knobs.mixes_contexts) };
             let candidate = Candidate::plain(header);
             let goal = Goal { step, budget: None, knobs };
             let context = FieldContext { progress: None, ..self.context };
@@ -222,7 +220,7 @@ impl<T: Element> Passes<'_, T> {
                 _ => return Ok(0.0),
             }
         }
-        Ok(choice.bits / bits.max(1.0))
+        Ok(alike * choice.bits / bits.max(1.0))
     }
 
     /// Encodes and checks a segment of closed-loop prediction.
@@ -249,7 +247,7 @@ impl<T: Element> Passes<'_, T> {
         .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
         errors.guard(0.0);
         stages.check += begin.elapsed().as_secs_f64();
-        let header = untried(segment.count, self.knobs().mixes_contexts);
+        let header = untried(segment, self.knobs().mixes_contexts);
         let encoded =
             EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
         Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })

@@ -2,6 +2,7 @@
 
 use crate::predict::Step;
 use crate::stream::{PredictionMode, SegmentHeader};
+use crate::window::Segment;
 
 /// A candidate that takes this many times the bits of the best so far is not pursued with other window lengths.
 pub(super) const HOPELESS: f64 = 1.25;
@@ -36,11 +37,16 @@ impl Candidate {
     }
 }
 
-/// The header without trials: for the lowest effort, and to estimate the first step with.
-pub(crate) fn untried(count: usize, mixing: bool) -> SegmentHeader {
+/// The header of a segment without trials: for the lowest effort, and to estimate the first step with.
+pub(crate) fn untried(segment: &Segment, mixing: bool) -> SegmentHeader {
+    // Frames that are volumes are not predicted from others.
+    let (mode, longest) = match segment.depth {
+        1 => (PredictionMode::Previous, USUAL_WINDOW),
+        _ => (PredictionMode::Transform, segment.longest_window().min(USUAL_WINDOW)),
+    };
     SegmentHeader {
-        mode: PredictionMode::Previous,
-        window: count.min(USUAL_WINDOW),
+        mode,
+        window: (segment.count / segment.depth).min(longest),
         basis: None,
         mixing,
         uses_model: false,

@@ -46,17 +46,18 @@ pub(crate) fn choose<T: Element, R: Kernel>(
 ) -> Result<Candidate> {
     let knobs = tools.knobs();
     let sample = &Sample::<R>::take(source, context, knobs.sample);
-    let base = untried(source.segment.count, knobs.mixes_contexts);
+    let base = untried(source.segment, knobs.mixes_contexts);
     let base = SegmentHeader { step: Step::at_most(step), ..base };
     let comparison = Comparison::new(step);
     let mut decision = Decision { source, tools, knobs, context, base, sample, comparison };
     let package = decision.package();
     let (fm_mode, count) = (tools.options.fm, source.segment.count);
-    if fm_mode != FmMode::On || package.is_none() {
+    let of_volumes = source.segment.depth > 1;
+    if fm_mode != FmMode::On || package.is_none() || of_volumes {
         decision.transforms()?;
     }
     let mut lengths = None;
-    if count > 2 && !context.block_bound() {
+    if count > 2 && !context.block_bound() && !of_volumes {
         lengths = Some(decision.hierarchies()?);
         if fm_mode == FmMode::On && package.is_some() {
             // The trials without the model were for the window's length alone.
@@ -121,7 +122,8 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
 
     /// Tries windows without a hierarchy: their usual lengths, and a basis of the best one's own.
     fn transforms(&mut self) -> Result<()> {
-        let (count, blocks) = (self.source.segment.count, self.context.block_bound());
+        let segment = self.source.segment;
+        let (count, blocks) = (segment.count / segment.depth, self.context.block_bound());
         // Windows of single frames would cut the blocks of the block bound.
         let fits = |window: usize| window < count && (window > 1 || !blocks) || window == 1 && count == 1;
         // A window of every frame there is, too, where the usual lengths do not reach.
@@ -129,10 +131,12 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
         if count > 1 && count < 32 {
             lengths.push(count);
         }
+        lengths.retain(|&n| segment.depth == 1 || n <= segment.longest_window());
         for window in lengths {
             self.consider(SegmentHeader { window, ..self.base.clone() })?;
         }
         if let Some((_, best)) = &self.comparison.best
+            && segment.depth == 1
             && let Some(basis) = basis::<T, R>(self.source, self.context, best.header.window)
         {
             let header = SegmentHeader { basis: Some(basis), ..best.header.clone() };
@@ -183,7 +187,8 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
         }
         // Where that is one of them, they know its forecast better, and come first.
         candidates.extend(self.comparison.best.clone());
-        if package.has_latents() && fm::grid(self.base.step) >= fm::FINEST_GRID_OF_LATENTS {
+        let of_volumes = self.source.segment.depth > 1;
+        if package.has_latents() && !of_volumes && fm::grid(self.base.step) >= fm::FINEST_GRID_OF_LATENTS {
             self.latents(package)?;
         }
         candidates.push(self.comparison.chosen(self.base.clone()));
@@ -333,8 +338,8 @@ fn basis<T: Element, R: Kernel>(source: &Source<'_, T>, context: &FieldContext<'
     let mut thinned = *segment;
     thinned.h = segment.h.div_ceil(BASIS_ROWS);
     let mut placement = source.placement;
-    placement.start += (segment.h - 1) % BASIS_ROWS / 2 * placement.strides[1];
-    placement.strides[1] *= BASIS_ROWS;
+    placement.start += (segment.h - 1) % BASIS_ROWS / 2 * placement.strides[2];
+    placement.strides[2] *= BASIS_ROWS;
     let thinned = Source { values: source.values, segment: &thinned, placement };
     let n = thinned.segment.h * thinned.segment.w;
     let mut frames = Frames::<R>::default();

@@ -111,10 +111,13 @@ impl Comparison {
 mod tests {
     use super::super::candidate::{FAST_CONTEXTS, untried};
     use super::*;
+    use crate::field::MAX_DIMS;
+    use crate::window::Segment;
     use proptest::prelude::*;
 
     fn window(window: usize) -> SegmentHeader {
-        SegmentHeader { window, ..untried(64, FAST_CONTEXTS) }
+        let segment = Segment { origin: [0; MAX_DIMS], count: 64, depth: 1, h: 8, w: 8 };
+        SegmentHeader { window, ..untried(&segment, FAST_CONTEXTS) }
     }
 
     /// Trials of a candidate whose error at a step of 1 is `error`, and whose bits at an error of 1 are `bits`, falling

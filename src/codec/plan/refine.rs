@@ -231,9 +231,10 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         }
         let how = Enhancement { noise: Step::at_most(noise), network, views };
         let enhancer = Enhancer::new(self.package, layout.h, layout.w, how, fm::grid(header.step))?;
+        let enhancer = enhancer.of_volumes(layout.depth);
         let picked = (0..sample.count).skip((every / 2).min(sample.count.saturating_sub(1))).step_by(every);
         let mut corrections = Vec::new();
-        enhancer.corrections(&frames, picked.clone(), &mut corrections)?;
+        enhancer.corrections(&frames, 0, picked.clone(), &mut corrections)?;
         let (mut before, mut after) = (0.0, 0.0);
         for (t, frame) in picked.zip(corrections.chunks_exact_mut(n)) {
             frame.iter_mut().zip(&frames[t * n..]).for_each(|(c, v)| *c += v);

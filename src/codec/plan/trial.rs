@@ -43,11 +43,12 @@ impl<R: Kernel> Sample<R> {
     /// A piece of a segment from its middle: about [`SAMPLE_FRAMES`] frames, and as much of each as the effort allows.
     pub(crate) fn take<T: Element>(source: &Source<'_, T>, context: &FieldContext<'_>, size: SampleSize) -> Self {
         let segment = source.segment;
-        let total = segment.count * segment.h * segment.w;
+        let total = segment.points();
         if size == SampleSize::Whole {
             return Self::piece(source, context, segment.count, segment.h * segment.w);
         }
-        let count = if segment.count < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES };
+        let frames = segment.count / segment.depth;
+        let count = if frames < 2 * SAMPLE_FRAMES { segment.count } else { SAMPLE_FRAMES * segment.depth };
         let limit = (total / SAMPLE_SHARE).max(SAMPLE_VALUES);
         Self::piece(source, context, count, (limit / count).max(1024))
     }
@@ -58,7 +59,7 @@ impl<R: Kernel> Sample<R> {
         (!enough).then(|| Self::piece(source, context, self.count, MODEL_AREA))
     }
 
-    /// `count` frames from a segment's middle, of about `area` points (all, where there are fewer) from the tile's
+    /// `count` planes from a segment's middle, those of whole frames, of about `area` points (all, where there are fewer) from the tile's
     /// middle.
     fn piece<T: Element>(source: &Source<'_, T>, context: &FieldContext<'_>, count: usize, area: usize) -> Self {
         let segment = source.segment;
@@ -68,19 +69,19 @@ impl<R: Kernel> Sample<R> {
         let side = |n: usize| ((n as f64 * shrink).round() as usize).clamp(n.min(32), n);
         let (h, w) = (side(segment.h), side(segment.w));
         let (y0, x0) = ((segment.h - h) / 2, (segment.w - w) / 2);
-        let first = (segment.count - count) / 2;
+        let first = (segment.count - count) / 2 / segment.depth * segment.depth;
         let mut piece = *segment;
         (piece.h, piece.w, piece.count) = (h, w, count);
         let mut placement = source.starting_at(first).placement;
-        placement.start += y0 * placement.strides[1] + x0 * placement.strides[2];
+        placement.start += y0 * placement.strides[2] + x0 * placement.strides[3];
         let piece = Source { values: source.values, segment: &piece, placement };
         let mut frames = Frames::default();
         frames.load(&piece, context, 0, count);
         let reference = context.reference_frame(segment).filter(|_| first == 0).map(|frame: Vec<R>| {
             frame.chunks_exact(segment.w).skip(y0).take(h).flat_map(|row| row[x0..x0 + w].to_vec()).collect()
         });
-        let share = (count * h * w) as f64 / (segment.count * segment.h * segment.w) as f64;
-        Self { frames: frames.frames, count, layout: Layout::new(h, w), reference, share }
+        let share = (count * h * w) as f64 / segment.points() as f64;
+        Self { frames: frames.frames, count, layout: Layout::of_volumes(segment.depth, h, w), reference, share }
     }
 
     /// What it comes to with a header at a step; `None` where an index would be too large.

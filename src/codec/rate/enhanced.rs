@@ -78,7 +78,8 @@ impl<'a, R: Kernel> EnhancedRate<'a, R> {
         let valid = if masked { valid_points::<T, R>(source, context) } else { (count * h * w) as f64 };
         let noise = Step::at_most((budget.before_enhancement() / valid).sqrt());
         let how = Enhancement { noise, ..how };
-        let enhancer = Enhancer::new(package, h, w, how, fm::grid(header.step))?.with(context.memo);
+        let enhancer = Enhancer::new(package, h, w, how, fm::grid(header.step))?;
+        let enhancer = enhancer.of_volumes(source.segment.depth).with(context.memo);
         Ok(Some(Self {
             queue: Queue::new(enhancer, count, h * w, 0),
             how,

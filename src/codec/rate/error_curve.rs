@@ -10,7 +10,7 @@ use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::frames::Frames;
 use crate::codec::tools::Tools;
 use crate::error::Result;
-use crate::field::{Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
+use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::window::{Cut, Source};
@@ -26,7 +26,7 @@ const FINE: f64 = 1.0 / 12.0;
 pub(crate) fn error_curve(
     field: &FieldView<'_>,
     codec: &Codec,
-    axes: Option<[usize; 3]>,
+    axes: Option<Axes>,
     unit: f64,
     steps: &[f64],
 ) -> Result<Vec<f64>> {
@@ -48,7 +48,7 @@ fn curve<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
     codec: &Codec,
-    axes: Option<[usize; 3]>,
+    axes: Option<Axes>,
     steps: Steps<'_>,
 ) -> Result<Vec<f64>> {
     let stats = FieldStats::of(field, codec.options.fill_value, &codec.options.sentinels);
@@ -100,7 +100,7 @@ fn forecast<T: Element, R: Kernel>(
     let middle = steps.all[steps.all.len() / 2] / scale;
     let source = |index: usize| {
         let (segment, along) = (&cut.segments[index], cut.strides(&field.strides));
-        Source { values, segment, placement: segment.place(&field.strides, along, 0) }
+        Source { values, segment, placement: segment.place(&field.strides, along) }
     };
     let probes = if count <= PROBES {
         Probes::all(count)
@@ -114,8 +114,9 @@ fn forecast<T: Element, R: Kernel>(
             frames.load(&source, context, first, count);
             Ok(())
         };
-        let points = segment.count * segment.h * segment.w;
-        let (layout, header) = (Layout::new(segment.h, segment.w), untried(segment.count, FAST_CONTEXTS));
+        let points = segment.points();
+        let (layout, header) =
+            (Layout::of_volumes(segment.depth, segment.h, segment.w), untried(segment, FAST_CONTEXTS));
         let subject = Subject { frames: segment.count, layout: &layout, header: &header, reference: None };
         let forecast = Forecast::of(subject, middle, Looked::OneIn(WINDOW_STRIDE), load)?;
         let error = |step: &f64| match &forecast {

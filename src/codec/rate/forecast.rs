@@ -141,10 +141,10 @@ impl Forecast {
         mut load: impl FnMut(usize, usize, &mut Frames<R>) -> Result<()>,
     ) -> Result<Option<Self>> {
         let Subject { frames, layout, header, reference } = subject;
-        let basis = header.full_basis()?;
+        let basis = header.full_basis(layout.depth)?;
         let predicts = header.mode == PredictionMode::Previous;
         let reference = reference.filter(|_| predicts);
-        let windows = header.windows(frames, reference.is_some());
+        let windows = header.windows(frames, layout.depth, reference.is_some());
         let n = layout.len();
         let step = Step::at_most(step);
         let mut out = Self::new();

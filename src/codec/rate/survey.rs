@@ -81,7 +81,7 @@ impl Survey {
         let _span = tracing::debug_span!("survey").entered();
         let found = tools.map(0..segments, |index| {
             let source = source(index);
-            let points = source.segment.count * source.segment.h * source.segment.w;
+            let points = source.segment.points();
             Ok((curve::<T, R>(&source, context, step), points))
         })?;
         let (curves, points): (Vec<Curve>, Vec<usize>) = found.into_iter().unzip();

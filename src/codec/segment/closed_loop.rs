@@ -58,18 +58,22 @@ impl<T: Element> Closed<'_, T> {
 }
 
 impl<T: Element> Subject<T> for Closed<'_, T> {
+    /// Of all frames, or of one where they are volumes: each of these is a window of its own.
     fn dims(&self) -> [usize; 3] {
         let segment = self.source.segment;
-        [segment.count, segment.h, segment.w]
+        [if segment.depth > 1 { segment.depth } else { segment.count }, segment.h, segment.w]
     }
 
     fn piece(&self, origin: [usize; 3], dims: [usize; 3]) -> (Vec<T>, Option<Vec<bool>>) {
-        let Placement { start, strides } = self.source.placement;
-        let start = start + origin.iter().zip(strides).map(|(o, s)| o * s).sum::<usize>();
+        let Placement { start, strides: [st, sz, sy, sx], .. } = self.source.placement;
+        let [first, y, x] = origin;
+        let [frames, depth, ..] = self.source.segment.sizes();
+        // The middle one of volumes speaks for all.
+        let along = if depth > 1 { frames / 2 * st + first * sz } else { first * st };
+        let placement = Placement { start: start + along + y * sy + x * sx, ..self.source.placement };
         let [count, h, w] = dims;
         let piece = Segment { count, h, w, ..*self.source.segment };
         let mut values = Vec::new();
-        let placement = Placement { start, strides };
         Source { segment: &piece, placement, ..*self.source }.original(count, &mut values);
         let mask = self.classes(&values).as_deref().and_then(holes);
         (values, mask)
@@ -84,10 +88,11 @@ impl<T: Element> Subject<T> for Closed<'_, T> {
     }
 }
 
-/// First frames of a segment's windows, and how many frames they have.
-fn windows(segment: &Segment) -> impl Iterator<Item = (usize, usize)> {
-    let (count, frames) = (segment.count, window_frames(segment.count, segment.h * segment.w));
-    (0..count).step_by(frames).map(move |first| (first, frames.min(count - first)))
+/// First planes of a segment's windows, and how many they have: those of one frame, where frames are volumes.
+pub(crate) fn windows(segment: &Segment) -> impl ExactSizeIterator<Item = (usize, usize)> {
+    let count = segment.count;
+    let planes = if segment.depth > 1 { segment.depth } else { window_frames(count, segment.h * segment.w) };
+    (0..count).step_by(planes).map(move |first| (first, planes.min(count - first)))
 }
 
 /// Which points are not data; `None` where all are.
@@ -136,8 +141,10 @@ pub(crate) fn decode<T: Element>(
             if part.halvings == 0 {
                 sink(DecodedWindow { first, count, h, w, values: &values })?;
             } else {
-                let (small_h, small_w, means) = means(&values, &classes, [h, w], 1 << part.halvings);
-                sink(DecodedWindow { first, count, h: small_h, w: small_w, values: &means })?;
+                let factor = 1 << part.halvings;
+                let along_planes = if segment.depth > 1 { factor } else { 1 };
+                let ([count, h, w], means) = means(&values, &classes, [count, h, w], [along_planes, factor, factor]);
+                sink(DecodedWindow { first, count, h, w, values: &means })?;
             }
         }
         if let Some(progress) = context.progress {
@@ -160,26 +167,25 @@ fn restore_specials<T: Element>(values: &mut [T], classes: &[u8], context: &Fiel
     Ok(())
 }
 
-/// Means over blocks of `factor` rows and columns of frames `[h][w]`, of the points with data; where a block has none,
-/// its first point. Rows and columns that are left, and the means.
-fn means<T: Element>(values: &[T], classes: &[u8], [h, w]: [usize; 2], factor: usize) -> (usize, usize, Vec<T>) {
-    let (small_h, small_w) = (h.div_ceil(factor), w.div_ceil(factor));
-    let mut out = Vec::with_capacity(values.len() / (h * w) * small_h * small_w);
-    for (k, frame) in values.chunks_exact(h * w).enumerate() {
-        let classes = classes.get(k * h * w..(k + 1) * h * w);
-        for y in (0..h).step_by(factor) {
-            for x in (0..w).step_by(factor) {
-                let rows = y..h.min(y + factor);
-                let points = rows.flat_map(|row| row * w + x..row * w + w.min(x + factor));
-                let data = points.filter(|&at| classes.is_none_or(|classes| classes[at] == 0));
-                let count = data.clone().count() as f64;
-                // Divided first: sums of large values leave the range of f64.
-                let mean = data.map(|at| frame[at].to_f64() / count).sum::<f64>();
-                out.push(if count > 0.0 { T::from_f64(mean) } else { frame[y * w + x] });
-            }
-        }
+/// Means over blocks of `factors` planes, rows and columns of values `dims`, of the points with data; where a block has
+/// none, its first point. The sizes that are left, and the means.
+fn means<T: Element>(values: &[T], classes: &[u8], dims: [usize; 3], factors: [usize; 3]) -> ([usize; 3], Vec<T>) {
+    let [n, h, w] = dims;
+    let small: [usize; 3] = std::array::from_fn(|axis| dims[axis].div_ceil(factors[axis]));
+    let mut out = Vec::with_capacity(small.iter().product());
+    for block in 0..small.iter().product() {
+        let [z, y, x] = [block / (small[1] * small[2]), block / small[2] % small[1], block % small[2]];
+        let [z, y, x] = [z * factors[0], y * factors[1], x * factors[2]];
+        let (columns, rows) = (x..w.min(x + factors[2]), y..h.min(y + factors[1]));
+        let lines = (z..n.min(z + factors[0])).flat_map(|plane| rows.clone().map(move |row| (plane * h + row) * w));
+        let points = lines.flat_map(|line| columns.clone().map(move |column| line + column));
+        let data = points.filter(|&at| classes.get(at).is_none_or(|&class| class == 0));
+        let count = data.clone().count() as f64;
+        // Divided first: sums of large values leave the range of f64.
+        let mean = data.map(|at| values[at].to_f64() / count).sum::<f64>();
+        out.push(if count > 0.0 { T::from_f64(mean) } else { values[(z * h + y) * w + x] });
     }
-    (small_h, small_w, out)
+    (small, out)
 }
 
 #[cfg(test)]
@@ -189,12 +195,14 @@ mod tests {
     #[test]
     fn means_are_of_points_with_data() {
         let values: Vec<f32> = (0..15).map(|i| i as f32).collect();
-        assert_eq!(means(&values, &[], [3, 5], 2), (2, 3, vec![3.0, 5.0, 6.5, 10.5, 12.5, 14.0]));
+        let of_two = |classes: &[u8]| means(&values, classes, [1, 3, 5], [1, 2, 2]);
+        assert_eq!(of_two(&[]), ([1, 2, 3], vec![3.0, 5.0, 6.5, 10.5, 12.5, 14.0]));
         let mut classes = vec![0; 15];
         classes[0] = 1;
         classes[14] = 2;
-        assert_eq!(means(&values, &classes, [3, 5], 2).2, [4.0, 5.0, 6.5, 10.5, 12.5, 14.0]);
+        assert_eq!(of_two(&classes).1, [4.0, 5.0, 6.5, 10.5, 12.5, 14.0]);
         classes[1..].fill(1);
-        assert_eq!(means(&values, &classes, [3, 5], 4).2, [0.0, 4.0]);
+        assert_eq!(means(&values, &classes, [1, 3, 5], [1, 4, 4]).1, [0.0, 4.0]);
+        assert_eq!(means(&values, &[], [3, 1, 5], [2, 1, 2]), ([2, 1, 3], vec![3.0, 5.0, 6.5, 10.5, 12.5, 14.0]));
     }
 }

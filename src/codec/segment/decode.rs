@@ -20,10 +20,10 @@ use std::time::Instant;
 /// The part of a segment that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    /// The first frame, and the one after the last.
+    /// The first plane, and the one after the last: those of whole frames.
     pub(crate) from: usize,
     pub(crate) until: usize,
-    /// How often rows and columns are halved.
+    /// How often rows and columns are halved, and planes of volumes.
     pub(crate) halvings: usize,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let Work { stages, buffers } = work;
     let (header, parts) = SegmentBytes::read(bytes)?;
     check(&header, &parts, segment, &context)?;
-    let layout = Layout::new(segment.h, segment.w);
+    let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
     let grid = fm::grid(header.step);
     let package = context.package.filter(|_| header.uses_model);
     let interpolator = package.map(|package| fm::interpolator(package, segment.h, segment.w, grid, context.memo));
@@ -108,6 +108,17 @@ fn check(
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
     let (h, w) = (segment.h, segment.w);
+    if segment.depth > 1 {
+        if header.mode != PredictionMode::Transform || header.uses_model || header.basis.is_some() {
+            let mode = header.mode.name();
+            return Err(Error::corrupt(format!(
+                "volumes of the mode {mode}; expected transform, and the cosine basis"
+            )));
+        }
+        if header.window.min(segment.count / segment.depth) > segment.longest_window() {
+            return Err(Error::corrupt(format!("windows of {} volumes are too large", header.window)));
+        }
+    }
     if header.needs_model() && !fm::takes(h, w) {
         return Err(Error::corrupt(format!(
             "a segment uses a model on frames of {h} × {w}, which are too small for one"
@@ -165,7 +176,8 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         let queue = match (header.enhance, context.package) {
             (Some(how), Some(package)) if part.halvings == 0 => {
                 let enhancer = Enhancer::new(package, segment.h, segment.w, how, fm::grid(header.step))?;
-                Some(Queue::new(enhancer.with(context.memo), segment.count, layout.len(), part.from))
+                let enhancer = enhancer.of_volumes(segment.depth).with(context.memo);
+                Some(Queue::new(enhancer, segment.count, layout.len(), part.from))
             }
             _ => None,
         };
@@ -229,7 +241,10 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         match halvings {
             _ if !self.copied => {}
             0 => self.copy.clone_from(&decoded.frames),
-            _ => low.frames(state, &decoded, &mut self.copy),
+            _ => {
+                low.frames(state, &decoded, &mut self.copy);
+                low.along_planes(&mut self.copy);
+            }
         }
         stages.transform += begin.elapsed().as_secs_f64();
         if latents {
@@ -279,7 +294,8 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         let low = LowResolution::new(self.layout, self.part.halvings);
         let classes = low.classes(&self.classes, window.count);
         finish(frames, &classes, self.context, &mut self.values);
-        sink(DecodedWindow { first: window.first, count: window.count, h: low.h, w: low.w, values: &self.values })
+        let count = self.values.len() / (low.h * low.w);
+        sink(DecodedWindow { first: window.first, count, h: low.h, w: low.w, values: &self.values })
     }
 
     fn enhanced(

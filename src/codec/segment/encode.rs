@@ -57,7 +57,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
 ) -> Result<Attempt<EncodedSegment>> {
     let header = &candidate.header;
     let segment = source.segment;
-    let layout = Layout::new(segment.h, segment.w);
+    let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
     let reference = context.reference_frame(segment);
     let mut spare = std::mem::take(&mut buffers.coded);
     let mut state =

@@ -1,9 +1,9 @@
 //! Windows at a reduced spatial resolution: the low-pass corner of their planes, synthesised no further than it has to
-//! be, and moved to the middles of the blocks of points that it stands for.
+//! be, and moved to the middles of the blocks of points that it stands for. Of volumes, planes are averaged besides.
 
 use super::state::SegmentState;
 use crate::predict::Reconstruction;
-use crate::residual::kernels::{Kernel, change_basis};
+use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::wavelet::{inverse, low_size};
 use crate::stream::PredictionMode;
@@ -55,8 +55,7 @@ impl<'a> LowResolution<'a> {
         if state.header.mode == PredictionMode::Hierarchical {
             out.copy_from_slice(&planes);
         } else {
-            let basis = state.basis(count);
-            change_basis(|t, k| basis.row(k)[t], &planes, count, n, out);
+            state.basis(count).synthesise(&planes, n, out);
         }
     }
 
@@ -102,20 +101,42 @@ impl<'a> LowResolution<'a> {
         }
     }
 
+    /// Averages over the planes of volumes that are left of them; as they are, where frames are planes.
+    pub(crate) fn along_planes<R: Kernel>(&self, planes: &mut Vec<R>) {
+        if self.layout.depth == 1 {
+            return;
+        }
+        let n = self.h * self.w;
+        let mut out = Vec::with_capacity(planes.len().div_ceil(1 << self.low));
+        for volume in planes.chunks_exact(self.layout.depth * n) {
+            for block in volume.chunks(n << self.low) {
+                let share = R::from_f64(1.0 / (block.len() / n) as f64);
+                let start = out.len();
+                out.resize(start + n, R::default());
+                block.chunks_exact(n).for_each(|plane| R::axpy(share, plane, &mut out[start..]));
+            }
+        }
+        *planes = out;
+    }
+
     /// The classes of blocks of points: masked where all of a block is, then as its first point.
     pub(crate) fn classes(&self, classes: &[u8], count: usize) -> Vec<u8> {
         if classes.is_empty() {
             return Vec::new();
         }
         let factor = 1 << self.low;
-        let (h, w) = (self.layout.h, self.layout.w);
+        let &Layout { depth, h, w, .. } = self.layout;
         let mut out = Vec::with_capacity(count * self.h * self.w);
-        for frame in classes.chunks_exact(h * w) {
-            for y in (0..h).step_by(factor) {
-                for x in (0..w).step_by(factor) {
-                    let all = (y..h.min(y + factor))
-                        .all(|y| frame[y * w + x..y * w + w.min(x + factor)].iter().all(|&c| c != 0));
-                    out.push(if all { frame[y * w + x] } else { 0 });
+        let along_planes = if depth > 1 { factor } else { 1 };
+        for volume in classes.chunks_exact(depth * h * w) {
+            for planes in volume.chunks(along_planes * h * w) {
+                for y in (0..h).step_by(factor) {
+                    for x in (0..w).step_by(factor) {
+                        let row = |plane: &[u8], y: usize| plane[y * w..][x..w.min(x + factor)].iter().all(|&c| c != 0);
+                        let rows = y..h.min(y + factor);
+                        let all = planes.chunks_exact(h * w).all(|plane| rows.clone().all(|y| row(plane, y)));
+                        out.push(if all { planes[y * w + x] } else { 0 });
+                    }
                 }
             }
         }
@@ -163,7 +184,8 @@ mod tests {
                 (0..h * w).map(|i| ((i / w) as f64 * 0.09).sin() + ((i % w) as f64 * 0.07 + 0.3).cos()).collect();
             let mut plane = frame.clone();
             forward(&mut plane, h, w, layout.levels, &mut scratch);
-            let header = crate::codec::plan::candidate::untried(1, crate::codec::plan::candidate::FAST_CONTEXTS);
+            let segment = crate::window::Segment { origin: [0; crate::field::MAX_DIMS], count: 1, depth: 1, h, w };
+            let header = crate::codec::plan::candidate::untried(&segment, crate::codec::plan::candidate::FAST_CONTEXTS);
             let state = SegmentState::new(&layout, &header, crate::predict::hierarchical::ModelUse::Off).unwrap();
             let decoded = Reconstruction { count: 1, planes: plane, frames: Vec::new() };
             for low in [1, 2] {

@@ -2,7 +2,7 @@
 //! another in time.
 
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
+use crate::field::{Axes, DType, Element, FieldView, MAX_DIMS, Normalisation, Shape, Values, for_each_run};
 use crate::predict::fm::DRIFT_GAIN;
 use crate::residual::real::Real;
 use crate::window::{Cut, Segment};
@@ -22,7 +22,7 @@ pub struct ReferenceFrame<'a> {
 pub(crate) struct Reference {
     values: Vec<f64>,
     strides: [usize; MAX_DIMS],
-    axes: [Option<usize>; 3],
+    axes: [Option<usize>; 4],
     /// The checksum of its values, little-endian, in C order.
     crc: u32,
     /// Root mean square error that its device drift may add to predictions from it, in the field's units.
@@ -40,12 +40,7 @@ impl Reference {
     ///
     /// # Errors
     /// `InvalidArgument` where the field has no axis of frames, or the frame does not fit the field.
-    pub(crate) fn new(
-        before: &ReferenceFrame<'_>,
-        shape: &Shape,
-        dtype: DType,
-        axes: Option<[usize; 3]>,
-    ) -> Result<Self> {
+    pub(crate) fn new(before: &ReferenceFrame<'_>, shape: &Shape, dtype: DType, axes: Option<Axes>) -> Result<Self> {
         let axes = Cut::axes(shape, axes)?;
         let Some(frames) = axes[0] else {
             return Err(Error::invalid(format!(
@@ -104,7 +99,7 @@ impl Reference {
         let mut out = Vec::with_capacity(segment.h * segment.w);
         for y in 0..segment.h {
             for x in 0..segment.w {
-                let value = self.values[start + y * along[1] + x * along[2]];
+                let value = self.values[start + y * along[2] + x * along[3]];
                 let usable = value >= low && value <= high;
                 out.push(if usable { R::from_f64((value - normalisation.mean) * inverse) } else { R::default() });
             }

@@ -65,7 +65,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             layout,
             header,
             model,
-            full_basis: header.full_basis()?,
+            full_basis: header.full_basis(layout.depth)?,
             previous: None,
             follows: false,
             begun: false,
@@ -101,9 +101,9 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         self
     }
 
-    /// The counts of frames of the windows that a segment of `frames` frames is cut into.
-    pub(crate) fn windows(&self, frames: usize) -> Vec<usize> {
-        self.header.windows(frames, self.follows)
+    /// The counts of planes of the windows that a segment of `planes` planes is cut into.
+    pub(crate) fn windows(&self, planes: usize) -> Vec<usize> {
+        self.header.windows(planes, self.layout.depth, self.follows)
     }
 
     #[cfg(test)]
@@ -145,7 +145,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         let previous = self.previous.as_ref().map_or(0, |p| p.count);
         match self.header.mode {
             PredictionMode::Hierarchical => hierarchical::contexts(count, previous),
-            _ => transform::contexts(count, previous),
+            _ => transform::contexts(count, previous, self.layout.depth),
         }
     }
 

@@ -52,7 +52,8 @@ class Header:
     version: int
     dtype: np.dtype
     shape: tuple[int, ...]
-    axes: tuple[int, int, int] | None
+    axes: tuple[int, ...] | None
+    """Frames, planes where they are volumes, rows and columns."""
     bound: int
     bound_value: float
     nrmse: float
@@ -73,7 +74,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in (1, 2, 3, 4):
+    if version not in (1, 2, 3, 4, 5):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -83,11 +84,11 @@ def read_header(reader: Reader) -> Header:
     shape = tuple(reader.varint() for _ in range(dimensions))
     require(all(shape) and math.prod(shape) * 8 < 1 << 63, f"shape {shape}")
     named = reader.u8()
-    require(named <= 1, f"axes {named}")
+    require(named <= 2, f"axes {named}")
     axes = None
     if named:
-        axes = (reader.u8(), reader.u8(), reader.u8())
-        require(len(set(axes)) == 3 and max(axes) < dimensions, f"axes {axes} of {dimensions}")
+        axes = tuple(reader.u8() for _ in range(2 + named))
+        require(len(set(axes)) == len(axes) and max(axes) < dimensions, f"axes {axes} of {dimensions}")
     bound, bound_value = reader.u8(), reader.f64()
     if bound > LOSSLESS_BOUND:
         raise Unsupported(f"bound {bound}")
@@ -102,8 +103,10 @@ def read_header(reader: Reader) -> Header:
         2: content == SEGMENTS,
         3: content == REPEATS,
         4: content != CONSTANT,
+        5: named == 2,
     }
     require(known[version], f"content {content} in a stream of version {version}")
+    require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")
     header = Header(version, dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
     if content == CONSTANT:
         header.constant = reader.take(dtype.itemsize)
@@ -112,7 +115,7 @@ def read_header(reader: Reader) -> Header:
     elif version > 3:
         header.masked = read_patterns(reader, dtype)
         require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
-        require(header.masked, "a stream of version 4 without anything that is new in it")
+        require(version > 4 or header.masked, "a stream of version 4 without anything that is new in it")
     return header
 
 
@@ -133,7 +136,7 @@ def read_normalisation(reader: Reader, dtype: np.dtype, version: int) -> Normali
     require(low <= high and math.isfinite(high - low), f"values from {low} to {high}")
     bits = reader.u8()
     require(bits < (16 if version > 3 else 8), f"reserved bits are set: {bits:#x}")
-    require(version < 4 or bits & 8, "a stream of version 4 without anything that is new in it")
+    require(version != 4 or bits & 8, "a stream of version 4 without anything that is new in it")
     follows = bool(bits & 2)
     before = reader.u32() if follows else 0
     frames = reader.u16() if bits & 4 else DEFAULT_FRAMES

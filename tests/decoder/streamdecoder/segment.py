@@ -21,6 +21,7 @@ from .transform import Transform, stored_basis
 TRANSFORM, PREVIOUS, HIERARCHICAL, LATENTS = range(4)
 WAYS = ("transform", "previous", "hierarchical", "latents")
 MODEL_SIDE = 32
+MOST_OF_VOLUMES = 1 << 23
 
 
 @dataclass
@@ -74,7 +75,7 @@ def takes_model(height: int, width: int) -> bool:
 
 
 def decode_segment(section: bytes, segment: Segment, header: Header, before: np.ndarray | None) -> np.ndarray:
-    """A segment's values [frames][height][width] in the field's type."""
+    """A segment's values [planes][height][width] in the field's type."""
     if section[:1] and section[0] & 15 == closed_loop.WAY:
         require(header.version > 1, "closed-loop prediction in a stream of version 1")
         return decode_closed_loop(section, segment, header)
@@ -93,10 +94,10 @@ def decode_closed_loop(section: bytes, segment: Segment, header: Header) -> np.n
     run = closed_loop.Run(parameters, code)
     height, width = segment.height, segment.width
     mask_coder = MaskCoder(height, width, len(units.specials))
-    size = closed_loop.window_frames(segment.frames, height * width)
+    size = segment.depth if segment.depth > 1 else closed_loop.window_frames(segment.frames, height * width)
     out = []
-    for first in range(0, segment.frames, size):
-        count = min(size, segment.frames - first)
+    for first in range(0, segment.planes, size):
+        count = min(size, segment.planes - first)
         classes = np.zeros((count, height, width), np.uint8)
         if units.specials:
             classes = mask_coder.window(mask, count)
@@ -129,9 +130,16 @@ class SegmentDecoder:
             require(takes_model(height, width), "a segment uses a model on frames too small for it")
         require(self.method.way == LATENTS or not self.method.latents, "latents that the way has no use for")
         require(not (self.method.enhanced and self.method.corrections), "a segment is both enhanced and corrected")
+        if segment.depth > 1:
+            method = self.method
+            plain = method.way == TRANSFORM and not method.modelled and method.basis is None
+            require(plain, "volumes of a mode or basis that they do not have")
+            window = min(method.window, segment.frames)
+            points = window * segment.depth * height * width
+            require(window == 1 or points <= MOST_OF_VOLUMES, "a window of volumes is too large")
         self.bands = bands_of(height, width)
         follows = before is not None and segment.first == 0
-        start = self._working(segment.of(before)[0]) if follows and before is not None else None
+        start = self._working(segment.of(before)[0, 0]) if follows and before is not None else None
         self.way = self._way(start)
         self.limit = 1 << (22 if self.working is np.float32 else 51)
 
@@ -140,7 +148,9 @@ class SegmentDecoder:
         basis = None if method.basis is None else stored_basis(method.basis, method.window)
         if method.way == HIERARCHICAL:
             return Hierarchical(self.bands, self.working, method.window, before)
-        return Transform(self.bands, self.working, method.way == PREVIOUS, method.window, basis, before)
+        return Transform(
+            self.bands, self.working, method.way == PREVIOUS, method.window, basis, before, self.segment.depth
+        )
 
     def _working(self, frame: np.ndarray) -> np.ndarray:
         """A frame before in working units; 0 where it holds nothing near the field's values."""
@@ -167,7 +177,7 @@ class SegmentDecoder:
         previous: list[Plane] = []
         missing = "latents" if method.way == LATENTS else ""
         out = []
-        for count in self.way.windows(segment.frames):
+        for count in self.way.windows(segment.planes):
             classes = np.zeros((count, height, width), np.uint8)
             if self.units.specials:
                 classes = mask_coder.window(mask, count)

@@ -93,7 +93,8 @@ def decode_segments(header: Header, sections: list[bytes], values: np.ndarray, b
     missing = ""
     for segment, section in zip(segments(header, units.frames), sections, strict=True):
         try:
-            segment.of(view)[...] = decode_segment(section, segment, header, before)
+            part = segment.of(view)
+            part[...] = decode_segment(section, segment, header, before).reshape(part.shape)
         except NeedsModel as reason:
             missing = str(reason)
     if missing:

@@ -62,18 +62,19 @@ class Transform:
         window: int,
         basis: list[list[float]] | None,
         before: np.ndarray | None,
+        depth: int,
     ) -> None:
         self.bands, self.working, self.predicts = bands, working, predicts
-        self.window, self.basis = window, basis
+        self.window, self.basis, self.depth = window, basis, depth
         self.planes: list[np.ndarray] | None = None
         """The planes of the previous window; None without one."""
         self.rows: list[list[float]] = []
         if before is not None:
             self.planes, self.rows = [forward(before)], [[1.0]]
 
-    def windows(self, frames: int) -> list[int]:
-        whole, rest = divmod(frames, self.window)
-        return [self.window] * whole + [rest] * (rest > 0)
+    def windows(self, planes: int) -> list[int]:
+        whole, rest = divmod(planes, self.window * self.depth)
+        return [self.window * self.depth] * whole + [rest] * (rest > 0)
 
     def plan(self, count: int, previous: list[Plane], planes: list[Plane]) -> tuple[int, list[Context]]:
         """How many planes are predicted, and what each is coded under."""
@@ -81,6 +82,12 @@ class Transform:
         contexts = [Context(previous[0] if previous else None, None, 0)]
         for k in range(1, count):
             far = previous[k] if k < len(previous) else None
+            frame, plane = divmod(k, self.depth)
+            if frame > 0 and self.depth > 1:
+                earlier = planes[k - self.depth]
+                near, far = (planes[k - 1], earlier) if plane else (earlier, far)
+                contexts.append(Context(near, far, min(frame + plane, CLASSES)))
+                continue
             contexts.append(Context(planes[k - 1], far, min(k, CLASSES)))
         return predicted, contexts
 
@@ -90,18 +97,26 @@ class Transform:
 
     def reconstruct(self, values: list[np.ndarray], side: Side) -> np.ndarray:
         """The frames of a window from its decoded values."""
-        count = len(values)
+        count = len(values) // self.depth
         own = self.basis is not None and count == self.window
         rows = self.basis if own and self.basis is not None else cosine_basis(count)
         if side.weights:
             self._predict(values, side)
-        frames = np.zeros((count, *values[0].shape), self.working)
-        for k, plane in enumerate(values):
-            eigenframe = inverse(plane)
-            for t in range(count):
-                frames[t] += self.working(rows[k][t]) * eigenframe
+        shape = values[0].shape
+        eigenframes = np.stack([inverse(plane) for plane in values]).reshape(count, self.depth, *shape)
+        frames = self._blended(rows, eigenframes)
+        if self.depth > 1:
+            frames = self._blended(cosine_basis(self.depth), frames.swapaxes(0, 1)).swapaxes(0, 1)
         self.planes, self.rows = values, rows
-        return frames
+        return frames.reshape(len(values), *shape)
+
+    def _blended(self, rows: list[list[float]], parts: np.ndarray) -> np.ndarray:
+        """What parts along the first axis come to, summed from the first."""
+        out = np.zeros_like(parts)
+        for k, part in enumerate(parts):
+            for t in range(len(parts)):
+                out[t] += self.working(rows[k][t]) * part
+        return out
 
     def _predict(self, values: list[np.ndarray], side: Side) -> None:
         """Adds to the first planes what the last frame and the mean of the previous window say of them."""
