@@ -25,6 +25,8 @@ const RMS_OF_POINTS: f64 = 0.5;
 const SIDE: usize = 16;
 /// The share of the default's bytes that another choice has to stay below: boxes are small, and err.
 const WORTH: f64 = 0.95;
+/// As much for frames that are volumes, over the best choice of planes: nothing is predicted for them.
+const WORTH_OF_VOLUMES: f64 = 0.9;
 
 /// The axes that a field of these statistics is compressed with; `None` for the last three.
 ///
@@ -103,7 +105,7 @@ pub(super) fn choose(
     let of_volumes = try_all(&volumes, best)?;
     // Frames that are planes are predicted from others, which the lowest effort does not show.
     let own = tools.options.effort.min(Effort::Normal);
-    if of_volumes != best && (own == effort || bytes(of_volumes, own)? < bytes(best, own)?) {
+    if of_volumes != best && bytes(of_volumes, own)? < WORTH_OF_VOLUMES * bytes(best, own)? {
         best = of_volumes;
     }
     tracing::debug!(axes = ?best, "axes chosen");
