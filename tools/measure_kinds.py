@@ -142,13 +142,18 @@ def filtered(values, name, bound, path):
     return size if largest(values, decoded) <= bound else None
 
 
-def rival(values, name, bound, scratch):
-    """The same; `None`, too, where the filter takes no such field. Some end their process then."""
+def apart(function, *arguments):
+    """What a function that uses filters returns; `None` where they take no such field. Some end their process then."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
         try:
-            return pool.submit(filtered, values, name, bound, scratch / "rival.h5").result()
+            return pool.submit(function, *arguments).result()
         except (BrokenProcessPool, OSError, RuntimeError, ValueError):
             return None
+
+
+def rival(values, name, bound, scratch):
+    """Bytes of a filter's output; `None`, too, where the filter takes no such field."""
+    return apart(filtered, values, name, bound, scratch / "rival.h5")
 
 
 def ours(values, tool, bound, effort, scratch):

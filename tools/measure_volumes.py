@@ -14,27 +14,19 @@ import argparse
 import csv
 import json
 import math
-import multiprocessing
 import os
 import subprocess
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import h5py
-import hdf5plugin
 import numpy as np
+from measure_kinds import RIVALS, apart
 
 TARGETS = (1e-2, 4e-3, 1e-3)
 STEPS = 8
 DISTANCES = (3, 10, 30)
 SEED = 9411
-RIVALS = {
-    "SZ3": lambda bound: hdf5plugin.SZ3(absolute=bound),
-    "ZFP": lambda bound: hdf5plugin.Zfp(accuracy=bound),
-    "SPERR": lambda bound: hdf5plugin.Sperr(absolute=bound),
-}
 OWN = {
     "time and depth": ("--axes", "0,1,2,3", "--fm", "off"),
     "time": ("--axes", "0,2,3", "--fm", "off"),
@@ -179,14 +171,10 @@ def searched(arrays, name, target, path):
 
 
 def rival(values, name, target, scratch):
-    """Bytes, and the order of axes; `None` where the filter takes no such field. Some end their process then."""
+    """Bytes, and the order of axes; `None` where the filter takes no such field."""
     found = {}
     for layout, arrays in layouts(values).items():
-        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
-            try:
-                size = pool.submit(searched, arrays, name, target, scratch / "rival.h5").result()
-            except (BrokenProcessPool, OSError, RuntimeError, ValueError):
-                continue
+        size = apart(searched, arrays, name, target, scratch / "rival.h5")
         if size is not None:
             found[layout] = size
     return min(((size, layout) for layout, size in found.items()), default=(None, ""))

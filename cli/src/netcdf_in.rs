@@ -29,6 +29,7 @@ pub fn refuse_damaged(path: &str, variable: Option<&str>) -> Result<(), Failure>
 
 /// The variables of a NetCDF file as `file:name (sizes)`; nothing where a file is none.
 pub fn variables(path: &str) -> Option<String> {
+    // Of no variable: its header alone.
     if !is_dataset(path) || refuse_damaged(path, Some("")).is_err() {
         return None;
     }

@@ -143,8 +143,8 @@ impl Pending {
         let &Following { chains, first_step, keyframe } = following;
         let field = self.values.view(&self.dims())?;
         let count = &self.region.count;
-        let given = codec.options().axes;
-        let axes = self.axes(given);
+        let own = self.options(codec);
+        let axes = own.axes;
         let in_time = keyframe > 1 && chain::is_in_time(self.steps, count.len(), axes);
         let key = chain::key(self.variable, &self.region);
         let begins = |link: &&Link| link.end == first_step + self.first as u64 && (link.depth as usize) + 1 < keyframe;
@@ -152,8 +152,9 @@ impl Pending {
         let dims = chain::frame_dims(count);
         let before = link.map(|link| link.before(&dims)).transpose()?;
         // What follows a window has the axes that windows in time have. Blocks lie along those that are documented.
-        let open = link.is_none() && chain::is_open(self.steps, count.len(), given) && bound.name() != "block_l2";
-        let options = Options { range, axes: if open { None } else { axes }, ..self.options(codec) };
+        let open = link.is_none() && chain::is_open(self.steps, count.len(), codec.options().axes);
+        let open = open && !matches!(bound, Bound::BlockL2(_));
+        let options = Options { range, axes: if open { None } else { axes }, ..own };
         let (bytes, report) = codec.compress_with(&options, &field, bound, before.as_ref())?;
         // Streams without segments, such as constant ones, follow none.
         let link = link.filter(|_| report.info.follows);

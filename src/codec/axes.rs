@@ -90,23 +90,24 @@ pub(super) fn choose(
         };
         Ok(done.bytes.len() as f64)
     };
-    let (mut best, mut least) = (*usual, WORTH * bytes(*usual, effort)?);
-    let (planes, volumes): (Vec<Axes>, Vec<Axes>) = others.iter().partition(|axes| axes.planes.is_none());
-    let mut try_all = |all: &[Axes], mut best: Axes| -> Result<Axes> {
-        for &axes in all {
-            let tried = bytes(axes, effort)?;
-            if tried < least {
-                (best, least) = (axes, tried);
-            }
-        }
-        Ok(best)
+    let tried = candidates.iter().map(|&axes| Ok((axes, bytes(axes, effort)?))).collect::<Result<Vec<_>>>()?;
+    let (planes, volumes): (Vec<_>, Vec<_>) = tried.into_iter().partition(|(axes, _)| axes.planes.is_none());
+    // The first of those with the fewest bytes, of fewer than `most`.
+    let smallest = |tried: &[(Axes, f64)], most: f64| {
+        tried.iter().copied().filter(|&(_, bytes)| bytes < most).min_by(|(_, a), (_, b)| a.total_cmp(b))
     };
-    best = try_all(&planes, best)?;
-    let of_volumes = try_all(&volumes, best)?;
-    // Frames that are planes are predicted from others, which the lowest effort does not show.
-    let own = tools.options.effort.min(Effort::Normal);
-    if of_volumes != best && bytes(of_volumes, own)? < WORTH_OF_VOLUMES * bytes(best, own)? {
-        best = of_volumes;
+    let usual = planes[0];
+    let other = smallest(&planes[1..], WORTH * usual.1);
+    let (mut best, mut least) = other.unwrap_or(usual);
+    if let Some((of_volumes, mut fewest)) = smallest(&volumes, other.map_or(WORTH * least, |(_, bytes)| bytes)) {
+        // Frames that are planes are predicted from others, which the lowest effort does not show.
+        let own = tools.options.effort.min(Effort::Normal);
+        if own != effort {
+            (fewest, least) = (bytes(of_volumes, own)?, bytes(best, own)?);
+        }
+        if fewest < WORTH_OF_VOLUMES * least {
+            best = of_volumes;
+        }
     }
     tracing::debug!(axes = ?best, "axes chosen");
     Ok(stated(best))

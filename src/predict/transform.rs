@@ -40,18 +40,13 @@ pub(crate) fn contexts(count: usize, previous: usize, depth: usize) -> Contexts 
         .map(|k| {
             let same = if k < previous { Resembles::Previous(k) } else { Resembles::None };
             let (frame, plane) = (k / depth, k % depth);
-            if frame > 0 && depth > 1 {
-                let earlier = Resembles::Current(k - depth);
-                let class = frame + plane;
-                return match plane {
-                    0 => PlaneContext { near: earlier, far: same, class },
-                    _ => PlaneContext { near: Resembles::Current(k - 1), far: earlier, class },
-                };
-            }
-            match k {
-                0 => PlaneContext { near: same, far: Resembles::None, class: 0 },
-                _ => PlaneContext { near: Resembles::Current(k - 1), far: same, class: k },
-            }
+            let (near, far) = match (frame, plane) {
+                (0, 0) => (same, Resembles::None),
+                (0, _) => (Resembles::Current(k - 1), same),
+                (_, 0) => (Resembles::Current(k - depth), same),
+                _ => (Resembles::Current(k - 1), Resembles::Current(k - depth)),
+            };
+            PlaneContext { near, far, class: frame + plane }
         })
         .collect()
 }

@@ -106,47 +106,39 @@ impl Basis {
     /// The eigenframes of frames `[size][depth][n]`, or of volumes the eigenplanes, those of the first eigenframe first.
     pub(crate) fn analyse<R: Kernel>(&self, frames: &[R], n: usize, out: &mut [R]) {
         let along_time = |k: usize, t: usize| self.row(k)[t];
-        if self.depth == 1 {
-            change_basis(along_time, frames, self.size, n, out);
-            return;
-        }
         let along_depth = |k: usize, z: usize| self.depth_rows[k * self.depth + z];
-        let volume = self.depth * n;
-        let planes = |from: &[R], to: &mut [R]| {
-            for (from, to) in from.chunks_exact(volume).zip(to.chunks_exact_mut(volume)) {
-                change_basis(along_depth, from, self.depth, n, to);
+        match (self.size, self.depth) {
+            (_, 1) => change_basis(along_time, frames, self.size, n, out),
+            (1, _) => self.each_volume(along_depth, frames, n, out),
+            _ => {
+                let mut between = vec![R::default(); frames.len()];
+                self.each_volume(along_depth, frames, n, &mut between);
+                change_basis(along_time, &between, self.size, self.depth * n, out);
             }
-        };
-        if self.size == 1 {
-            planes(frames, out);
-            return;
         }
-        let mut between = vec![R::default(); frames.len()];
-        planes(frames, &mut between);
-        change_basis(along_time, &between, self.size, volume, out);
     }
 
     /// The frames of eigenframes: the inverse of [`Basis::analyse`].
     pub(crate) fn synthesise<R: Kernel>(&self, planes: &[R], n: usize, out: &mut [R]) {
         let along_time = |t: usize, k: usize| self.row(k)[t];
-        if self.depth == 1 {
-            change_basis(along_time, planes, self.size, n, out);
-            return;
-        }
         let along_depth = |z: usize, k: usize| self.depth_rows[k * self.depth + z];
-        let volume = self.depth * n;
-        let frames = |from: &[R], to: &mut [R]| {
-            for (from, to) in from.chunks_exact(volume).zip(to.chunks_exact_mut(volume)) {
-                change_basis(along_depth, from, self.depth, n, to);
+        match (self.size, self.depth) {
+            (_, 1) => change_basis(along_time, planes, self.size, n, out),
+            (1, _) => self.each_volume(along_depth, planes, n, out),
+            _ => {
+                let mut between = vec![R::default(); planes.len()];
+                change_basis(along_time, planes, self.size, self.depth * n, &mut between);
+                self.each_volume(along_depth, &between, n, out);
             }
-        };
-        if self.size == 1 {
-            frames(planes, out);
-            return;
         }
-        let mut between = vec![R::default(); planes.len()];
-        change_basis(along_time, planes, self.size, volume, &mut between);
-        frames(&between, out);
+    }
+
+    /// Changes the basis of the planes of every volume `[depth][n]`.
+    fn each_volume<R: Kernel>(&self, rows: impl Fn(usize, usize) -> f64, from: &[R], n: usize, to: &mut [R]) {
+        let volume = self.depth * n;
+        for (from, to) in from.chunks_exact(volume).zip(to.chunks_exact_mut(volume)) {
+            change_basis(&rows, from, self.depth, n, to);
+        }
     }
 
     /// Row `k`.

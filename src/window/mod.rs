@@ -11,6 +11,7 @@ pub(crate) use copy::{Placement, Source, WindowBox, scatter};
 
 use crate::error::{Error, Result};
 use crate::field::{Axes, MAX_DIMS, Region, Shape};
+use crate::residual::layout::Layout;
 use std::num::NonZeroU16;
 
 /// The most points of a tile.
@@ -57,6 +58,11 @@ impl Segment {
     /// Frames of the longest window, where they are volumes.
     pub(crate) fn longest_window(&self) -> usize {
         (MOST_OF_VOLUMES / (self.depth * self.h * self.w)).max(1)
+    }
+
+    /// How its planes are analysed.
+    pub(crate) fn layout(&self) -> Layout {
+        Layout::of_volumes(self.depth, self.h, self.w)
     }
 
     /// Its points.

@@ -17,7 +17,6 @@ use crate::error::Result;
 use crate::field::Element;
 use crate::predict::Step;
 use crate::residual::kernels::Kernel;
-use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentHeader};
 use std::collections::HashMap;
 
@@ -204,7 +203,7 @@ impl<T: Element> Passes<'_, T> {
             let source = self.source(segments[k]);
             let candidate = &candidates[&segments[k]];
             let segment = source.segment;
-            let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
+            let layout = segment.layout();
             let load = |first: usize, count: usize, frames: &mut Frames<R>| {
                 frames.load(&source, &self.context, first, count);
                 predict_latents(frames, &source, &self.context, candidate).map(|_| ())

@@ -12,7 +12,6 @@ use crate::codec::tools::Tools;
 use crate::error::Result;
 use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Values, f32_suffices};
 use crate::residual::kernels::Kernel;
-use crate::residual::layout::Layout;
 use crate::window::{Cut, Source};
 
 /// Segments that speak for the field, and one in so many of their windows that is looked at.
@@ -115,8 +114,7 @@ fn forecast<T: Element, R: Kernel>(
             Ok(())
         };
         let points = segment.points();
-        let (layout, header) =
-            (Layout::of_volumes(segment.depth, segment.h, segment.w), untried(segment, FAST_CONTEXTS));
+        let (layout, header) = (segment.layout(), untried(segment, FAST_CONTEXTS));
         let subject = Subject { frames: segment.count, layout: &layout, header: &header, reference: None };
         let forecast = Forecast::of(subject, middle, Looked::OneIn(WINDOW_STRIDE), load)?;
         let error = |step: &f64| match &forecast {

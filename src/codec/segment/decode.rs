@@ -58,7 +58,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let Work { stages, buffers } = work;
     let (header, parts) = SegmentBytes::read(bytes)?;
     check(&header, &parts, segment, &context)?;
-    let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
+    let layout = segment.layout();
     let grid = fm::grid(header.step);
     let package = context.package.filter(|_| header.uses_model);
     let interpolator = package.map(|package| fm::interpolator(package, segment.h, segment.w, grid, context.memo));

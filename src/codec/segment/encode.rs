@@ -24,7 +24,6 @@ use crate::predict::fm::{self, CodedLatents};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
-use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::Source;
 use std::ops::Range;
@@ -57,7 +56,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
 ) -> Result<Attempt<EncodedSegment>> {
     let header = &candidate.header;
     let segment = source.segment;
-    let layout = Layout::of_volumes(segment.depth, segment.h, segment.w);
+    let layout = segment.layout();
     let reference = context.reference_frame(segment);
     let mut spare = std::mem::take(&mut buffers.coded);
     let mut state =

@@ -79,16 +79,14 @@ class Transform:
     def plan(self, count: int, previous: list[Plane], planes: list[Plane]) -> tuple[int, list[Context]]:
         """How many planes are predicted, and what each is coded under."""
         predicted = min(count, PREDICTED) if self.predicts and self.planes is not None else 0
-        contexts = [Context(previous[0] if previous else None, None, 0)]
-        for k in range(1, count):
-            far = previous[k] if k < len(previous) else None
+        contexts = []
+        for k in range(count):
+            same = previous[k] if k < len(previous) else None
             frame, plane = divmod(k, self.depth)
-            if frame > 0 and self.depth > 1:
-                earlier = planes[k - self.depth]
-                near, far = (planes[k - 1], earlier) if plane else (earlier, far)
-                contexts.append(Context(near, far, min(frame + plane, CLASSES)))
-                continue
-            contexts.append(Context(planes[k - 1], far, min(k, CLASSES)))
+            below = planes[k - 1] if plane else None
+            earlier = planes[k - self.depth] if frame else None
+            near, far, *_ = [*(p for p in (below, earlier) if p is not None), same, None]
+            contexts.append(Context(near, far, min(frame + plane, CLASSES)))
         return predicted, contexts
 
     def layers(self, count: int) -> list[int]:
