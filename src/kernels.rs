@@ -3,15 +3,18 @@
 //! Working values are f32; frames are `[h][w]`, windows `[count][h][w]`.
 #![allow(missing_docs)]
 
-use crate::entropy::{Decoder, Encoder};
+use crate::bytes::{Reader, Writer};
+use crate::entropy::{AnyReader, Decoder, Encoder, TokenWriter};
 use crate::error::Result;
 use crate::field::{FieldStats, FieldView, MAX_DIMS, Normalisation, Shape, Specials};
 use crate::options::Sentinels;
 use crate::predict::transform;
-use crate::residual::contexts::{ContextModel, Mixing, PlaneContext, Planes};
+use crate::residual::bands::{PlaneContext, Planes};
+use crate::residual::contexts::{ContextModel, Mixing};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
 use crate::residual::quantise::{ROUNDING, Tally};
+use crate::residual::tabled::{Coders, TableModel};
 use crate::residual::wavelet::{forward, inverse};
 use crate::window::{Cut, Segment, Source, WindowBox, scatter};
 
@@ -113,6 +116,60 @@ impl ContextCoder {
         let mut coder = Decoder::new(bytes);
         self.start.clone().code(&mut coder, indices, &planes, &mut self.magnitudes)?;
         coder.finish()
+    }
+}
+
+/// The table coder on windows of one size, each coded by itself.
+pub struct TableCoder {
+    layout: Layout,
+    contexts: Vec<PlaneContext>,
+    start: TableModel,
+    magnitudes: Magnitudes,
+    tokens: TokenWriter,
+}
+
+impl TableCoder {
+    pub fn new(count: usize, h: usize, w: usize) -> Self {
+        Self {
+            layout: Layout::new(h, w),
+            contexts: transform::contexts(count, 0, 1),
+            start: TableModel::new(),
+            magnitudes: Magnitudes::default(),
+            tokens: TokenWriter::default(),
+        }
+    }
+
+    /// The code of blocks' flags, and that of tokens.
+    pub fn encode(&mut self, indices: &mut [i32]) -> [Vec<u8>; 2] {
+        let planes = Planes { layout: &self.layout, contexts: &self.contexts, previous: None, finest: 1 };
+        let mut flags = Encoder::new(Vec::new());
+        let coders = Coders { flags: &mut flags, tokens: &mut self.tokens };
+        let coded = self.start.clone().code(coders, indices, &planes, &mut self.magnitudes);
+        coded.expect("encoding does not fail");
+        let mut tokens = Writer::default();
+        self.tokens.finish(&mut tokens);
+        [flags.finish(), tokens.bytes]
+    }
+
+    /// # Errors
+    /// `Corrupt`.
+    pub fn decode(&mut self, [flags, tokens]: &[Vec<u8>; 2], indices: &mut [i32]) -> Result<()> {
+        let planes = Planes { layout: &self.layout, contexts: &self.contexts, previous: None, finest: 1 };
+        let mut flags = Decoder::new(flags);
+        let mut model = self.start.clone();
+        match AnyReader::new(&mut Reader::new(tokens))? {
+            AnyReader::One(mut tokens) => {
+                let coders = Coders { flags: &mut flags, tokens: &mut tokens };
+                model.code(coders, indices, &planes, &mut self.magnitudes)?;
+                tokens.finish()?;
+            }
+            AnyReader::Strip(mut tokens) => {
+                let coders = Coders { flags: &mut flags, tokens: &mut tokens };
+                model.code(coders, indices, &planes, &mut self.magnitudes)?;
+                tokens.finish()?;
+            }
+        }
+        flags.finish()
     }
 }
 

@@ -73,6 +73,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
                 let way = ["transform", "previous", "hierarchical", "latents-way", "closed-loop"];
                 show(way[usize::from(segment.way)], true);
                 show(if segment.mixing { "mixing" } else { "plain" }, true);
+                show("tables", segment.tables);
                 let [_, mask, latents, _, corrections] = segment.lengths;
                 if segment.way == 4 {
                     let predictor = ["levels", "lorenzo", "lorenzo-2", "fitted"];
@@ -282,6 +283,7 @@ fn every_part_is_used() {
         "lattice",
         "mixing",
         "plain",
+        "tables",
         "basis",
         "cosine",
         "mask",

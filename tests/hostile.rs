@@ -419,10 +419,11 @@ fn headers_are_those_of_their_versions() {
         ("version 4, not clamped", flags("clamped-rel-f32", 8)),
         ("a flag that is not known", flags("clamped-rel-f32", 16)),
         ("planes in version 5", version(NAME, 5)),
+        ("masked values in version 6", version(NAME, 6)),
         ("volumes in version 4", version("volumes-nrmse-f32", 4)),
         ("volumes in version 1", version("volumes-shells-f32", 1)),
     ] {
         assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
     }
-    assert_eq!(inspect(&version(NAME, 6)).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(inspect(&version(NAME, 7)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

@@ -3,7 +3,7 @@
 use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use fieldpress::kernels::{ContextCoder, Contexts, Copier, Quantiser, Wavelet};
+use fieldpress::kernels::{ContextCoder, Contexts, Copier, Quantiser, TableCoder, Wavelet};
 use fieldpress_kernels::{DIMS, field};
 use std::time::Duration;
 
@@ -51,16 +51,22 @@ fn quantiser(criterion: &mut Criterion) {
     group.bench_function("dequantise", |bencher| bencher.iter(|| quantiser.dequantise(&indices, &mut plane)));
 }
 
+/// Indices of all planes at a step.
+fn quantised(planes: &[f32], step: f32) -> Vec<i32> {
+    let quantiser = Quantiser::new(ROWS, COLUMNS, step);
+    let mut indices = vec![0; planes.len()];
+    for (plane, indices) in planes.chunks_exact(PLANE).zip(indices.chunks_exact_mut(PLANE)) {
+        quantiser.quantise_and_refine(plane, indices);
+    }
+    indices
+}
+
 fn context_coder(criterion: &mut Criterion) {
     let planes = coefficients();
     let mut group = group(criterion, "context coder", planes.len());
     for (name, contexts) in [("one counter", Contexts::Single), ("mixed", Contexts::Mixed)] {
         for (rate, step) in [("fine", 0.01), ("coarse", 0.1)] {
-            let quantiser = Quantiser::new(ROWS, COLUMNS, step);
-            let mut indices = vec![0; planes.len()];
-            for (plane, indices) in planes.chunks_exact(PLANE).zip(indices.chunks_exact_mut(PLANE)) {
-                quantiser.quantise_and_refine(plane, indices);
-            }
+            let mut indices = quantised(&planes, step);
             let mut coder = ContextCoder::new(DIMS[0], ROWS, COLUMNS, contexts);
             let bytes = coder.encode(&mut indices);
             let bits = 8.0 * bytes.len() as f64 / planes.len() as f64;
@@ -74,6 +80,24 @@ fn context_coder(criterion: &mut Criterion) {
             });
             assert!(decoded == indices, "decoding gives back what was encoded");
         }
+    }
+}
+
+fn table_coder(criterion: &mut Criterion) {
+    let planes = coefficients();
+    let mut group = group(criterion, "table coder", planes.len());
+    for (rate, step) in [("fine", 0.01), ("coarse", 0.1)] {
+        let mut indices = quantised(&planes, step);
+        let mut coder = TableCoder::new(DIMS[0], ROWS, COLUMNS);
+        let bytes = coder.encode(&mut indices);
+        let bits = 8.0 * bytes.iter().map(Vec::len).sum::<usize>() as f64 / planes.len() as f64;
+        println!("tables, {rate}: {bits:.2} bits a value");
+        group.bench_function(format!("encode, {rate}"), |bencher| bencher.iter(|| coder.encode(&mut indices)));
+        let mut decoded = vec![0; planes.len()];
+        group.bench_function(format!("decode, {rate}"), |bencher| {
+            bencher.iter(|| coder.decode(&bytes, &mut decoded).expect("its own bytes"));
+        });
+        assert!(decoded == indices, "decoding gives back what was encoded");
     }
 }
 
@@ -91,6 +115,6 @@ fn copying(criterion: &mut Criterion) {
 criterion_group! {
     name = kernels;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = wavelet, quantiser, context_coder, copying
+    targets = wavelet, quantiser, context_coder, table_coder, copying
 }
 criterion_main!(kernels);

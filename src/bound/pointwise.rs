@@ -4,7 +4,8 @@
 use crate::entropy::{BitCoder, Decoder, Encoder};
 use crate::error::{Error, Result};
 use crate::field::Element;
-use crate::residual::contexts::{ContextModel, Mixing, PlaneContext, Planes, Resembles};
+use crate::residual::bands::{PlaneContext, Planes, Resembles};
+use crate::residual::contexts::{ContextModel, Mixing};
 use crate::residual::layout::{Layout, Magnitudes};
 
 /// The unit of corrections over the bound: just under 2, so that rounding to a multiple leaves less than the bound.

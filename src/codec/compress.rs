@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options, Sentinels};
-use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_closed_loop};
+use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_by_tables, is_closed_loop};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -219,6 +219,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model,
             closed_loop: done.sections.iter().any(closed),
+            tables: done.sections.iter().any(|section| is_by_tables(section)),
             clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
         };
         let header = Header {
@@ -304,6 +305,7 @@ impl<T: Element> Asked<'_, T> {
             model: None,
             closed_loop: true,
             clamped: false,
+            tables: false,
         };
         Ok(sections.map(|sections| (content, sections)))
     }

@@ -13,7 +13,7 @@ use super::segment::state::Buffers;
 use super::tools::Tools;
 use crate::error::{Error, Result};
 use crate::field::{Element, Region, for_each_run};
-use crate::stream::{Content, Stream, is_closed_loop};
+use crate::stream::{Content, Stream, is_by_tables, is_closed_loop};
 use crate::window::Cut;
 use std::sync::Mutex;
 
@@ -66,7 +66,7 @@ fn decompress_segments<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<StageSeconds> {
     let header = &stream.header;
-    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped } =
+    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped, tables } =
         &header.content
     else {
         return Err(Error::internal("a stream without segments has none to decode"));
@@ -107,6 +107,9 @@ fn decompress_segments<T: Element>(
         let bytes = stream.section(k)?;
         if is_closed_loop(bytes) && !closed_loop {
             return Err(Error::corrupt("a segment of closed-loop prediction in a stream of version 1"));
+        }
+        if is_by_tables(bytes) && !tables {
+            return Err(Error::corrupt("a segment coded by tables in a stream of a version before 6"));
         }
         let part = Part { from, until, halvings: factor.trailing_zeros() as usize };
         let put = |window: DecodedWindow<'_, T>| {

@@ -2,14 +2,15 @@
 
 use crate::enhance::{Network, Views};
 use crate::options::Effort;
+use crate::stream::IndexCoder;
 
 /// The knobs of one effort; [`EffortKnobs::of`] gives them.
 #[derive(Debug)]
 pub(crate) struct EffortKnobs {
     /// Whether `fm=auto` means that the model is opened.
     pub(crate) auto_opens_model: bool,
-    /// Whether the six contexts of a coefficient are mixed; else the first one's counter alone gives the probability.
-    pub(crate) mixes_contexts: bool,
+    /// How quantiser indices are coded.
+    pub(crate) index_coder: IndexCoder,
 
     /// How a segment's prediction mode, window length and basis are decided.
     pub(crate) mode_decision: ModeDecision,
@@ -135,7 +136,7 @@ pub(crate) enum OvershootCorrection {
 /// `effort=0`: as fast as the classical compressors; no trials, no model.
 const FAST: EffortKnobs = EffortKnobs {
     auto_opens_model: false,
-    mixes_contexts: false,
+    index_coder: IndexCoder::Tables,
     mode_decision: ModeDecision::None,
     sample: SampleSize::Part,
     trial_contexts: TrialContexts::Fast,
@@ -157,7 +158,7 @@ const FAST: EffortKnobs = EffortKnobs {
 /// `effort=1`: candidates tried on a sample, and one network where it pays.
 const NORMAL: EffortKnobs = EffortKnobs {
     auto_opens_model: true,
-    mixes_contexts: true,
+    index_coder: IndexCoder::Mixed,
     mode_decision: ModeDecision::Trials,
     networks: &[Network::Small],
     window_stride: 2,
@@ -185,6 +186,12 @@ const HIGH: EffortKnobs = EffortKnobs {
 };
 
 impl EffortKnobs {
+    /// Whether contexts are mixed where bits are coded one by one; else the first one's counter alone gives the
+    /// probability.
+    pub(crate) fn mixes_contexts(&self) -> bool {
+        self.index_coder == IndexCoder::Mixed
+    }
+
     /// The knobs of an effort.
     pub(crate) fn of(effort: Effort) -> &'static Self {
         match effort {

@@ -7,7 +7,7 @@ use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::priors::training::Average;
-use crate::stream::{PredictionMode, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 
 /// Reads `path:TxHxW` (raw f32, or the data of a .npy), normalised to a range of 1 around 0.
 fn read(path: &str) -> (Vec<f32>, [usize; 3]) {
@@ -45,7 +45,8 @@ fn code(
         let step = Step::at_most(step);
         let found = state.encode(window, &prepared, count, step, &mut coded).expect("no model");
         let (_, decoded) = found.expect("a coarse step");
-        state.code(&mut side, &mut coefficients, &mut coded, 1).expect("encoding cannot fail");
+        state.code_side(&mut side, &mut coded).expect("encoding cannot fail");
+        state.code(&mut coefficients, &mut coded).expect("encoding cannot fail");
         error += f32::squared_error(window, &decoded.frames, [f32::NEG_INFINITY, f32::INFINITY]);
         state.advance(decoded);
         first += count;
@@ -61,7 +62,7 @@ fn headers(frames: usize) -> Vec<SegmentHeader> {
         mode,
         window: window.min(frames),
         basis: None,
-        mixing: true,
+        coder: IndexCoder::Mixed,
         uses_model: false,
         enhance: None,
         layer_factor: 5,

@@ -36,6 +36,11 @@ impl Encoder {
         Self { low: 0, high: u32::MAX, bytes }
     }
 
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Ends the code and gives the bytes back. The decoder reads zeros past the end.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         // The shortest bytes whose continuation with zeros lies in [low, high].

@@ -10,7 +10,7 @@ use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Output, Reconstruction, Scratch, Step, Synthesis};
 use crate::error::{Error, Result};
 use crate::options::FmMode;
-use crate::residual::contexts::{PlaneContext, Resembles};
+use crate::residual::bands::{PlaneContext, Resembles};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::quantise::ROUNDING;

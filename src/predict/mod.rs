@@ -17,7 +17,7 @@ pub(crate) mod tiles;
 pub(crate) mod transform;
 pub(crate) mod weights;
 
-use crate::residual::contexts::PlaneContext;
+use crate::residual::bands::PlaneContext;
 use crate::residual::quantise::Centroids;
 use crate::residual::real::Real;
 

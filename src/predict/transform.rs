@@ -3,8 +3,8 @@
 
 use super::weights::{apply, fit};
 use super::{CodedWindow, Contexts, Output, Reconstruction, Step, Synthesis};
+use crate::residual::bands::{PlaneContext, Resembles};
 use crate::residual::basis::Basis;
-use crate::residual::contexts::{PlaneContext, Resembles};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::residual::quantise::ROUNDING;

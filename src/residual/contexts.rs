@@ -9,9 +9,10 @@
 //! The model is one of two: one counter a bit ([`Mixing::Off`], fast), or several under different contexts, mixed
 //! ([`Mixing::On`]).
 
-use super::layout::{BLOCK, Band, Layout, Magnitudes, Orient};
+use super::bands::{BLOCK_FLAGS, BandContext, CLASSES, LEVELS, Planes, RowFlags, code_flags};
+use super::layout::{BLOCK, Magnitudes, Orient};
 use super::mixed_bit::{INPUTS, MixedBit};
-use super::neighbours::{Neighbours, SUMS, Strip, Views};
+use super::neighbours::{Neighbours, SUMS, Strip};
 use super::priors::{self, Trained};
 use super::real::Index;
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
@@ -19,29 +20,6 @@ use crate::error::{Error, Result};
 use multiversion::multiversion;
 use std::sync::LazyLock;
 
-/// Which earlier planes resemble a plane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resembles {
-    /// None.
-    None,
-    /// A plane of this window, coded before it.
-    Current(usize),
-    /// A plane of the previous window.
-    Previous(usize),
-}
-
-/// How one plane is coded: the planes that it resembles, and its class (the order of its expected energy).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PlaneContext {
-    pub(crate) near: Resembles,
-    pub(crate) far: Resembles,
-    pub(crate) class: usize,
-}
-
-/// Classes of planes.
-pub(crate) const CLASSES: usize = 16;
-/// Classes of levels.
-const LEVELS: usize = 8;
 /// Unary bits of a magnitude before its Exp-Golomb escape.
 const UNARY: u32 = 14;
 
@@ -72,87 +50,10 @@ const ZERO_SIZES: [usize; 6] =
     [SUMS * SUMS, SUMS * 16 * 8, 32 * LEVELS * 4, 243 * 3, CLASSES * LEVELS * 12, SUMS * 12 * 6];
 /// Sizes of the unary bits' counter tables.
 const MORE_SIZES: [usize; 4] = [16 * 32, 16 * 16 * 8, 16 * LEVELS * 4 * 8, 16 * 8 * 8];
-/// Contexts of a block's flag.
-const BLOCK_SIZE: usize = 5 * 3 * 3 * LEVELS * 2;
 
 /// Limits of the counters: how far back they remember.
 const ZERO_LIMIT: u32 = 250;
 const MORE_LIMIT: u32 = 120;
-/// The planes of a window, but for their indices.
-pub(crate) struct Planes<'a> {
-    pub(crate) layout: &'a Layout,
-    /// One for each plane.
-    pub(crate) contexts: &'a [PlaneContext],
-    /// Magnitudes of the previous window.
-    pub(crate) previous: Option<&'a Magnitudes>,
-    /// Bands finer than this are left out; 1: none are.
-    pub(crate) finest: usize,
-}
-
-/// One band of one plane, and the sources of its contexts.
-struct BandContext<'a> {
-    band: &'a Band,
-    /// Columns of the plane.
-    width: usize,
-    views: Views<'a>,
-    /// Block flags of the plane that resembles this one most.
-    near_flags: Option<&'a [u8]>,
-    /// Classes of the band's level and of the plane.
-    level: usize,
-    plane_class: usize,
-}
-
-impl<'a> BandContext<'a> {
-    /// The band `index` of a plane, after the planes with `earlier` magnitudes and block flags.
-    #[inline(always)]
-    fn new(planes: &Planes<'a>, index: usize, context: &PlaneContext, earlier: &'a [u8], flags: &'a [u8]) -> Self {
-        let layout = planes.layout;
-        let band = &layout.bands[index];
-        let of = |mags: &'a [u8], flags: &'a [u8], k: usize| {
-            (&mags[k * layout.mag_len..][..layout.mag_len], &flags[k * layout.flag_len..][..layout.flag_len])
-        };
-        let pick = |resembles: Resembles| match resembles {
-            Resembles::None => None,
-            Resembles::Current(k) => Some(of(earlier, flags, k)),
-            Resembles::Previous(k) => planes.previous.map(|m| of(&m.mags, &m.flags, k)),
-        };
-        let (near, far) = (pick(context.near), pick(context.far));
-        let siblings: &[Band] = match band.orient {
-            Orient::LowLow | Orient::HighLow => &[],
-            Orient::LowHigh => &layout.bands[index - 1..index],
-            Orient::HighHigh => &layout.bands[index.saturating_sub(2)..index],
-        };
-        let siblings =
-            if siblings.iter().all(|s| s.level == band.level && s.orient != Orient::LowLow) { siblings } else { &[] };
-        let parent = band.parent.map(|p| &layout.bands[p]);
-        Self {
-            band,
-            width: layout.w,
-            views: Views { near: near.map(|n| n.0), far: far.map(|f| f.0), parent, siblings },
-            near_flags: near.map(|n| n.1),
-            level: band.level.min(LEVELS - 1),
-            plane_class: context.class.min(CLASSES - 1),
-        }
-    }
-
-    /// The context of the flag of block `bx` in row `by` of blocks; `own`: the plane's flags.
-    #[inline(always)]
-    fn block(&self, own: &[u8], by: usize, bx: usize) -> usize {
-        let s = self.band.flag_stride;
-        let at = self.band.flags + by * s + bx;
-        let around = own[at - 1] + own[at - s] + own[at - s - 1] + own[at - s + 1];
-        let resembling = self
-            .near_flags
-            .map_or(0, |f| if f[at] != 0 { 2 } else { usize::from(f[at - 1] | f[at + 1] | f[at - s] | f[at + s]) });
-        let above = self.views.parent.map_or(0, |p| {
-            let at = p.flags + (by / 2) * p.flag_stride + bx / 2;
-            1 + usize::from(own[at] != 0)
-        });
-        let first = usize::from(self.plane_class == 0);
-        (((usize::from(around) * 3 + resembling) * 3 + above) * LEVELS + self.level) * 2 + first
-    }
-}
-
 /// [`ContextModel::code`] with one counter a bit.
 #[multiversion(targets("x86_64+avx2"))]
 fn code_single<C: BitCoder, I: Index>(
@@ -197,12 +98,17 @@ impl ContextModel {
         Self { mixing, ..<Self as Trained>::start().clone() }
     }
 
+    /// The counters of flags of blocks.
+    pub(super) fn block(&self) -> &[Counter] {
+        &self.block
+    }
+
     /// Untrained state.
     fn blank(mixing: Mixing) -> Self {
         let counters = |n: usize| vec![Counter::default(); n];
         Self {
             mixing,
-            block: counters(BLOCK_SIZE),
+            block: counters(BLOCK_FLAGS),
             zero: MixedBit::new(ZERO_SIZES, [LEVELS * 4, 32]),
             more: MixedBit::new(MORE_SIZES, [16, 32]),
             exponent: [counters(64 * 32), counters(64 * SUMS)],
@@ -250,7 +156,7 @@ impl ContextModel {
                 let (own, own_flags) = (&mut own[..layout.mag_len], &mut own_flags[..layout.flag_len]);
                 let context = BandContext::new(planes, index, context, earlier, earlier_flags);
                 for by in 0..band.h.div_ceil(BLOCK) {
-                    self.code_flags(coder, frame, &context, own_flags, by);
+                    code_flags(&mut self.block, coder, frame, &context, RowFlags { by, own: own_flags });
                     for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
                         self.code_row::<C, I, MIXING>(coder, frame, &context, BandRow { y, own, flags: own_flags })?;
                     }
@@ -258,32 +164,6 @@ impl ContextModel {
             }
         }
         Ok(())
-    }
-
-    /// Codes the flags of row `by` of a band's blocks: whether they hold anything.
-    #[inline(always)]
-    fn code_flags<C: BitCoder, I: Index>(
-        &mut self,
-        coder: &mut C,
-        frame: &[I],
-        context: &BandContext<'_>,
-        flags: &mut [u8],
-        by: usize,
-    ) {
-        let &BandContext { band, width, .. } = context;
-        let y_end = band.h.min((by + 1) * BLOCK);
-        for bx in 0..band.w.div_ceil(BLOCK) {
-            let x_end = band.w.min((bx + 1) * BLOCK);
-            let any = C::ENCODES
-                && (by * BLOCK..y_end).any(|y| {
-                    let row = &frame[(band.y0 + y) * width + band.x0..][bx * BLOCK..x_end];
-                    row.iter().fold(false, |any, v| any | (*v != I::default()))
-                });
-            let counter = &mut self.block[context.block(flags, by, bx)];
-            let any = coder.bit(any, counter.p1());
-            counter.update(any, ZERO_LIMIT);
-            flags[band.flags + by * band.flag_stride + bx] = u8::from(any);
-        }
     }
 
     /// Codes a row of a band, but for blocks that hold nothing.
@@ -468,37 +348,55 @@ fn exp_golomb<C: BitCoder>(coder: &mut C, value: u64, counters: &mut [Counter]) 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::entropy::{Decoder, Encoder};
+    use crate::residual::bands::{PlaneContext, Resembles};
+    use crate::residual::layout::Layout;
     use proptest::prelude::*;
+
+    /// Two windows of planes of `layout`, magnitudes of up to 2^`spread`, and contexts of the planes.
+    pub(in crate::residual) fn windows(
+        layout: &Layout,
+        planes: usize,
+        seed: u64,
+        spread: u32,
+    ) -> (Vec<PlaneContext>, Vec<Vec<i64>>) {
+        let mut state = seed | 1;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        let contexts = (0..planes)
+            .map(|k| PlaneContext {
+                near: if k > 0 { Resembles::Current(k - 1) } else { Resembles::Previous(0) },
+                far: if k > 1 { Resembles::Current(k - 2) } else { Resembles::None },
+                class: k,
+            })
+            .collect();
+        let mut window = || {
+            let value = |_| {
+                let bits = draw() % u64::from(spread + 1);
+                let v = ((draw() << 20 | draw() & 0xf_ffff) & ((1 << bits) - 1)) as i64;
+                if draw() & 1 == 0 { v } else { -v }
+            };
+            (0..planes * layout.len()).map(value).collect()
+        };
+        (contexts, vec![window(), window()])
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn decodes_what_was_encoded(h in 1usize..60, w in 1usize..60, planes in 1usize..5, seed: u64, spread in 0u32..40, mixes: bool) {
+        fn decodes_what_was_encoded(
+            (h, w, planes) in (1usize..60, 1usize..60, 1usize..5),
+            seed: u64,
+            spread in 0u32..40,
+            mixes: bool,
+        ) {
             let mixing = if mixes { Mixing::On } else { Mixing::Off };
             let layout = Layout::new(h, w);
-            let mut state = seed | 1;
-            let mut draw = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                state >> 33
-            };
-            let contexts: Vec<_> = (0..planes)
-                .map(|k| PlaneContext {
-                    near: if k > 0 { Resembles::Current(k - 1) } else { Resembles::Previous(0) },
-                    far: if k > 1 { Resembles::Current(k - 2) } else { Resembles::None },
-                    class: k,
-                })
-                .collect();
-            let mut windows: Vec<Vec<i64>> = Vec::new();
-            for _ in 0..2 {
-                windows.push((0..planes * h * w).map(|_| {
-                    let bits = draw() % u64::from(spread + 1);
-                    let v = (draw() & ((1 << bits) - 1)) as i64;
-                    if draw() & 1 == 0 { v } else { -v }
-                }).collect());
-            }
+            let (contexts, windows) = windows(&layout, planes, seed, spread);
             let mut model = ContextModel::new(mixing);
             let mut encoder = Encoder::new(Vec::new());
             let (mut last, mut mags) = (Magnitudes::default(), Magnitudes::default());

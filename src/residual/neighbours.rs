@@ -11,7 +11,7 @@ const BUSY: usize = 14;
 const BUSY_SUM: u32 = 128;
 const _: () = assert!(CLASS[BUSY_SUM as usize] as usize == BUSY && (CLASS[BUSY_SUM as usize - 1] as usize) < BUSY);
 /// Sums of magnitudes that are told apart.
-const LARGEST_SUM: usize = 4095;
+pub(super) const LARGEST_SUM: usize = 4095;
 
 /// Classes of sums of magnitudes: exact up to 3, then two classes an octave.
 static CLASS: [u8; LARGEST_SUM + 1] = {
@@ -52,6 +52,59 @@ pub(super) struct Views<'a> {
     pub(super) siblings: &'a [Band],
 }
 
+/// What is known before a row of the indices of a strip in it: a sum of magnitudes above in the band, around in the
+/// resembling planes, and in the parent band. `[y, x]`: where in the band the strip begins; `at`: in a magnitude plane.
+#[inline(always)]
+pub(super) fn sums_before(own: &[u8], views: &Views<'_>, band: &Band, at: usize, [y, x]: [usize; 2]) -> [u16; BLOCK] {
+    let s = band.mag_stride;
+    let ([north_west, north, north_east], north2) = (three(own, at - s), row::<BLOCK>(own, at - 2 * s));
+    let mut sums = [0; BLOCK];
+    for k in 0..BLOCK {
+        sums[k] = 8 * north[k] + 4 * (north_west[k] + north_east[k]) + 2 * north2[k];
+    }
+    if let Some(plane) = views.near {
+        let near = cross(plane, at, s);
+        for k in 0..BLOCK {
+            sums[k] += 2 * near[k];
+        }
+    }
+    if let Some(plane) = views.far {
+        let far = cross(plane, at, s);
+        for k in 0..BLOCK {
+            sums[k] += far[k] / 4;
+        }
+    }
+    if let Some(parent) = views.parent {
+        let parents = parents(own, parent, [y, x]);
+        for k in 0..BLOCK {
+            sums[k] += parents[k / 2] / 4;
+        }
+    }
+    for sum in &mut sums {
+        *sum = (*sum).min(LARGEST_SUM as u16);
+    }
+    sums
+}
+
+/// The class of a sum of at most 4095.
+#[inline(always)]
+pub(super) fn class_of(sum: u16) -> u8 {
+    CLASS[usize::from(sum) % CLASS.len()]
+}
+
+/// The sums around the parents of a strip at `[y, x]`, each of which two of its indices have.
+#[inline(always)]
+fn parents(own: &[u8], parent: &Band, [y, x]: [usize; 2]) -> [u16; BLOCK / 2] {
+    let line = parent.mags + (y / 2).min(parent.h - 1) * parent.mag_stride;
+    let mut out = [0; BLOCK / 2];
+    for (k, out) in out.iter_mut().enumerate() {
+        let at = line + (x / 2 + k).min(parent.w - 1);
+        let m = |i: usize| u16::from(own[i]);
+        *out = 4 * m(at) + m(at - 1) + m(at + 1) + m(at - parent.mag_stride) + m(at + parent.mag_stride);
+    }
+    out
+}
+
 /// The common part of the neighbourhoods of a strip of [`BLOCK`] indices: all but the indices to the left, which are
 /// known one by one.
 pub(super) struct Strip {
@@ -81,10 +134,23 @@ fn row<const N: usize>(plane: &[u8], at: usize) -> [u16; N] {
 #[inline(always)]
 fn cross(plane: &[u8], at: usize, stride: usize) -> [u16; BLOCK] {
     let (above, below) = (row::<BLOCK>(plane, at - stride), row::<BLOCK>(plane, at + stride));
-    let (left, own, right) = (row::<BLOCK>(plane, at - 1), row::<BLOCK>(plane, at), row::<BLOCK>(plane, at + 1));
+    let [left, own, right] = three(plane, at);
     let mut out = [0; BLOCK];
     for k in 0..BLOCK {
         out[k] = 4 * own[k] + left[k] + right[k] + above[k] + below[k];
+    }
+    out
+}
+
+/// The magnitudes from one before `at` on, from there on, and from one behind on.
+#[inline(always)]
+fn three(plane: &[u8], at: usize) -> [[u16; BLOCK]; 3] {
+    let around: &[u8; BLOCK + 2] = plane[at - 1..].first_chunk().expect("planes end with padding");
+    let mut out = [[0; BLOCK]; 3];
+    for (from, out) in out.iter_mut().enumerate() {
+        for k in 0..BLOCK {
+            out[k] = u16::from(around[from + k]);
+        }
     }
     out
 }
@@ -123,15 +189,9 @@ impl Strip {
             strip.far = cross(plane, at, s);
         }
         if let Some(p) = views.parent {
-            let line = p.mags + (y / 2).min(p.h - 1) * p.mag_stride;
-            let last = p.w - 1;
-            // Two neighbours have one parent.
-            for k in 0..BLOCK / 2 {
-                let at = line + (x / 2 + k).min(last);
-                let m = |i: usize| u16::from(own[i]);
-                let sum = 4 * m(at) + m(at - 1) + m(at + 1) + m(at - p.mag_stride) + m(at + p.mag_stride);
-                strip.parent[2 * k] = sum;
-                strip.parent[2 * k + 1] = sum;
+            let parents = parents(own, p, [y, x]);
+            for k in 0..BLOCK {
+                strip.parent[k] = parents[k / 2];
             }
         }
         for b in views.siblings {

@@ -40,6 +40,10 @@ pub(crate) trait Index: Copy + Debug + Default + PartialEq + Send + Sync + 'stat
     fn from_i64(value: i64) -> Self;
     fn to_i64(self) -> i64;
     fn negative(self) -> Self;
+    /// Its bits with those of another one.
+    fn or(self, other: Self) -> Self;
+    /// Itself, or the nearest i32 within ±(2^31 − 1).
+    fn saturated(self) -> i32;
 }
 
 macro_rules! real {
@@ -87,6 +91,14 @@ macro_rules! real {
             #[inline(always)]
             fn negative(self) -> Self {
                 -self
+            }
+            #[inline(always)]
+            fn or(self, other: Self) -> Self {
+                self | other
+            }
+            #[inline(always)]
+            fn saturated(self) -> i32 {
+                self.clamp(-<$int>::from(i32::MAX), <$int>::from(i32::MAX)) as i32
             }
         }
     };

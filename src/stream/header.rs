@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 5;
+const VERSION: u16 = 6;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
@@ -20,6 +20,8 @@ const REPEATS_SINCE: u16 = 3;
 const CLAMPED_SINCE: u16 = 4;
 /// The version that frames which are volumes came with.
 const VOLUMES_SINCE: u16 = 5;
+/// The version that indices coded by tables came with.
+const TABLES_SINCE: u16 = 6;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
@@ -66,6 +68,8 @@ pub(crate) enum Content {
         closed_loop: bool,
         /// Whether values are within the field's range after corrections, too.
         clamped: bool,
+        /// Whether segments may have their indices coded by tables.
+        tables: bool,
     },
 }
 
@@ -88,6 +92,7 @@ impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
+            Content::Segments { tables: true, .. } => TABLES_SINCE,
             _ if self.axes.is_some_and(|axes| axes.planes.is_some()) => VOLUMES_SINCE,
             Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) if !masked.is_empty() => {
                 CLAMPED_SINCE
@@ -255,7 +260,8 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<
     };
     let normalisation = Normalisation { mean, exponent, min, max };
     let (closed_loop, clamped) = (version >= CLOSED_LOOP_SINCE, flags & 8 != 0);
-    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped })
+    let tables = version >= TABLES_SINCE;
+    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped, tables })
 }
 
 /// The masked values of a stream without segments.

@@ -1,6 +1,6 @@
 //! The section of one segment: its header, and its byte strings.
 
-use super::segment_header::SegmentHeader;
+use super::segment_header::{SegmentHeader, TABLES};
 use crate::bytes::{Reader, Writer};
 use crate::closed_loop::Parameters;
 use crate::error::{Error, Result};
@@ -63,6 +63,11 @@ const CLOSED_LOOP: u8 = 4;
 /// Whether a segment is one of closed-loop prediction.
 pub(crate) fn is_closed_loop(section: &[u8]) -> bool {
     section.first().is_some_and(|first| first & 15 == CLOSED_LOOP)
+}
+
+/// Whether a segment's quantiser indices are coded by tables.
+pub(crate) fn is_by_tables(section: &[u8]) -> bool {
+    !is_closed_loop(section) && section.get(1).is_some_and(|second| second & TABLES != 0)
 }
 
 /// A segment of closed-loop prediction: its parameters, and its byte strings.

@@ -6,8 +6,21 @@ use crate::error::{Error, Result};
 use crate::predict::Step;
 use crate::residual::basis::{Basis, MAX_WINDOW};
 
+/// Marks indices coded by tables, beside the window's length.
+pub(super) const TABLES: u8 = 0x80;
 /// Marks the larger enhancer beside a number of views.
 const FINE: u8 = 8;
+
+/// How quantiser indices are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IndexCoder {
+    /// By adaptive counters, one for each bit.
+    Counters,
+    /// By the mixture of several counters for each bit.
+    Mixed,
+    /// By tables that stand still for thousands of indices.
+    Tables,
+}
 
 /// How the windows of a segment are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +55,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) window: usize,
     /// Entries of a PCA basis of `window` frames; `None`: the cosine basis.
     pub(crate) basis: Option<Vec<i16>>,
-    /// Whether contexts are mixed.
-    pub(crate) mixing: bool,
+    /// How quantiser indices are coded.
+    pub(crate) coder: IndexCoder,
     /// Whether any window needs the foundation model.
     pub(crate) uses_model: bool,
     /// The hierarchical mode's factor from layer to layer, in 1/32 above 1.
@@ -96,10 +109,10 @@ impl SegmentHeader {
 
     /// Writes it.
     pub(super) fn write(&self, out: &mut Writer) {
-        let flags = [self.mixing, self.basis.is_some(), self.uses_model, self.enhance.is_some()];
+        let flags = [self.coder == IndexCoder::Mixed, self.basis.is_some(), self.uses_model, self.enhance.is_some()];
         let flags = flags.iter().rev().fold(0, |flags, &flag| flags << 1 | u8::from(flag));
         out.u8(self.mode as u8 | flags << 4);
-        out.u8(self.window as u8);
+        out.u8(self.window as u8 | if self.coder == IndexCoder::Tables { TABLES } else { 0 });
         out.u8(self.layer_factor);
         out.i16(self.step.0);
         if let Some(Enhancement { noise, network, views }) = self.enhance {
@@ -124,7 +137,8 @@ impl SegmentHeader {
             3 => PredictionMode::Latents,
             other => return Err(Error::corrupt(format!("prediction mode {other} is not known; expected 0 to 3"))),
         };
-        let window = usize::from(reader.u8()?);
+        let second = reader.u8()?;
+        let window = usize::from(second & !TABLES);
         if window == 0 || window > MAX_WINDOW {
             return Err(Error::corrupt(format!("a window of {window} frames; expected 1 to {MAX_WINDOW}")));
         }
@@ -136,8 +150,14 @@ impl SegmentHeader {
         } else {
             None
         };
-        let (mixing, uses_model) = (first >> 4 & 1 == 1, first >> 6 & 1 == 1);
-        Ok(Self { mode, window, basis, mixing, uses_model, layer_factor, step, enhance })
+        let coder = match (first >> 4 & 1 == 1, second & TABLES != 0) {
+            (false, false) => IndexCoder::Counters,
+            (true, false) => IndexCoder::Mixed,
+            (false, true) => IndexCoder::Tables,
+            (true, true) => return Err(Error::corrupt("indices are coded both by mixed counters and by tables")),
+        };
+        let uses_model = first >> 6 & 1 == 1;
+        Ok(Self { mode, window, basis, coder, uses_model, layer_factor, step, enhance })
     }
 }
 
@@ -162,7 +182,7 @@ mod tests {
         #[test]
         fn headers_survive(
             (mode, window, with_basis) in (0usize..4, 1usize..9, any::<bool>()),
-            (mixing, uses_model, layer_factor, step) in (any::<bool>(), any::<bool>(), any::<u8>(), any::<i16>()),
+            (coder, uses_model, layer_factor, step) in (0usize..3, any::<bool>(), any::<u8>(), any::<i16>()),
             enhance in prop::option::of((any::<i16>(), any::<bool>(), any::<bool>())),
         ) {
             use PredictionMode::{Hierarchical, Latents, Previous, Transform};
@@ -170,7 +190,7 @@ mod tests {
                 mode: [Transform, Previous, Hierarchical, Latents][mode],
                 window,
                 basis: with_basis.then(|| (0..window * window).map(|k| k as i16 * 77 - 900).collect()),
-                mixing,
+                coder: [IndexCoder::Counters, IndexCoder::Mixed, IndexCoder::Tables][coder],
                 uses_model,
                 layer_factor,
                 step: Step(step),
@@ -194,7 +214,7 @@ mod tests {
             mode: PredictionMode::Hierarchical,
             window: 8,
             basis: None,
-            mixing: true,
+            coder: IndexCoder::Mixed,
             uses_model: false,
             layer_factor: 5,
             step: Step(0),

@@ -525,7 +525,44 @@ pub fn cases() -> Vec<Case> {
         "latents",
         &["model", "latents"],
     );
+    out.extend(by_tables());
     out
+}
+
+/// Streams of the lowest effort that are large enough for tables.
+fn by_tables() -> Vec<Case> {
+    let fast = || options(Effort::Fast);
+    let case = |name, dims: &'static [usize], data, bound, options| {
+        let volumes = dims.len() == 4;
+        let (way, shows): (_, &[_]) =
+            if volumes { ("transform", &["tables", "volumes"]) } else { ("previous", &["tables"]) };
+        Case { name, dims, data, bound, options, way, shows, kept: false }
+    };
+    let films: &[usize] = &[18, 37, 52];
+    let volumes: &[usize] = &[3, 13, 26, 34];
+    let series: &[usize] = &[2, 1, 11, 33, 40];
+    let holes: &[usize] = &[11, 33, 46];
+    let fine: &[usize] = &[9, 18, 25];
+    let curved = moving(fine).into_iter().map(|v| v + 0.013 * v * v).collect();
+    vec![
+        case("tables-films-f32", films, narrow(moving(films)), Bound::Nrmse(1e-3), fast()),
+        case(
+            "tables-volumes-f32",
+            volumes,
+            narrow(moving(volumes)),
+            Bound::Nrmse(1e-3),
+            fast().with_axes([0, 1, 2, 3]),
+        ),
+        case("tables-series-f64", series, Data::F64(moving(series)), Bound::Psnr(68.0), fast().with_axes([2, 3, 4])),
+        case(
+            "tables-holes-f64",
+            holes,
+            Data::F64(masked(holes, moving(holes))),
+            Bound::Nrmse(6e-4),
+            fast().with_fill_value(FILL),
+        ),
+        case("tables-fine-f64", fine, Data::F64(curved), Bound::Psnr(130.0), fast()),
+    ]
 }
 
 /// Streams that no encoder writes today, from those that it does: name, the case they come from, and how.

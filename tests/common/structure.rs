@@ -32,11 +32,13 @@ pub struct Structure {
 }
 
 /// One segment's method, and the lengths of its byte strings: side, mask, latents, coefficients, corrections.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SegmentStructure {
     /// 0: transform, 1: previous, 2: hierarchical, 3: latents, 4: closed-loop prediction.
     pub way: u8,
     pub mixing: bool,
+    /// Whether indices are coded by tables.
+    pub tables: bool,
     pub basis: bool,
     pub uses_model: bool,
     pub enhanced: bool,
@@ -81,7 +83,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=5, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=6, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -184,10 +186,10 @@ impl Structure {
             let mask = c.varint();
             let lengths = [c.at, mask, 0, bytes.len() - c.at - mask, 0];
             let lattice = first >> 5 & 1 == 1;
-            let (basis, uses_model, enhanced, window) = (false, false, false, 0);
-            return SegmentStructure { way, mixing, basis, uses_model, enhanced, predictor, lattice, window, lengths };
+            return SegmentStructure { way, mixing, predictor, lattice, lengths, ..Default::default() };
         }
-        let window = usize::from(c.u8());
+        let second = c.u8();
+        let (window, tables) = (usize::from(second & 127), second > 127);
         let enhanced = first >> 7 == 1;
         c.at += 1 + 2 + if enhanced { 3 } else { 0 }; // layer factor, step, noise and views
         let basis = first >> 5 & 1 == 1;
@@ -197,6 +199,7 @@ impl Structure {
         SegmentStructure {
             way,
             mixing,
+            tables,
             basis,
             uses_model: first >> 6 & 1 == 1,
             enhanced,

@@ -17,7 +17,7 @@ impl<T: Element> Passes<'_, T> {
     /// # Errors
     /// `Internal` where the check of the own output fails.
     pub(in crate::codec) fn exact(&self, most: f64, stages: &mut StageSeconds) -> Result<Option<Vec<Vec<u8>>>> {
-        let (count, mixing) = (self.cut.segments.len(), self.knobs().mixes_contexts);
+        let (count, mixing) = (self.cut.segments.len(), self.knobs().mixes_contexts());
         let (mut bits, mut points) = (0.0, 0);
         for index in [0, count / 2, count - 1] {
             let source = self.source(index);

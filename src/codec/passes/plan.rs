@@ -222,7 +222,7 @@ impl<T: Element> Passes<'_, T> {
         let source = self.source(index);
         match self.knobs().mode_decision {
             ModeDecision::None => {
-                let header = untried(source.segment, self.knobs().mixes_contexts);
+                let header = untried(source.segment, self.knobs().index_coder);
                 Ok(Candidate::plain(SegmentHeader { step: Step::at_most(step), ..header }))
             }
             ModeDecision::Trials => choose::<T, R>(&source, step, self.tools, &self.context),

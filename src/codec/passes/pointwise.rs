@@ -105,7 +105,7 @@ impl<T: Element> Passes<'_, T> {
         let source = self.source(index);
         let silent = FieldContext { progress: None, ..self.context };
         let closed = Closed { source: &source, context: &silent, bound };
-        let mut search = Some(Search::new(&closed, self.knobs().mixes_contexts));
+        let mut search = Some(Search::new(&closed, self.knobs().mixes_contexts()));
         let (mut ratio, mut choice) = (1.0, None);
         tracing::debug_span!("choose").in_scope(|| -> Result<()> {
             if let Some(first) = search.as_ref().map(Search::first) {
@@ -139,7 +139,7 @@ impl<T: Element> Passes<'_, T> {
         let source = self.source(index);
         let silent = FieldContext { progress: None, ..self.context };
         let closed = Closed { source: &source, context: &silent, bound };
-        let mixing = self.knobs().mixes_contexts;
+        let mixing = self.knobs().mixes_contexts();
         let _span = tracing::debug_span!("choose").entered();
         let choice = if lessons.is_empty() { None } else { Search::among(&closed, mixing, lessons) };
         let ratio = match &choice {
@@ -210,7 +210,7 @@ impl<T: Element> Passes<'_, T> {
             let segment = self.cut.part(&self.cut.segments[index], *origin, *dims);
             let placement = segment.place(&self.field.strides, along);
             let source = Source { values: self.values, segment: &segment, placement };
-            let header = SegmentHeader { step: Step::at_most(step), ..untried(&segment, knobs.mixes_contexts) };
+            let header = SegmentHeader { step: Step::at_most(step), ..untried(&segment, knobs.index_coder) };
             let candidate = Candidate::plain(header);
             let goal = Goal { step, budget: None, knobs };
             let context = FieldContext { progress: None, ..self.context };
@@ -247,7 +247,7 @@ impl<T: Element> Passes<'_, T> {
         .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
         errors.guard(0.0);
         stages.check += begin.elapsed().as_secs_f64();
-        let header = untried(segment, self.knobs().mixes_contexts);
+        let header = untried(segment, self.knobs().index_coder);
         let encoded =
             EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
         Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })

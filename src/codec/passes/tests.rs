@@ -7,6 +7,7 @@ use crate::codec::rate::survey::Probes;
 use crate::codec::workers::Workers;
 use crate::field::{FieldStats, Normalisation};
 use crate::options::{Effort, FmMode, Options, Sentinels};
+use crate::stream::IndexCoder;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use std::num::NonZeroU16;
@@ -58,7 +59,7 @@ fn with_field<O>(
 #[test]
 fn corrected_forecasts_predict_the_budget_at_their_step() {
     with_passes([24, 48, 64], 4e-3, |passes, budget| {
-        let candidates = [(0, Candidate::plain(untried(&passes.cut.segments[0], true)))].into();
+        let candidates = [(0, Candidate::plain(untried(&passes.cut.segments[0], IndexCoder::Mixed)))].into();
         let [exact, coarser, finer] = [1.0, 0.7, 1.4].map(|over_forecast| {
             let feedback = RateFeedback { over_forecast, ..Default::default() };
             let found = passes.refine_step::<f32>(&Probes::all(1), &candidates, 0.05, budget, feedback);

@@ -1,7 +1,7 @@
 //! Candidates: how a segment may be coded.
 
 use crate::predict::Step;
-use crate::stream::{PredictionMode, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 use crate::window::Segment;
 
 /// A candidate that takes this many times the bits of the best so far is not pursued with other window lengths.
@@ -9,7 +9,7 @@ pub(super) const HOPELESS: f64 = 1.25;
 /// Frames of a window where nothing tells better.
 const USUAL_WINDOW: usize = 8;
 /// Contexts that are not mixed, for [`untried`].
-pub(crate) const FAST_CONTEXTS: bool = false;
+pub(crate) const FAST_CONTEXTS: IndexCoder = IndexCoder::Counters;
 
 /// A way to code a segment, and what trials told of it.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Candidate {
 }
 
 /// The header of a segment without trials: for the lowest effort, and to estimate the first step with.
-pub(crate) fn untried(segment: &Segment, mixing: bool) -> SegmentHeader {
+pub(crate) fn untried(segment: &Segment, coder: IndexCoder) -> SegmentHeader {
     // Frames that are volumes are not predicted from others.
     let (mode, longest) = match segment.depth {
         1 => (PredictionMode::Previous, USUAL_WINDOW),
@@ -48,7 +48,7 @@ pub(crate) fn untried(segment: &Segment, mixing: bool) -> SegmentHeader {
         mode,
         window: (segment.count / segment.depth).min(longest),
         basis: None,
-        mixing,
+        coder,
         uses_model: false,
         enhance: None,
         layer_factor: 0,

@@ -17,7 +17,7 @@ use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::basis::Basis;
 use crate::residual::kernels::Kernel;
-use crate::stream::{PredictionMode, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 use crate::window::Source;
 
 /// Lengths of windows that are transformed as a whole, and of hierarchical ones.
@@ -46,7 +46,7 @@ pub(crate) fn choose<T: Element, R: Kernel>(
 ) -> Result<Candidate> {
     let knobs = tools.knobs();
     let sample = &Sample::<R>::take(source, context, knobs.sample);
-    let base = untried(source.segment, knobs.mixes_contexts);
+    let base = untried(source.segment, knobs.index_coder);
     let base = SegmentHeader { step: Step::at_most(step), ..base };
     let comparison = Comparison::new(step);
     let mut decision = Decision { source, tools, knobs, context, base, sample, comparison };
@@ -107,7 +107,11 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
 
     /// The header that a header is tried with.
     fn trial(&self, header: &SegmentHeader) -> SegmentHeader {
-        SegmentHeader { mixing: self.knobs.trial_contexts == TrialContexts::Mixed, ..header.clone() }
+        let coder = match self.knobs.trial_contexts {
+            TrialContexts::Fast => IndexCoder::Counters,
+            TrialContexts::Mixed => IndexCoder::Mixed,
+        };
+        SegmentHeader { coder, ..header.clone() }
     }
 
     fn hierarchical(&self, window: usize, uses_model: bool) -> SegmentHeader {
@@ -200,7 +204,7 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
             refinement.add(candidate, enhancing)?;
         }
         // The step was set by the error of this.
-        let usual = SegmentHeader { mode: PredictionMode::Transform, mixing: false, ..self.base };
+        let usual = SegmentHeader { mode: PredictionMode::Transform, coder: IndexCoder::Counters, ..self.base };
         let wanted = if own_step && enhancing { self.sample.try_out(&usual, step, ModelUse::Off)? } else { None };
         let errors = self.comparison.error.zip(wanted).map(|(common, wanted)| [common, wanted.error]);
         refinement.best(errors.filter(|errors| errors.iter().all(|&error| error > 0.0)))
@@ -254,7 +258,7 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
             if bits > again.least() * rivals {
                 continue;
             }
-            let trial = SegmentHeader { mixing: false, uses_model: false, ..header.clone() };
+            let trial = SegmentHeader { coder: IndexCoder::Counters, uses_model: false, ..header.clone() };
             let without = sample.try_out(&trial, self.comparison.step, ModelUse::Off)?;
             let over_forecast = without.map_or(1.0, |without| over(error, without.coefficients));
             // In bits of the smaller sample, for what is still to be tried.

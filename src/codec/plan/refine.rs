@@ -16,7 +16,7 @@ use crate::options::FmMode;
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{Step, fm};
 use crate::residual::kernels::Kernel;
-use crate::stream::{PredictionMode, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 
 /// The finest NRMSE at which frames are enhanced.
 const ENHANCED_FROM: f64 = 5e-4;
@@ -181,7 +181,8 @@ impl<'a, R: Kernel> Refinement<'a, R> {
         };
         refined.after = bits * (found.error / wanted).powf(self.power);
         let counted = if header.uses_model {
-            let without = SegmentHeader { mixing: false, uses_model: false, enhance: None, ..header.clone() };
+            let without =
+                SegmentHeader { coder: IndexCoder::Counters, uses_model: false, enhance: None, ..header.clone() };
             self.sample.try_out(&without, step, ModelUse::Off)?.map_or(error, |without| without.coefficients)
         } else {
             coefficients

@@ -115,7 +115,8 @@ impl<R: Kernel> Sample<R> {
             error += R::squared_error(window, decoded, unlimited());
             coefficients += near;
             see(decoded);
-            state.code(&mut side, &mut indices, coded, 1)
+            state.code_side(&mut side, coded)?;
+            state.code(&mut indices, coded)
         })?;
         // A basis serves the whole segment.
         let basis = header.basis.as_ref().map_or(0.0, |basis| BASIS_BITS * basis.len() as f64 * self.share);

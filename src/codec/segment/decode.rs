@@ -1,5 +1,6 @@
 //! Decoding one segment: bytes to values in the caller's type, window by window.
 
+use super::coefficients::CoefficientReader;
 use super::context::FieldContext;
 use super::low_resolution::LowResolution;
 use super::state::{Buffers, SegmentState};
@@ -147,7 +148,7 @@ struct Run<'a, T, R> {
     context: FieldContext<'a>,
     part: Part,
     side_info: Decoder<'a>,
-    coefficients: Decoder<'a>,
+    coefficients: CoefficientReader<'a>,
     mask: Decoder<'a>,
     corrections: Decoder<'a>,
     latents: fm::LatentReader<'a>,
@@ -188,7 +189,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             context,
             part,
             side_info: Decoder::new(parts.side),
-            coefficients: Decoder::new(parts.coefficients),
+            coefficients: CoefficientReader::new(parts.coefficients, header.coder)?,
             mask: Decoder::new(parts.mask),
             corrections: Decoder::new(parts.corrections),
             latents: fm::LatentReader::new(parts.latents),
@@ -215,11 +216,8 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         coded.count = count;
         coded.indices.clear();
         coded.indices.resize(points, R::Index::default());
-        state.code(&mut self.side_info, &mut self.coefficients, coded, 1)?;
-        if self.coefficients.exhausted() {
-            return Err(Error::corrupt("a segment's coefficients end early"));
-        }
-        Ok(())
+        state.code_side(&mut self.side_info, coded)?;
+        self.coefficients.read(state, coded)
     }
 
     /// Turns a window's indices into planes, and into frames where they are needed.
@@ -352,9 +350,9 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
 
     /// Checks that nothing is left after the last window.
     fn finish(self) -> Result<()> {
-        for decoder in [self.side_info, self.coefficients, self.mask] {
-            decoder.finish()?;
-        }
+        self.side_info.finish()?;
+        self.coefficients.finish()?;
+        self.mask.finish()?;
         // Reduced scales have no use for corrections.
         if self.part.halvings == 0 {
             self.corrections.finish()?;

@@ -1,6 +1,7 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of
 //! its section.
 
+use super::coefficients::CoefficientWriter;
 use super::context::FieldContext;
 use super::decode::finish;
 use super::frames::{Frames, unlimited};
@@ -24,7 +25,7 @@ use crate::predict::fm::{self, CodedLatents};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
-use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::Source;
 use std::ops::Range;
 use std::time::Instant;
@@ -119,7 +120,8 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         Some(enhanced) => enhanced.how(),
         None => Enhancement { noise: Step::at_most(noise), ..how },
     });
-    out.bytes = sections.finish().write(&SegmentHeader { enhance, ..header.clone() });
+    let (bytes, coder) = sections.finish();
+    out.bytes = bytes.write(&SegmentHeader { enhance, coder, ..header.clone() });
     *buffers = state.into_buffers(spare);
     Ok(Attempt::Done(out))
 }
@@ -130,7 +132,7 @@ struct Sections<'a, T> {
     context: FieldContext<'a>,
     header: &'a SegmentHeader,
     side_info: Encoder,
-    coefficients: Encoder,
+    coefficients: CoefficientWriter,
     /// The mask, and whether there is one.
     mask: Encoder,
     masked: bool,
@@ -152,7 +154,7 @@ impl<'a, T: Element> Sections<'a, T> {
             context,
             header,
             side_info: encoder(),
-            coefficients: encoder(),
+            coefficients: CoefficientWriter::new(header.coder),
             mask: encoder(),
             masked: false,
             masks: MaskModel::new(),
@@ -176,7 +178,8 @@ impl<'a, T: Element> Sections<'a, T> {
     }
 
     fn write_window<R: Kernel>(&mut self, state: &mut SegmentState<'_, R>, coded: &mut CodedWindow<R>) -> Result<()> {
-        state.code(&mut self.side_info, &mut self.coefficients, coded, 1)
+        state.code_side(&mut self.side_info, coded)?;
+        self.coefficients.write(state, coded)
     }
 
     /// Writes what a window's points or blocks need beyond `output` to meet the bound; false where nothing will do.
@@ -211,14 +214,17 @@ impl<'a, T: Element> Sections<'a, T> {
         Ok(true)
     }
 
-    fn finish(self) -> SegmentBytes<Vec<u8>> {
-        SegmentBytes {
+    /// The byte strings, and how the indices are coded.
+    fn finish(self) -> (SegmentBytes<Vec<u8>>, IndexCoder) {
+        let (coefficients, coder) = self.coefficients.finish(self.header.coder);
+        let bytes = SegmentBytes {
             side: self.side_info.finish(),
             mask: if self.masked { self.mask.finish() } else { Vec::new() },
             latents: self.latents,
-            coefficients: self.coefficients.finish(),
+            coefficients,
             corrections: if self.corrected { not_empty(self.corrections.finish()) } else { Vec::new() },
-        }
+        };
+        (bytes, coder)
     }
 }
 

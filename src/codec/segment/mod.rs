@@ -1,6 +1,7 @@
 //! A segment: a run of windows of one tile with one adaptive state, encoded and decoded.
 
 pub(super) mod closed_loop;
+mod coefficients;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod encode;

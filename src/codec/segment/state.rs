@@ -2,17 +2,19 @@
 //! adaptive models.
 
 use super::side_info::SideInfoModel;
-use crate::entropy::BitCoder;
+use crate::entropy::{BitCoder, TokenCoder};
 use crate::error::Result;
 use crate::predict::hierarchical::{self, Hierarchy, ModelUse, Run};
 use crate::predict::transform::Predictors;
 use crate::predict::{CodedWindow, Contexts, Output, Reconstruction, Scratch, Step, Synthesis, transform};
+use crate::residual::bands::Planes;
 use crate::residual::basis::Basis;
-use crate::residual::contexts::{ContextModel, Mixing, Planes};
+use crate::residual::contexts::{ContextModel, Mixing};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::{Layout, Magnitudes};
+use crate::residual::tabled::{Coders, TableModel};
 use crate::residual::wavelet::forward;
-use crate::stream::{PredictionMode, SegmentHeader};
+use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 use std::borrow::Cow;
 
 /// See the module's description.
@@ -28,7 +30,9 @@ pub(crate) struct SegmentState<'a, R: Kernel> {
     begun: bool,
     /// The count of frames of the window that the mode `previous` has predictors for.
     predictors_for: Option<usize>,
-    contexts: ContextModel,
+    /// The entropy coders' models, made where they are needed.
+    contexts: Option<ContextModel>,
+    tables: Option<TableModel>,
     side_info: SideInfoModel,
     /// The model's corrections in the window that was encoded last.
     corrections: Vec<Option<Vec<R>>>,
@@ -70,7 +74,8 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
             follows: false,
             begun: false,
             predictors_for: None,
-            contexts: ContextModel::new(if header.mixing { Mixing::On } else { Mixing::Off }),
+            contexts: None,
+            tables: None,
             side_info: SideInfoModel::new(header.step),
             corrections: Vec::new(),
             buffers: Buffers::default(),
@@ -108,7 +113,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
 
     #[cfg(test)]
     pub(crate) fn contexts_mut(&mut self) -> &mut ContextModel {
-        &mut self.contexts
+        self.contexts.as_mut().expect("a window was coded")
     }
 
     /// Whether windows are predicted from a decoded one before.
@@ -160,28 +165,45 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
         }
     }
 
-    /// Codes a window's side information and indices with the running state. Bands finer than `finest` are left out (1:
-    /// none are).
+    /// Codes a window's side information with the running state.
     ///
     /// # Errors
     /// `Corrupt` when decoding.
-    pub(crate) fn code<C: BitCoder>(
-        &mut self,
-        side: &mut C,
-        coefficients: &mut C,
-        coded: &mut CodedWindow<R>,
-        finest: usize,
-    ) -> Result<()> {
-        let _span = tracing::debug_span!("entropy coding").entered();
+    pub(crate) fn code_side<C: BitCoder>(&mut self, side: &mut C, coded: &mut CodedWindow<R>) -> Result<()> {
         let (predicted, flags) = self.side_info_sizes(coded.count);
-        self.side_info.code(side, self.layout, predicted, flags, coded)?;
+        self.side_info.code(side, self.layout, predicted, flags, coded)
+    }
+
+    /// Codes a window's indices bit by bit, with the running state.
+    ///
+    /// # Errors
+    /// `Corrupt` when decoding.
+    pub(crate) fn code<C: BitCoder>(&mut self, coefficients: &mut C, coded: &mut CodedWindow<R>) -> Result<()> {
+        let _span = tracing::debug_span!("entropy coding").entered();
         let contexts = self.plane_contexts(coded.count);
         let [last, next] = &mut self.buffers.magnitudes;
         let last = self.begun.then_some(&*last);
-        let planes = Planes { layout: self.layout, contexts: &contexts, previous: last, finest };
-        self.contexts.code(coefficients, &mut coded.indices, &planes, next)?;
-        self.buffers.magnitudes.swap(0, 1);
-        Ok(())
+        let planes = Planes { layout: self.layout, contexts: &contexts, previous: last, finest: 1 };
+        let mixing = if self.header.coder == IndexCoder::Mixed { Mixing::On } else { Mixing::Off };
+        let model = self.contexts.get_or_insert_with(|| ContextModel::new(mixing));
+        model.code(coefficients, &mut coded.indices, &planes, next)
+    }
+
+    /// Codes a window's indices by tables, with the running state.
+    ///
+    /// # Errors
+    /// `Corrupt` when decoding.
+    pub(crate) fn code_by_tables<F: BitCoder, C: TokenCoder>(
+        &mut self,
+        coders: Coders<'_, F, C>,
+        coded: &mut CodedWindow<R>,
+    ) -> Result<()> {
+        let _span = tracing::debug_span!("entropy coding").entered();
+        let contexts = self.plane_contexts(coded.count);
+        let [last, next] = &mut self.buffers.magnitudes;
+        let last = self.begun.then_some(&*last);
+        let planes = Planes { layout: self.layout, contexts: &contexts, previous: last, finest: 1 };
+        self.tables.get_or_insert_with(TableModel::new).code(coders, &mut coded.indices, &planes, next)
     }
 
     /// Decodes the window `coded` as far as `synthesis` says, or further where later frames need it.
@@ -208,6 +230,7 @@ impl<'a, R: Kernel> SegmentState<'a, R> {
     /// Makes a decoded window the previous one, for the next.
     pub(crate) fn advance(&mut self, decoded: Reconstruction<R>) {
         self.buffers.spare.extend(self.previous.replace(decoded));
+        self.buffers.magnitudes.swap(0, 1);
         self.begun = true;
         self.predictors_for = None;
     }

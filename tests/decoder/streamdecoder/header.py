@@ -74,7 +74,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in (1, 2, 3, 4, 5):
+    if version not in (1, 2, 3, 4, 5, 6):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -104,6 +104,7 @@ def read_header(reader: Reader) -> Header:
         3: content == REPEATS,
         4: content != CONSTANT,
         5: named == 2,
+        6: content == SEGMENTS,
     }
     require(known[version], f"content {content} in a stream of version {version}")
     require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")

@@ -250,3 +250,19 @@ class IndexCoder:
         for table, index in zip(tables, at, strict=True):
             table.update(index, bit, limit)
         return bit
+
+
+class BitCoder(IndexCoder):
+    """The indices of a segment bit by bit, and their byte string."""
+
+    def __init__(self, bands: list[Band], decoder: Decoder, mixing: bool) -> None:
+        super().__init__(bands, mixing)
+        self.decoder = decoder
+
+    def decode(self, planes: list[Plane], contexts: list[Context], out: np.ndarray) -> None:
+        """Decodes the indices of a window's planes into `out` [planes][height][width]."""
+        self.window(self.decoder, planes, contexts, out)
+        self.decoder.check()
+
+    def finish(self) -> None:
+        self.decoder.finish("coefficients")

@@ -12,10 +12,11 @@ from .cut import Segment, up
 from .data import NeedsModel, Reader, Unsupported, require
 from .header import ABS, BLOCK_L2, REL, Header, Normalisation, power
 from .hierarchical import Hierarchical
-from .indices import IndexCoder, Plane
+from .indices import BitCoder, Plane
 from .mask import MaskCoder
 from .maths import power_of_two
 from .side import Side, SideCoder
+from .tables import TableCoder
 from .transform import Transform, stored_basis
 
 TRANSFORM, PREVIOUS, HIERARCHICAL, LATENTS = range(4)
@@ -32,6 +33,7 @@ class Method:
     mixing: bool
     modelled: bool
     enhanced: bool
+    tables: bool
     window: int
     layer_factor: int
     step: int
@@ -55,7 +57,9 @@ def read_method(section: bytes) -> Method:
     way = first & 15
     if way > LATENTS:
         raise Unsupported(f"way {way}")
-    window, layer_factor, step = reader.u8(), reader.u8(), reader.i16()
+    second, layer_factor, step = reader.u8(), reader.u8(), reader.i16()
+    window, tables = second & 127, second > 127
+    require(not (tables and first & 16), "indices both by mixed counters and by tables")
     require(1 <= window <= 32, f"window of {window} frames")
     noise, views = 0, 0
     if first & 128:
@@ -66,7 +70,7 @@ def read_method(section: bytes) -> Method:
     parts = [reader.take(length) for length in lengths]
     reader.done("a segment")
     flags = (bool(first & 16), bool(first & 64), bool(first & 128))
-    return Method(way, *flags, window, layer_factor, step, noise, views, basis, *parts)
+    return Method(way, *flags, tables, window, layer_factor, step, noise, views, basis, *parts)
 
 
 def takes_model(height: int, width: int) -> bool:
@@ -123,6 +127,7 @@ class SegmentDecoder:
         self.segment, self.header = segment, header
         self.units: Normalisation = header.segments
         self.method = read_method(section)
+        require(header.version > 5 or not self.method.tables, "tables in a stream of a version before 6")
         self.working = self.units.working
         height, width = segment.height, segment.width
         if self.method.needs_model:
@@ -166,11 +171,10 @@ class SegmentDecoder:
         method, segment = self.method, self.segment
         height, width = segment.height, segment.width
         side = Decoder(method.side)
-        coefficients = Decoder(method.coefficients)
+        index_coder = self._index_coder()
         mask = Decoder(method.mask)
         corrections = Decoder(method.corrections)
         side_coder = SideCoder(method.step)
-        index_coder = IndexCoder(self.bands, method.mixing)
         mask_coder = MaskCoder(height, width, len(self.units.specials))
         pointwise_coder = pointwise.PointwiseCoder(height, width)
         flagged = method.modelled and method.way == HIERARCHICAL
@@ -185,9 +189,8 @@ class SegmentDecoder:
             predicted, contexts = self.way.plan(count, previous, planes)
             told = side_coder.window(side, self.bands, predicted, count if flagged else 0)
             indices = np.zeros((count, height, width), np.int64)
-            index_coder.window(coefficients, planes, contexts, indices)
+            index_coder.decode(planes, contexts, indices)
             require(np.abs(indices).max() <= self.limit, "an index is larger than any that is coded")
-            coefficients.check()
             previous = planes
             fixed = self._corrections(corrections, pointwise_coder, count)
             if missing:
@@ -198,12 +201,19 @@ class SegmentDecoder:
                 missing = str(reason)
                 continue
             out.append(self._finish(frames, classes, fixed))
-        for decoder, what in ((side, "side information"), (coefficients, "coefficients"), (mask, "masks")):
+        index_coder.finish()
+        for decoder, what in ((side, "side information"), (mask, "masks")):
             decoder.finish(what)
         corrections.finish("corrections")
         if missing or method.enhanced:
             raise NeedsModel(missing or "frames are enhanced")
         return np.concatenate(out)
+
+    def _index_coder(self) -> TableCoder | BitCoder:
+        method = self.method
+        if method.tables:
+            return TableCoder(self.bands, method.coefficients)
+        return BitCoder(self.bands, Decoder(method.coefficients), method.mixing)
 
     def _corrections(
         self, decoder: Decoder, coder: pointwise.PointwiseCoder, count: int
