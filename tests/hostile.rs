@@ -425,5 +425,9 @@ fn headers_are_those_of_their_versions() {
     ] {
         assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
     }
+    // A header of version 5 says nothing of tables, which its segments then may not have.
+    let tables = version("tables-volumes-f32", 5);
+    assert_eq!(inspect(&tables).unwrap().version, 5);
+    assert_eq!(decode(&reader(), &tables, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(inspect(&version(NAME, 7)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

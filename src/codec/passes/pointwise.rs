@@ -248,8 +248,14 @@ impl<T: Element> Passes<'_, T> {
         errors.guard(0.0);
         stages.check += begin.elapsed().as_secs_f64();
         let header = untried(segment, self.knobs().index_coder);
-        let encoded =
-            EncodedSegment { bytes, squared_error: errors.squared, overshoot: None, spent: Vec::new(), stages };
+        let encoded = EncodedSegment {
+            bytes,
+            squared_error: errors.squared,
+            overshoot: None,
+            spent: Vec::new(),
+            stages,
+            checked: None,
+        };
         Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })
     }
 }

@@ -10,8 +10,9 @@ use crate::codec::rate::account::Settlement;
 use crate::codec::rate::budget::{Attempt, Budget, Goal, Role};
 use crate::codec::rate::step::{StepBracket, step_for};
 use crate::codec::report::StageSeconds;
+use crate::codec::segment::checked::Checked;
 use crate::codec::segment::context::{FieldContext, with_interpolator};
-use crate::codec::segment::decode::{Part, Work, decode};
+use crate::codec::segment::decode::{Part, Work, decode, verify};
 use crate::codec::segment::encode::{EncodedSegment, encode};
 use crate::codec::segment::state::Buffers;
 use crate::error::{Error, ErrorKind, Result};
@@ -87,7 +88,10 @@ impl<T: Element> Passes<'_, T> {
         };
         let _span = tracing::debug_span!("check").entered();
         let begin = Instant::now();
-        let mut errors = self.check::<R>(&source, &encoded.bytes, context, &mut buffers)?;
+        let mut errors = match encoded.checked.take() {
+            Some(checked) => self.compare::<R>(&source, &encoded.bytes, context, checked, &mut buffers)?,
+            None => self.check::<R>(&source, &encoded.bytes, context, &mut buffers)?,
+        };
         errors.guard(self.context.drift(header));
         encoded.stages.check += begin.elapsed().as_secs_f64();
         encoded.stages.mode_decision += deciding;
@@ -240,11 +244,29 @@ impl<T: Element> Passes<'_, T> {
             let dims = [window.count, window.h, window.w];
             errors.add(&exact, window.values, dims, self.context.specials, self.context.block_bound())
         })
-        .map_err(|error| match error.kind() {
-            // What fails is not the stream.
-            ErrorKind::Runtime => error.context("the check of the own output"),
-            _ => Error::internal(format!("the check of the own output failed: {error}")),
-        })?;
+        .map_err(failed)?;
         Ok(errors)
+    }
+
+    /// Reads a segment's bytes as a reader will, and compares what it makes values of with what they were made of.
+    fn compare<R: Kernel>(
+        &self,
+        source: &Source<'_, T>,
+        bytes: &[u8],
+        context: FieldContext<'_>,
+        checked: Checked,
+        buffers: &mut Buffers<R>,
+    ) -> Result<Errors> {
+        verify::<T, R>(bytes, source.segment, context, &checked.windows, buffers).map_err(failed)?;
+        Ok(checked.errors)
+    }
+}
+
+/// What a check of the own output failed with.
+fn failed(error: Error) -> Error {
+    match error.kind() {
+        // What fails is not the stream.
+        ErrorKind::Runtime => error.context("the check of the own output"),
+        _ => Error::internal(format!("the check of the own output failed: {error}")),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::coefficients::CoefficientReader;
 use super::context::FieldContext;
+use super::fingerprint::fingerprint;
 use super::low_resolution::LowResolution;
 use super::state::{Buffers, SegmentState};
 use crate::bound::{Bound, block, pointwise::PointwiseModel};
@@ -94,6 +95,44 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     if part.until >= segment.count {
         run.finish()?;
     }
+    *buffers = state.into_buffers(coded);
+    Ok(())
+}
+
+/// Reads a segment's codes to their ends, without making frames of them, and compares each window with what its encoder
+/// had.
+///
+/// # Errors
+/// `Corrupt` where anything differs.
+pub(crate) fn verify<T: Element, R: Kernel>(
+    bytes: &[u8],
+    segment: &Segment,
+    context: FieldContext<'_>,
+    windows: &[u64],
+    buffers: &mut Buffers<R>,
+) -> Result<()> {
+    let (header, parts) = SegmentBytes::read(bytes)?;
+    check(&header, &parts, segment, &context)?;
+    let layout = segment.layout();
+    let reference = context.reference_frame(segment);
+    let mut coded = std::mem::take(&mut buffers.coded);
+    let state = SegmentState::<R>::new(&layout, &header, ModelUse::Off)?;
+    let mut state = state.within(std::mem::take(buffers)).after(reference.as_deref());
+    let whole = Part { from: 0, until: segment.count, halvings: 0 };
+    let mut run = Run::<T, R>::new(segment, &header, &layout, context, parts, whole)?;
+    let counts = state.windows(segment.count);
+    if counts.len() != windows.len() {
+        return Err(Error::corrupt(format!("{} windows; expected {}", counts.len(), windows.len())));
+    }
+    for (index, (count, &window)) in counts.into_iter().zip(windows).enumerate() {
+        run.read(&mut state, &mut coded, count)?;
+        if fingerprint(&coded, &run.classes) != window {
+            return Err(Error::corrupt(format!("window {index} is not what was encoded")));
+        }
+        // Codes depend on how many planes a window has, and on what was read of it.
+        state.advance(Reconstruction { count, ..Default::default() });
+    }
+    run.finish()?;
     *buffers = state.into_buffers(coded);
     Ok(())
 }

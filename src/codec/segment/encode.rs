@@ -1,6 +1,7 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of
 //! its section.
 
+use super::checked::{Checked, Checker};
 use super::coefficients::CoefficientWriter;
 use super::context::FieldContext;
 use super::decode::finish;
@@ -41,6 +42,8 @@ pub(crate) struct EncodedSegment {
     /// What each window came to, where there was a budget.
     pub(crate) spent: Vec<Spent>,
     pub(crate) stages: StageSeconds,
+    /// What is known of the values that its decoder makes, where these are known.
+    pub(crate) checked: Option<Checked>,
 }
 
 /// Encodes a segment as a candidate says.
@@ -68,6 +71,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     let mut prepared = Prepared::default();
     let mut sum: Vec<R> = Vec::new();
     let mut rate = Rate::new(goal);
+    let mut checker = Checker::new(source, context, header);
     let mut enhanced = EnhancedRate::new(source, &context, header, goal, windows.len())?;
     let mut out = EncodedSegment::default();
     let (mut first, mut valid) = (0, 0.0);
@@ -98,6 +102,9 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         let begin = Instant::now();
         sections.write_window(&mut state, &mut trial.coded)?;
         out.stages.entropy += begin.elapsed().as_secs_f64();
+        if let Some(checker) = &mut checker {
+            out.stages.check += checker.add(&trial.coded, &trial.decoded.frames, &frames, first)?;
+        }
         out.squared_error += trial.squared_error;
         valid += frames.valid_share() * (count * layout.len()) as f64;
         // The state goes on from the decoded residual; only the output has the autoencoder's prediction added.
@@ -116,14 +123,24 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     out.overshoot = rate.overshoot();
     out.spent = rate.into_history();
     let noise = (out.squared_error / valid).sqrt();
-    let enhance = header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match &enhanced {
-        Some(enhanced) => enhanced.how(),
-        None => Enhancement { noise: Step::at_most(noise), ..how },
-    });
+    let enhance = enhancement(header, noise, enhanced.as_ref());
     let (bytes, coder) = sections.finish();
     out.bytes = bytes.write(&SegmentHeader { enhance, coder, ..header.clone() });
+    out.checked = checker.map(Checker::finish);
     *buffers = state.into_buffers(spare);
     Ok(Attempt::Done(out))
+}
+
+/// How a segment is enhanced that has an RMSE of `noise`.
+fn enhancement<R: Kernel>(
+    header: &SegmentHeader,
+    noise: f64,
+    enhanced: Option<&EnhancedRate<'_, R>>,
+) -> Option<Enhancement> {
+    header.enhance.filter(|_| noise > 0.0 && noise.is_finite()).map(|how| match enhanced {
+        Some(enhanced) => enhanced.how(),
+        None => Enhancement { noise: Step::at_most(noise), ..how },
+    })
 }
 
 /// The byte strings of a segment's section, while they are written.

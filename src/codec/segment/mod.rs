@@ -1,10 +1,12 @@
 //! A segment: a run of windows of one tile with one adaptive state, encoded and decoded.
 
+pub(super) mod checked;
 pub(super) mod closed_loop;
 mod coefficients;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod encode;
+mod fingerprint;
 pub(super) mod frames;
 mod low_resolution;
 pub(super) mod reference;
