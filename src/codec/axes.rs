@@ -21,6 +21,11 @@ const FEW: usize = 1 << 14;
 const LEAST: usize = 1 << 10;
 /// The RMS error of values that are quantised within a bound on points, over the bound: near that of uniform errors.
 const RMS_OF_POINTS: f64 = 0.5;
+/// Boxes of fewer bytes tell little, since half of them are headers; they are tried once more so many times as large.
+const TELLING: f64 = 1024.0;
+/// Unless the next best choice takes so many times as many.
+const CLEAR: f64 = 1.3;
+const WIDER: usize = 8;
 /// Axes of the box are not cut below this.
 const SIDE: usize = 16;
 /// The share of the default's bytes that another choice has to stay below: boxes are small, and err.
@@ -44,73 +49,105 @@ pub(super) fn choose(
         return Ok(None);
     }
     let last = Axes::from([dims.len() - 3, dims.len() - 2, dims.len() - 1]);
-    let candidates = candidates(dims);
     let stated = |axes: Axes| (axes != last).then_some(axes);
-    let [usual, others @ ..] = &candidates[..] else { return Ok(None) };
-    let region = middle(dims, most(field.shape().len(), tools.options.effort));
-    if others.is_empty() || region.count.iter().product::<usize>() < LEAST {
-        return Ok(stated(*usual));
+    let candidates = candidates(dims);
+    let usual = candidates[0];
+    let range = tools.options.range.unwrap_or(stats.range());
+    if candidates.len() == 1 || !range.is_finite() || range <= 0.0 {
+        return Ok(stated(usual));
     }
     let _span = tracing::debug_span!("axes").entered();
-    let part = field.part(&region)?;
-    // The box may hold too few of the field's marks, or of its data, to tell them apart.
-    let sentinels = match &tools.options.sentinels {
-        Sentinels::Auto => Sentinels::Given(stats.sentinels.clone()),
-        given => given.clone(),
-    };
-    let part_stats = FieldStats::of(&part, tools.options.fill_value, &sentinels);
-    let range = tools.options.range.unwrap_or(part_stats.range());
-    if !range.is_finite() || range <= 0.0 {
-        return Ok(stated(*usual));
-    }
     // Bounds on points are tried as the RMS bounds that are about as dear, which take no search.
     let bound = match bound {
         Bound::Abs(limit) => Bound::Nrmse(RMS_OF_POINTS * limit / range),
         Bound::Rel(share) => Bound::Nrmse(RMS_OF_POINTS * share),
         other => other,
     };
-    // Frames of a few points are coded well where prediction modes are tried, and by them alone.
-    let are_few_points = dims[usual.rows] < SHORT && dims[usual.columns] < SHORT;
-    let effort = if are_few_points { tools.options.effort.min(Effort::Normal) } else { Effort::Fast };
-    let bytes = |axes: Axes, effort: Effort| -> Result<f64> {
-        let options = Options {
-            axes: Some(axes),
-            effort,
-            fm: FmMode::Off,
-            range: Some(range),
-            segment: None,
-            sentinels: sentinels.clone(),
-            ..tools.options.clone()
-        };
-        let tools = Tools { options: &options, package: None, workers: tools.workers };
-        let stats = part_stats.clone();
-        let done = match part.values {
-            Values::F32(values) => compress(&part, values, stats, bound, None, &tools)?,
-            Values::F64(values) => compress(&part, values, stats, bound, None, &tools)?,
-        };
-        Ok(done.bytes.len() as f64)
+    // The box may hold too few of the field's marks, or of its data, to tell them apart.
+    let sentinels = match &tools.options.sentinels {
+        Sentinels::Auto => Sentinels::Given(stats.sentinels.clone()),
+        given => given.clone(),
     };
-    let tried = candidates.iter().map(|&axes| Ok((axes, bytes(axes, effort)?))).collect::<Result<Vec<_>>>()?;
-    let (planes, volumes): (Vec<_>, Vec<_>) = tried.into_iter().partition(|(axes, _)| axes.planes.is_none());
-    // The first of those with the fewest bytes, of fewer than `most`.
-    let smallest = |tried: &[(Axes, f64)], most: f64| {
-        tried.iter().copied().filter(|&(_, bytes)| bytes < most).min_by(|(_, a), (_, b)| a.total_cmp(b))
-    };
-    let usual = planes[0];
-    let other = smallest(&planes[1..], WORTH * usual.1);
-    let (mut best, mut least) = other.unwrap_or(usual);
-    if let Some((of_volumes, mut fewest)) = smallest(&volumes, other.map_or(WORTH * least, |(_, bytes)| bytes)) {
-        // Frames that are planes are predicted from others, which the lowest effort does not show.
-        let own = tools.options.effort.min(Effort::Normal);
-        if own != effort {
-            (fewest, least) = (bytes(of_volumes, own)?, bytes(best, own)?);
+    let options = Options { range: Some(range), sentinels, fm: FmMode::Off, segment: None, ..tools.options.clone() };
+    let most = most(field.shape().len(), options.effort);
+    let mut best = usual;
+    for most in [most, WIDER * most] {
+        let region = middle(dims, most);
+        if region.count.iter().product::<usize>() < LEAST {
+            break;
         }
-        if fewest < WORTH_OF_VOLUMES * least {
-            best = of_volumes;
+        let part = field.part(&region)?;
+        let stats = FieldStats::of(&part, options.fill_value, &options.sentinels);
+        let trial = Trial { part, stats, bound, options: &options, tools };
+        let found = trial.best(&candidates, dims)?;
+        best = found.axes;
+        if found.is_clear || WIDER * most > field.shape().len() / 2 {
+            break;
         }
     }
     tracing::debug!(axes = ?best, "axes chosen");
     Ok(stated(best))
+}
+
+/// What a box says.
+struct Found {
+    axes: Axes,
+    /// Whether its bytes tell.
+    is_clear: bool,
+}
+
+/// A box of a field, on which axes are tried.
+struct Trial<'a> {
+    part: FieldView<'a>,
+    stats: FieldStats,
+    bound: Bound,
+    options: &'a Options,
+    tools: &'a Tools<'a>,
+}
+
+impl Trial<'_> {
+    /// The best of some choices of axes, the usual one first, of a field of sizes `dims`.
+    fn best(&self, candidates: &[Axes], dims: &[usize]) -> Result<Found> {
+        let (usual, own) = (candidates[0], self.options.effort.min(Effort::Normal));
+        // Frames of a few points are coded well where prediction modes are tried, and by them alone.
+        let are_few_points = dims[usual.rows] < SHORT && dims[usual.columns] < SHORT;
+        let effort = if are_few_points { own } else { Effort::Fast };
+        let tried = candidates.iter().map(|&axes| Ok((axes, self.bytes(axes, effort)?))).collect::<Result<Vec<_>>>()?;
+        let (planes, volumes): (Vec<_>, Vec<_>) = tried.into_iter().partition(|(axes, _)| axes.planes.is_none());
+        // The first of those with the fewest bytes, of fewer than `most`.
+        let smallest = |tried: &[(Axes, f64)], most: f64| {
+            tried.iter().copied().filter(|&(_, bytes)| bytes < most).min_by(|(_, a), (_, b)| a.total_cmp(b))
+        };
+        let usual = planes[0];
+        let other = smallest(&planes[1..], WORTH * usual.1);
+        let (mut best, mut least) = other.unwrap_or(usual);
+        let rivals = planes.iter().chain(&volumes).filter(|(axes, _)| *axes != best);
+        let mut next = rivals.map(|(_, bytes)| *bytes).fold(f64::INFINITY, f64::min);
+        if let Some((of_volumes, mut fewest)) = smallest(&volumes, other.map_or(WORTH * least, |(_, bytes)| bytes)) {
+            // Frames that are planes are predicted from others, which the lowest effort does not show.
+            if own != effort {
+                (fewest, least) = (self.bytes(of_volumes, own)?, self.bytes(best, own)?);
+            }
+            tracing::debug!(fewest, least, "volumes and planes");
+            if fewest < WORTH_OF_VOLUMES * least {
+                best = of_volumes;
+            }
+            (least, next) = (fewest.min(least), fewest.max(least));
+        }
+        Ok(Found { axes: best, is_clear: least >= TELLING || next > CLEAR * least })
+    }
+
+    /// The box's bytes with some axes.
+    fn bytes(&self, axes: Axes, effort: Effort) -> Result<f64> {
+        let options = Options { axes: Some(axes), effort, ..self.options.clone() };
+        let tools = Tools { options: &options, package: None, workers: self.tools.workers };
+        let stats = self.stats.clone();
+        let done = match self.part.values {
+            Values::F32(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
+            Values::F64(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
+        };
+        Ok(done.bytes.len() as f64)
+    }
 }
 
 /// Values of the box that a field of `len` values is tried on: a little of the time that large fields take.

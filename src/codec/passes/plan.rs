@@ -28,6 +28,8 @@ const USUAL_STEP: f64 = 3.0;
 const RUNS: usize = 2;
 /// A step may be so many times the usual one, either way, where nothing is known of it.
 const FARTHEST: f64 = 64.0;
+/// Candidates that were compared at a step so far from their own are compared again.
+const FAR_OFF: f64 = 1.5;
 /// Two steps as far apart tell the power that errors grow with.
 const NEAR: f64 = 1.1;
 
@@ -76,20 +78,29 @@ impl<T: Element> Passes<'_, T> {
         let _span = tracing::debug_span!("choose").entered();
         let probes = self.probes::<R>(budget)?;
         let first = self.first_step::<R>(&probes, budget)?.map(|step| step * feedback.predicted_share);
-        let Some(compared_at) = first else {
+        let Some(mut compared_at) = first else {
             return Ok(None);
         };
         let unknown: Vec<usize> = probes.segments.iter().copied().filter(|k| !candidates.contains_key(k)).collect();
-        let chosen = self.tools.map(0..unknown.len(), |k| self.candidate::<R>(unknown[k], compared_at))?;
-        candidates.extend(unknown.iter().copied().zip(chosen));
-        let headers = candidates.values().map(|candidate| &candidate.header);
-        let budget = self.less_drift(budget, self.drift(headers));
-        let refined = self.refine_step::<R>(&probes, candidates, compared_at, budget, feedback)?;
-        Ok(refined.map(|(step, forecasts)| {
+        // The first windows, by which candidates are compared at first, may be quiet where others are not.
+        for again in [!unknown.is_empty() && self.knobs().mode_decision == ModeDecision::Trials, false] {
+            let chosen = self.tools.map(0..unknown.len(), |k| self.candidate::<R>(unknown[k], compared_at))?;
+            candidates.extend(unknown.iter().copied().zip(chosen));
+            let headers = candidates.values().map(|candidate| &candidate.header);
+            let budget = self.less_drift(budget, self.drift(headers));
+            let refined = self.refine_step::<R>(&probes, candidates, compared_at, budget, feedback)?;
+            let Some((step, forecasts)) = refined else {
+                return Ok(None);
+            };
             tracing::debug!(compared_at, step, "step");
+            if again && !(1.0 / FAR_OFF..FAR_OFF).contains(&(step / compared_at)) {
+                compared_at = step;
+                continue;
+            }
             let forecasts = probes.segments.iter().copied().zip(forecasts).collect();
-            Plan { budget, compared_at, step, forecasts, probes }
-        }))
+            return Ok(Some(Plan { budget, compared_at, step, forecasts, probes }));
+        }
+        unreachable!("the second plan is final")
     }
 
     /// A budget less the room for device drift, which is a root mean square error in the field's units.
