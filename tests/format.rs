@@ -53,6 +53,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
     show("volumes", info.axes.is_some_and(|axes| axes.planes.is_some()));
     show("specials", structure.specials > 0);
     show("masked", structure.specials > 0 && structure.content != 2);
+    show("payloads", structure.specials > 15);
     show("clamped", structure.clamped);
     show("model", structure.model);
     show("segments", structure.sections.len() > 1);
@@ -287,6 +288,7 @@ fn every_part_is_used() {
         "basis",
         "cosine",
         "mask",
+        "payloads",
         "latents",
         "corrections",
         "clamped",

@@ -422,6 +422,8 @@ fn headers_are_those_of_their_versions() {
         ("masked values in version 6", version(NAME, 6)),
         ("volumes in version 4", version("volumes-nrmse-f32", 4)),
         ("volumes in version 1", version("volumes-shells-f32", 1)),
+        ("few special patterns in version 7", version("masked-nrmse-f32", 7)),
+        ("many special patterns in version 6", version("payloads-nrmse-f32", 6)),
     ] {
         assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
     }
@@ -429,5 +431,5 @@ fn headers_are_those_of_their_versions() {
     let tables = version("tables-volumes-f32", 5);
     assert_eq!(inspect(&tables).unwrap().version, 5);
     assert_eq!(decode(&reader(), &tables, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(inspect(&version(NAME, 7)).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(inspect(&version(NAME, 8)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

@@ -144,7 +144,7 @@ impl Codec {
             before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
         let reference = reference.as_ref();
         let model = self.model()?;
-        let tools = Tools { options, package: model.as_deref(), workers: &self.workers };
+        let tools = Tools { options, package: model.as_deref(), workers: &self.workers, keeps_mean: true };
         let looked = Instant::now();
         let stats = tracing::debug_span!("statistics")
             .in_scope(|| FieldStats::of(field, options.fill_value, &options.sentinels));
@@ -233,7 +233,8 @@ impl Codec {
             }
             _ => None,
         };
-        let tools = Tools { options: &self.options, package: model.as_deref(), workers: &self.workers };
+        let tools =
+            Tools { options: &self.options, package: model.as_deref(), workers: &self.workers, keeps_mean: true };
         let reference =
             before.map(|before| Reference::new(before, &header.shape, header.dtype, header.axes)).transpose()?;
         let reference = reference.as_ref();

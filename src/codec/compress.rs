@@ -3,7 +3,7 @@
 use super::effort::{EffortKnobs, MadeWithoutModel};
 use super::lossless::field::{lossless_sections, raw_section, repeats_sections};
 use super::lossless::outlook::Outlook;
-use super::passes::Passes;
+use super::passes::{Centred, Passes};
 use super::progress::Progress;
 use super::rate::budget::Target;
 use super::report::StageSeconds;
@@ -85,7 +85,10 @@ pub(crate) fn compress<T: Element>(
     let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: &progress };
     let without_model = |stages: &mut StageSeconds| {
         let options = Options { fm: FmMode::Off, ..tools.options.clone() };
-        asked.segments(&Tools { options: &options, package: None, workers: tools.workers }, stages)
+        asked.segments(
+            &Tools { options: &options, package: None, workers: tools.workers, keeps_mean: tools.keeps_mean },
+            stages,
+        )
     };
     let mut best = match asked.segments(tools, &mut stages) {
         // As on a GPU whose memory the simulation has taken.
@@ -204,7 +207,15 @@ impl<T: Element> Asked<'_, T> {
         if double {
             done = passes.run::<f64>(stages)?;
         }
-        let Some(done) = done else { return Ok(None) };
+        let Some(mut done) = done else { return Ok(None) };
+        let mut normalisation = normalisation;
+        if tools.keeps_mean {
+            let centred =
+                if double { passes.centred::<f64>(&done, stages)? } else { passes.centred::<f32>(&done, stages)? };
+            if let Some(Centred { mean, errors }) = centred {
+                (normalisation.mean, done.errors) = (mean, errors);
+            }
+        }
         let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
             name: package.name().to_owned(),
             hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),

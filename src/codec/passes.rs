@@ -1,6 +1,7 @@
 //! A field's passes over its segments: the steps at which they are coded, and the check of what comes out.
 
 mod exact;
+mod mean;
 mod plan;
 mod pointwise;
 mod segment;
@@ -21,6 +22,7 @@ use crate::field::{Element, FieldView};
 use crate::residual::kernels::Kernel;
 use crate::stream::SegmentHeader;
 use crate::window::{Cut, Source};
+pub(super) use mean::Centred;
 use plan::Plan;
 use segment::CodedSegment;
 use std::collections::HashMap;

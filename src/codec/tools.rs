@@ -13,6 +13,8 @@ pub(crate) struct Tools<'a> {
     pub(super) options: &'a Options,
     pub(super) package: Option<&'a Model>,
     pub(super) workers: &'a Workers,
+    /// Whether a field's mean is to be kept closely, as where more than a size is asked.
+    pub(super) keeps_mean: bool,
 }
 
 impl Tools<'_> {

@@ -10,7 +10,7 @@ mod specials;
 mod tests;
 
 pub(crate) use holes::fill_holes;
-pub(crate) use specials::Specials;
+pub(crate) use specials::{FEW_SPECIALS, Specials};
 
 use crate::entropy::{BitCoder, Counter, Mixer, probability, stretch};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ pub(crate) struct MaskModel {
     empty_row: [Counter; 6],
     points: [Vec<Counter>; 3],
     mixer: Mixer<INPUTS>,
+    /// Under the class nearby; empty before the first class.
     class: Vec<Counter>,
     last_any: bool,
     last_same: bool,
@@ -57,7 +58,7 @@ impl MaskModel {
             empty_row: [Counter::default(); 6],
             points: [small, counters(BITS[1]), counters(BITS[2])],
             mixer: Mixer::new(32, 65536 * 4 / 10),
-            class: vec![Counter::default(); 16 * 16],
+            class: Vec::new(),
             last_any: false,
             last_same: false,
         }
@@ -164,13 +165,18 @@ impl MaskModel {
             return Ok(1);
         }
         let likely = around.classes.into_iter().find(|&c| c != 0).unwrap_or(0);
-        let counters = &mut self.class[usize::from(likely & 15) * 16..][..16];
+        let bits = if usize::from(kinds) > FEW_SPECIALS { 8 } else { 4 };
+        let classes = 1usize << bits;
+        if self.class.is_empty() {
+            self.class.resize(classes * classes, Counter::default());
+        }
+        let counters = &mut self.class[usize::from(likely) * classes..][..classes];
         let mut node = 1usize;
-        for i in (0..4).rev() {
+        for i in (0..bits).rev() {
             let bit = code_bit(coder, class >> i & 1 == 1, &mut counters[node]);
             node = node << 1 | usize::from(bit);
         }
-        let class = (node & 15) as u8;
+        let class = (node - classes) as u8;
         if class == 0 || class > kinds {
             return Err(Error::corrupt("a mask holds a class that the field does not have"));
         }

@@ -15,7 +15,7 @@ mod stats;
 pub(crate) use array::zeros;
 pub use array::{ArrayField, Decoded};
 pub use axes::Axes;
-pub(crate) use mask::{MaskModel, Specials, fill_holes};
+pub(crate) use mask::{FEW_SPECIALS, MaskModel, Specials, fill_holes};
 pub use region::Region;
 pub(crate) use rows::{for_each_row, for_each_run, gather};
 pub(crate) use sentinels::MAX_SENTINELS;

@@ -4,14 +4,14 @@ use super::described::{read_bound, read_type_and_shape, write_bound, write_type_
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::{Axes, DType, Element, Normalisation, Shape, Specials};
+use crate::field::{Axes, DType, Element, FEW_SPECIALS, Normalisation, Shape, Specials};
 use crate::model::STREAM_HASH_BYTES;
 use crate::window::Cut;
 use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 6;
+const VERSION: u16 = 7;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
@@ -22,6 +22,8 @@ const CLAMPED_SINCE: u16 = 4;
 const VOLUMES_SINCE: u16 = 5;
 /// The version that indices coded by tables came with.
 const TABLES_SINCE: u16 = 6;
+/// The version that more than 15 special patterns came with.
+const MANY_SPECIALS_SINCE: u16 = 7;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
@@ -92,6 +94,14 @@ impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
+            Content::Lossless(specials)
+            | Content::Repeats(specials)
+            | Content::Raw(specials)
+            | Content::Segments { specials, .. }
+                if specials.patterns().len() > FEW_SPECIALS =>
+            {
+                MANY_SPECIALS_SINCE
+            }
             Content::Segments { tables: true, .. } => TABLES_SINCE,
             _ if self.axes.is_some_and(|axes| axes.planes.is_some()) => VOLUMES_SINCE,
             Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) if !masked.is_empty() => {

@@ -462,6 +462,19 @@ pub fn cases() -> Vec<Case> {
         "closed-loop",
         &["volumes", "closed-loop"],
     );
+    // Twenty kinds of NaN, in patches that move.
+    let dims: &[usize] = &[9, 20, 27];
+    let payloads = field(dims, |_, t, y, x| match (x + t) / 3 * 7 + y / 4 * 5 {
+        k if k % 4 == 1 => f64::from(f32::from_bits(0x7fc0_0001)) + k as f64,
+        _ => smooth(92, 90 * t as i64, 70 * y as i64, 60 * x as i64) as f64 / 64.0,
+    });
+    let payloads = payloads.iter().enumerate().map(|(i, &v)| {
+        let kind = (i / 27 % 20 / 2 * 2 + i % 27 / 14) as u32;
+        if v.is_nan() { f32::from_bits(0x7fc0_0001 + kind) } else { v as f32 }
+    });
+    let payloads = Data::F32(payloads.collect());
+    let shows = &["mask", "payloads"];
+    add("payloads-nrmse-f32", dims, payloads, Bound::Nrmse(1e-2), options(Normal), "", shows);
     let dims: &[usize] = &[163, 6, 9];
     add("long-nrmse-f32", dims, narrow(steady(dims)), Bound::Nrmse(2e-2), options(Fast), "previous", &["segments"]);
     let dims: &[usize] = &[14, 9, 12];

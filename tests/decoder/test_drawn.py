@@ -47,7 +47,7 @@ class Drawing(Decoder):
 
     def tree(self, counters: Counters, base: int, bits: int, limit: int) -> int:
         """Weights, centroids and classes within their ranges."""
-        least, most = {7: (32, 96), 6: (1, 63), 4: (1, max(1, self.patterns))}[bits]
+        least, most = {7: (32, 96), 6: (1, 63), 4: (1, max(1, self.patterns)), 8: (1, self.patterns)}[bits]
         self.want(self.chance.randint(least, most), bits)
         return super().tree(counters, base, bits, limit)
 

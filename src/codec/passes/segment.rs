@@ -225,7 +225,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// Decodes a segment's bytes as a reader will, and compares with the original.
-    fn check<R: Kernel>(
+    pub(super) fn check<R: Kernel>(
         &self,
         source: &Source<'_, T>,
         bytes: &[u8],

@@ -39,7 +39,7 @@ fn with_field<O>(
     let bound = Bound::Nrmse(nrmse);
     let target = Target::new(bound, &stats, stats.range()).unwrap();
     let workers = Workers::of(1).unwrap();
-    let tools = Tools { options, package: None, workers: &workers };
+    let tools = Tools { options, package: None, workers: &workers, keeps_mean: false };
     let cut = Cut::new(field.shape(), None, options.segment).unwrap();
     let context = FieldContext {
         normalisation: &normalisation,

@@ -67,7 +67,7 @@ fn curve<T: Element>(
         memo: None,
     };
     let cut = Cut::new(field.shape(), axes, codec.options.segment)?;
-    let tools = Tools { options: &codec.options, package: None, workers: &codec.workers };
+    let tools = Tools { options: &codec.options, package: None, workers: &codec.workers, keeps_mean: false };
     let finest = steps.all.first().copied().unwrap_or(1.0);
     let sums = if f32_suffices(stats.range(), finest * steps.unit) {
         forecast::<T, f32>(field, values, &cut, &context, steps, &tools)?

@@ -1,12 +1,18 @@
 //! The special bit patterns of a field, and their classes.
 
+use std::collections::HashMap;
+
 /// The most special patterns of a field; with more it is coded without loss.
-pub(crate) const MAX_SPECIALS: usize = 15;
+pub(crate) const MAX_SPECIALS: usize = 255;
+/// As many classes of a mask take four bits; more take eight.
+pub(crate) const FEW_SPECIALS: usize = 15;
 
 /// The distinct bit patterns of a field that are returned bit-exact: NaNs with their payloads, ±Inf, the fill value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Specials {
     patterns: Vec<u64>,
+    /// Their classes, where there are many.
+    classes: HashMap<u64, u8>,
 }
 
 impl Specials {
@@ -24,12 +30,19 @@ impl Specials {
             return false;
         }
         self.patterns.push(bits);
+        if self.patterns.len() > FEW_SPECIALS {
+            let known = if self.classes.is_empty() { 0 } else { self.patterns.len() - 1 };
+            self.classes.extend((known..).zip(&self.patterns[known..]).map(|(k, &bits)| (bits, k as u8 + 1)));
+        }
         true
     }
 
     /// The class of a bit pattern, from 1.
     #[inline]
     pub(crate) fn class_of(&self, bits: u64) -> Option<u8> {
+        if self.patterns.len() > FEW_SPECIALS {
+            return self.classes.get(&bits).copied();
+        }
         self.patterns.iter().position(|&p| p == bits).map(|i| i as u8 + 1)
     }
 

@@ -4,6 +4,10 @@ import struct
 import zlib
 
 
+FEW_PATTERNS = 15
+"""As many special patterns as versions before 7 have room for."""
+
+
 class Corrupt(ValueError):
     """The bytes break the format."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .data import Reader, Unsupported, crc, require
+from .data import FEW_PATTERNS, Reader, Unsupported, crc, require
 
 CONSTANT, LOSSLESS, SEGMENTS, RAW, REPEATS = range(5)
 ABS, REL, NRMSE, PSNR, BLOCK_L2, LOSSLESS_BOUND = range(6)
@@ -74,7 +74,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in (1, 2, 3, 4, 5, 6):
+    if version not in range(1, 8):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -105,6 +105,7 @@ def read_header(reader: Reader) -> Header:
         4: content != CONSTANT,
         5: named == 2,
         6: content == SEGMENTS,
+        7: content != CONSTANT,
     }
     require(known[version], f"content {content} in a stream of version {version}")
     require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")
@@ -117,13 +118,14 @@ def read_header(reader: Reader) -> Header:
         header.masked = read_patterns(reader, dtype)
         require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
         require(version > 4 or header.masked, "a stream of version 4 without anything that is new in it")
+    patterns = header.segments.specials if header.segments else header.masked
+    require((len(patterns) > FEW_PATTERNS) == (version == 7), f"{len(patterns)} special patterns in version {version}")
     return header
 
 
 def read_patterns(reader: Reader, dtype: np.dtype) -> list[bytes]:
     """The bits of masked values."""
     patterns = reader.u8()
-    require(patterns <= 15, f"{patterns} special patterns")
     specials = [reader.take(dtype.itemsize) for _ in range(patterns)]
     require(len(set(specials)) == patterns, "special patterns that are the same")
     return specials

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .coder import Counters, Decoder, Mixer, clamp, squash, stretch
-from .data import require
+from .data import FEW_PATTERNS, require
 
 LIMIT = 250
 SIDE = 2
@@ -26,7 +26,8 @@ class MaskCoder:
                 for near in range(16):
                     self._vote(k, ahead, near)
         self.mixer = Mixer([[26214] * 4 for _ in range(32)], 4)
-        self.classes = Counters(16 * 16)
+        self.bits = 4 if patterns <= FEW_PATTERNS else 8
+        self.classes = Counters(1 << 2 * self.bits)
         self.last: np.ndarray | None = None
         """The frame before, with a margin."""
 
@@ -99,6 +100,6 @@ class MaskCoder:
         known = [] if self.last is None else [self.last[y, x]]
         known += [own[y, x - 1], own[y - 1, x], own[y - 1, x - 1], own[y - 1, x + 1]]
         context = next((int(c) for c in known if c), 0)
-        kind = decoder.tree(self.classes, 16 * context, 4, LIMIT)
+        kind = decoder.tree(self.classes, context << self.bits, self.bits, LIMIT)
         require(1 <= kind <= self.patterns, f"a masked point of class {kind} of {self.patterns}")
         return kind

@@ -1,0 +1,95 @@
+//! The mean of a field: what coding has moved it by is taken back by the header's mean, to which all decoded values are
+//! relative.
+
+use super::{PassResult, Passes};
+use crate::bound::check::Errors;
+use crate::codec::rate::budget::Target;
+use crate::codec::report::StageSeconds;
+use crate::codec::segment::context::FieldContext;
+use crate::codec::segment::state::Buffers;
+use crate::error::Result;
+use crate::field::{Element, Normalisation};
+use crate::residual::kernels::Kernel;
+use std::time::Instant;
+
+/// What the mean of decoded values may differ by from the field's: of the range; and of itself, where no value has
+/// another sign.
+const OF_RANGE: f64 = 1e-5;
+const OF_ITSELF: f64 = 1e-4;
+/// A mean near zero is not kept more closely than so much of the range.
+const LEAST_OF_RANGE: f64 = 1e-8;
+/// Checks at most: more than one where values are clamped, and move by less than the header's mean does.
+const CHECKS: usize = 5;
+
+/// A mean for the header, and the errors with it.
+pub(in crate::codec) struct Centred {
+    pub(in crate::codec) mean: f64,
+    pub(in crate::codec) errors: Errors,
+}
+
+impl<T: Element> Passes<'_, T> {
+    /// The mean with which decoded values have the field's mean more closely, and their bound still holds; `None` where
+    /// that which it was coded with does as well.
+    ///
+    /// Corrections of points and blocks are relative to what was coded, and so is what follows another frame.
+    ///
+    /// # Errors
+    /// What the model says, and `Internal` where the check of the own output fails.
+    pub(in crate::codec) fn centred<R: Kernel>(
+        &self,
+        done: &PassResult,
+        stages: &mut StageSeconds,
+    ) -> Result<Option<Centred>> {
+        let normalisation = self.context.normalisation;
+        let range = normalisation.max - normalisation.min;
+        // Where values have both signs, their mean may be any small number.
+        let one_sign = normalisation.min >= 0.0 || normalisation.max <= 0.0;
+        let of_itself = if one_sign { OF_ITSELF * normalisation.mean.abs() / range } else { OF_RANGE };
+        let allowed = range * OF_RANGE.min(of_itself.max(LEAST_OF_RANGE));
+        if !matches!(self.target, Target::Rms(_)) || self.context.reference.is_some() {
+            return Ok(None);
+        }
+        let begin = Instant::now();
+        let mut known = (normalisation.mean, done.errors.mean());
+        let mut best: Option<Centred> = None;
+        let (mut shift, mut before) = (-known.1, None);
+        for _ in 0..CHECKS {
+            let least = best.as_ref().map_or(known.1, |best| best.errors.mean()).abs();
+            if least <= allowed || !shift.is_finite() || shift == 0.0 {
+                break;
+            }
+            let mean = known.0 + shift;
+            let errors = self.errors_about::<R>(&Normalisation { mean, ..*normalisation }, done)?;
+            let moved = errors.mean() - known.1;
+            tracing::debug!(shift, mean_error = errors.mean(), allowed, rms = errors.rms(), "centred");
+            if errors.mean().abs() < least && errors.hold(self.context.bound, self.context.range, done.drift) {
+                best = Some(Centred { mean, errors });
+            }
+            // The further the mean is shifted, the more values are clamped, and the less those of all move: the slope
+            // of the next shift is that of the last two, drawn on.
+            let slope = moved / shift;
+            let next = -errors.mean() / slope;
+            let further = before.map_or(0.0, |(shift_before, slope_before): (f64, f64)| {
+                (slope - slope_before) * (shift + next) / (shift_before + shift)
+            });
+            before = Some((shift, slope));
+            shift = -errors.mean() / (slope + further.clamp(-0.5 * slope.abs(), 0.5 * slope.abs()));
+            known = (mean, errors.mean());
+        }
+        stages.check += begin.elapsed().as_secs_f64();
+        Ok(best)
+    }
+
+    /// The errors of what was coded, decoded about another mean.
+    fn errors_about<R: Kernel>(&self, normalisation: &Normalisation, done: &PassResult) -> Result<Errors> {
+        let context = FieldContext { normalisation, progress: None, ..self.context };
+        let mut all = Errors::new(normalisation.scale());
+        let parts = self.tools.map(0..done.sections.len(), |k| {
+            let mut errors = self.check::<R>(&self.source(k), &done.sections[k], context, &mut Buffers::default())?;
+            errors.guard(done.drift);
+            Ok(errors)
+        })?;
+        parts.iter().for_each(|errors| all.merge(errors));
+        Ok(all)
+    }
+}
