@@ -105,7 +105,7 @@ pub enum Sentinels {
 }
 
 /// The most values that an option names as sentinels: a mask has room for more.
-const MOST_GIVEN: usize = 8;
+pub(crate) const MOST_GIVEN: usize = 8;
 
 impl FromStr for Sentinels {
     type Err = Error;

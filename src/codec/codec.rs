@@ -14,7 +14,7 @@ use crate::bound::Bound;
 use crate::error::{Error, Result};
 use crate::field::{DType, FieldStats, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
-use crate::options::{FmMode, Options};
+use crate::options::{FmMode, MOST_GIVEN, Options, Sentinels};
 use crate::stream::{Content, Stream};
 use crate::window::Cut;
 use std::sync::{Arc, OnceLock};
@@ -140,6 +140,11 @@ impl Codec {
         let begin = Instant::now();
         // Values that a caller of this library may have put together.
         let bound = Bound::from_parts(bound.name(), bound.value())?;
+        if let Sentinels::Given(values) = &options.sentinels
+            && values.len() > MOST_GIVEN
+        {
+            return Err(Error::invalid(format!("{} sentinels; expected at most {MOST_GIVEN}", values.len())));
+        }
         let reference =
             before.map(|before| Reference::new(before, field.shape(), field.dtype(), options.axes)).transpose()?;
         let reference = reference.as_ref();

@@ -7,7 +7,7 @@ use crate::codec::rate::budget::Target;
 use crate::codec::report::StageSeconds;
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::state::Buffers;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::field::{Element, Normalisation};
 use crate::residual::kernels::Kernel;
 use std::time::Instant;
@@ -51,23 +51,33 @@ impl<T: Element> Passes<'_, T> {
         }
         let begin = Instant::now();
         let mut known = (normalisation.mean, done.errors.mean());
-        let mut best: Option<Centred> = None;
+        let (mut best, mut least) = (None, known.1.abs());
         let (mut shift, mut before) = (-known.1, None);
         for _ in 0..CHECKS {
-            let least = best.as_ref().map_or(known.1, |best| best.errors.mean()).abs();
             if least <= allowed || !shift.is_finite() || shift == 0.0 {
                 break;
             }
             let mean = known.0 + shift;
-            let errors = self.errors_about::<R>(&Normalisation { mean, ..*normalisation }, done)?;
+            let errors = match self.errors_about::<R>(&Normalisation { mean, ..*normalisation }, done) {
+                // As on a GPU whose memory the simulation has taken: what was coded has been checked.
+                Err(error) if matches!(error.kind(), ErrorKind::Runtime) => {
+                    tracing::warn!(reason = error.message(), "the mean is left as it is: the model fails");
+                    break;
+                }
+                errors => errors?,
+            };
             let moved = errors.mean() - known.1;
             tracing::debug!(shift, mean_error = errors.mean(), allowed, rms = errors.rms(), "centred");
             if errors.mean().abs() < least && errors.hold(self.context.bound, self.context.range, done.drift) {
+                least = errors.mean().abs();
                 best = Some(Centred { mean, errors });
             }
             // The further the mean is shifted, the more values are clamped, and the less those of all move: the slope
             // of the next shift is that of the last two, drawn on.
             let slope = moved / shift;
+            if !slope.is_finite() || slope == 0.0 {
+                break;
+            }
             let next = -errors.mean() / slope;
             let further = before.map_or(0.0, |(shift_before, slope_before): (f64, f64)| {
                 (slope - slope_before) * (shift + next) / (shift_before + shift)

@@ -10,10 +10,10 @@ use crate::codec::rate::account::Settlement;
 use crate::codec::rate::budget::{Attempt, Budget, Goal, Role};
 use crate::codec::rate::step::{StepBracket, step_for};
 use crate::codec::report::StageSeconds;
-use crate::codec::segment::checked::Checked;
 use crate::codec::segment::context::{FieldContext, with_interpolator};
 use crate::codec::segment::decode::{Part, Work, decode, verify};
 use crate::codec::segment::encode::{EncodedSegment, encode};
+use crate::codec::segment::fingerprint::Checked;
 use crate::codec::segment::state::Buffers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::field::Element;
@@ -257,7 +257,7 @@ impl<T: Element> Passes<'_, T> {
         checked: Checked,
         buffers: &mut Buffers<R>,
     ) -> Result<Errors> {
-        verify::<T, R>(bytes, source.segment, context, &checked.windows, buffers).map_err(failed)?;
+        verify::<T, R>(bytes, source.segment, context, &checked, buffers).map_err(failed)?;
         Ok(checked.errors)
     }
 }

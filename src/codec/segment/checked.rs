@@ -4,7 +4,7 @@
 
 use super::context::FieldContext;
 use super::decode::finish;
-use super::fingerprint::fingerprint;
+use super::fingerprint::{Checked, fingerprint};
 use super::frames::Frames;
 use crate::bound::{Bound, check::Errors};
 use crate::error::Result;
@@ -15,19 +15,12 @@ use crate::stream::{PredictionMode, SegmentHeader};
 use crate::window::Source;
 use std::time::Instant;
 
-/// See the module's description.
-#[derive(Debug)]
-pub(crate) struct Checked {
-    pub(crate) errors: Errors,
-    /// A fingerprint of each window.
-    pub(crate) windows: Vec<u64>,
-}
-
 /// Gathers what is checked, window by window.
 pub(super) struct Checker<'a, T> {
     source: &'a Source<'a, T>,
     context: FieldContext<'a>,
-    checked: Checked,
+    errors: Errors,
+    windows: Vec<u64>,
     exact: Vec<T>,
     values: Vec<T>,
 }
@@ -41,13 +34,14 @@ impl<'a, T: Element> Checker<'a, T> {
         (alone && uncorrected && !header.needs_model()).then(|| Self {
             source,
             context,
-            checked: Checked { errors: Errors::new(context.normalisation.scale()), windows: Vec::new() },
+            errors: Errors::new(context.normalisation.scale()),
+            windows: Vec::new(),
             exact: Vec::new(),
             values: Vec::new(),
         })
     }
 
-    /// Takes in a window as it was written: what it was reconstructed from, and its frames, `first` being the first one.
+    /// Takes in a window before it is written (what writing made of it would be read back, too): what it was reconstructed from, and its frames, `first` being the first one.
     /// Gives the seconds that this took.
     ///
     /// # Errors
@@ -65,13 +59,14 @@ impl<'a, T: Element> Checker<'a, T> {
         finish(decoded, &frames.classes, self.context, &mut self.values);
         self.source.starting_at(first).original(coded.count, &mut self.exact);
         let dims = [coded.count, segment.h, segment.w];
-        self.checked.errors.add(&self.exact, &self.values, dims, self.context.specials, false)?;
+        self.errors.add(&self.exact, &self.values, dims, self.context.specials, false)?;
         let masked = !self.context.specials.is_empty();
-        self.checked.windows.push(fingerprint(coded, if masked { &frames.classes } else { &[] }));
+        self.windows.push(fingerprint(coded, if masked { &frames.classes } else { &[] }));
         Ok(begin.elapsed().as_secs_f64())
     }
 
-    pub(super) fn finish(self) -> Checked {
-        self.checked
+    /// What is known once all windows are there, of a segment of this header.
+    pub(super) fn finish(self, header: SegmentHeader) -> Checked {
+        Checked { errors: self.errors, windows: self.windows, header }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::coefficients::CoefficientReader;
 use super::context::FieldContext;
-use super::fingerprint::fingerprint;
+use super::fingerprint::{Checked, fingerprint};
 use super::low_resolution::LowResolution;
 use super::state::{Buffers, SegmentState};
 use crate::bound::{Bound, block, pointwise::PointwiseModel};
@@ -108,11 +108,14 @@ pub(crate) fn verify<T: Element, R: Kernel>(
     bytes: &[u8],
     segment: &Segment,
     context: FieldContext<'_>,
-    windows: &[u64],
+    known: &Checked,
     buffers: &mut Buffers<R>,
 ) -> Result<()> {
     let (header, parts) = SegmentBytes::read(bytes)?;
     check(&header, &parts, segment, &context)?;
+    if header != known.header {
+        return Err(Error::corrupt("a segment's header is not what was encoded"));
+    }
     let layout = segment.layout();
     let reference = context.reference_frame(segment);
     let mut coded = std::mem::take(&mut buffers.coded);
@@ -121,16 +124,19 @@ pub(crate) fn verify<T: Element, R: Kernel>(
     let whole = Part { from: 0, until: segment.count, halvings: 0 };
     let mut run = Run::<T, R>::new(segment, &header, &layout, context, parts, whole)?;
     let counts = state.windows(segment.count);
-    if counts.len() != windows.len() {
-        return Err(Error::corrupt(format!("{} windows; expected {}", counts.len(), windows.len())));
+    if counts.len() != known.windows.len() {
+        return Err(Error::corrupt(format!("{} windows; expected {}", counts.len(), known.windows.len())));
     }
-    for (index, (count, &window)) in counts.into_iter().zip(windows).enumerate() {
+    for (index, (count, &window)) in counts.into_iter().zip(&known.windows).enumerate() {
         run.read(&mut state, &mut coded, count)?;
         if fingerprint(&coded, &run.classes) != window {
             return Err(Error::corrupt(format!("window {index} is not what was encoded")));
         }
         // Codes depend on how many planes a window has, and on what was read of it.
         state.advance(Reconstruction { count, ..Default::default() });
+        if let Some(progress) = context.progress {
+            progress.add(count * layout.len());
+        }
     }
     run.finish()?;
     *buffers = state.into_buffers(coded);

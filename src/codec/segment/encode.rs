@@ -1,10 +1,11 @@
 //! Encoding one segment: its windows one after another, at steps that use the error budget up, into the byte strings of
 //! its section.
 
-use super::checked::{Checked, Checker};
+use super::checked::Checker;
 use super::coefficients::CoefficientWriter;
 use super::context::FieldContext;
 use super::decode::finish;
+use super::fingerprint::Checked;
 use super::frames::{Frames, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
 use crate::bound::{
@@ -99,12 +100,12 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         rate.accept(index, &trial);
         tracing::debug!(window = index, step = trial.coded.step.value(), spent = rate.overspend_ratio(), "coded");
         out.stages.transform += begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
-        sections.write_window(&mut state, &mut trial.coded)?;
-        out.stages.entropy += begin.elapsed().as_secs_f64();
         if let Some(checker) = &mut checker {
             out.stages.check += checker.add(&trial.coded, &trial.decoded.frames, &frames, first)?;
         }
+        let begin = Instant::now();
+        sections.write_window(&mut state, &mut trial.coded)?;
+        out.stages.entropy += begin.elapsed().as_secs_f64();
         out.squared_error += trial.squared_error;
         valid += frames.valid_share() * (count * layout.len()) as f64;
         // The state goes on from the decoded residual; only the output has the autoencoder's prediction added.
@@ -122,11 +123,11 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     }
     out.overshoot = rate.overshoot();
     out.spent = rate.into_history();
-    let noise = (out.squared_error / valid).sqrt();
-    let enhance = enhancement(header, noise, enhanced.as_ref());
+    let enhance = enhancement(header, (out.squared_error / valid).sqrt(), enhanced.as_ref());
     let (bytes, coder) = sections.finish();
-    out.bytes = bytes.write(&SegmentHeader { enhance, coder, ..header.clone() });
-    out.checked = checker.map(Checker::finish);
+    let header = SegmentHeader { enhance, coder, ..header.clone() };
+    out.bytes = bytes.write(&header);
+    out.checked = checker.map(|checker| checker.finish(header));
     *buffers = state.into_buffers(spare);
     Ok(Attempt::Done(out))
 }

@@ -1,7 +1,19 @@
-//! A fingerprint of what a window is reconstructed from.
+//! What an encoder knows of its own output: a fingerprint of what each window is reconstructed from.
 
+use crate::bound::check::Errors;
 use crate::predict::CodedWindow;
 use crate::residual::real::{Index, Real};
+use crate::stream::SegmentHeader;
+
+/// What an encoder knows of its own output.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) errors: Errors,
+    /// A fingerprint of each window.
+    pub(crate) windows: Vec<u64>,
+    /// The segment's header, which has its basis.
+    pub(crate) header: SegmentHeader,
+}
 
 /// Sums that are taken side by side.
 const LANES: usize = 16;

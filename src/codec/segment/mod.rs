@@ -6,7 +6,7 @@ mod coefficients;
 pub(super) mod context;
 pub(super) mod decode;
 pub(super) mod encode;
-mod fingerprint;
+pub(crate) mod fingerprint;
 pub(super) mod frames;
 mod low_resolution;
 pub(super) mod reference;
