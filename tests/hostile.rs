@@ -95,7 +95,8 @@ fn every_flip_is_an_error_or_the_right_data() {
     let mut state = 1;
     for (name, bytes, right) in streams() {
         let mut damaged = bytes.clone();
-        for at in 0..bytes.len() {
+        // Of long streams some bytes, which all have the same checksums.
+        for at in (0..bytes.len()).step_by(bytes.len().div_ceil(6000)) {
             let all: Vec<u8> = (0..8).map(|bit| 1 << bit).collect();
             let one = [random(&mut state) as u8 | 1];
             for mask in if bytes.len() < 3000 { &all[..] } else { &one[..] } {
