@@ -82,6 +82,8 @@ impl Header {
             ));
         }
         let last = records.saturating_sub(1).saturating_mul(record_size(&places));
+        // The library may know a variable by another name than this header's, as where it composes letters and accents.
+        let variable = variable.filter(|name| places.iter().any(|place| place.name == *name));
         for place in places.iter().filter(|place| variable.is_none_or(|name| place.name == name)) {
             let before = if place.in_records { last } else { 0 };
             let size = if place.in_records && records == 0 { 0 } else { place.size };
@@ -154,7 +156,8 @@ impl Header {
         }
         let mut bytes = vec![0; length.next_multiple_of(4)];
         self.input.read_exact(&mut bytes)?;
-        bytes.truncate(length);
+        // To the library a name ends with its first zero.
+        bytes.truncate(bytes[..length].iter().position(|&byte| byte == 0).unwrap_or(length));
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -276,5 +279,13 @@ mod tests {
         assert_eq!(fault(path, Some("fixed")).unwrap(), None);
         let said = fault(path, Some("float")).unwrap().unwrap();
         assert!(said.contains("'float'") && said.contains("cut short"), "{said}");
+        // To the library this is the same name, whose padding the header counts.
+        let mut padded = bytes[..bytes.len() - 40].to_vec();
+        let at = padded.windows(9).position(|part| part == b"\0\0\0\x05float").unwrap();
+        padded[at + 3] = 8;
+        std::fs::write(path, &padded).unwrap();
+        assert!(fault(path, Some("float")).unwrap().is_some());
+        // A name that the header does not have may be another form of one that it has.
+        assert!(fault(path, Some("fl\u{f6}at")).unwrap().is_some());
     }
 }

@@ -63,6 +63,10 @@ pub(super) fn choose(
         Bound::Rel(share) => Bound::Nrmse(RMS_OF_POINTS * share),
         other => other,
     };
+    // A bound that is next to nothing of the range, or far beyond it, tells no axes apart.
+    if Bound::from_parts(bound.name(), bound.value()).is_err() {
+        return Ok(stated(usual));
+    }
     // The box may hold too few of the field's marks, or of its data, to tell them apart.
     let sentinels = match &tools.options.sentinels {
         Sentinels::Auto => Sentinels::Given(stats.sentinels.clone()),

@@ -262,13 +262,18 @@ impl<T: Element> Pass<'_, T> {
                     }
                     account.revise(self.passes.less_drift(whole, self.drift()));
                 }
-                Next::Settle(due) => match self.passes.settle::<R>(due, self.plan, self.candidates)? {
-                    Attempt::Done(coded) => {
-                        account.note(due.segment, due.step, coded.errors.squared);
-                        self.keep(due.segment, coded);
+                Next::Settle(due) => {
+                    // One that was neither looked at nor coded has none yet.
+                    if !self.candidates.contains_key(&due.segment) {
+                        let candidate = self.passes.candidate_at::<R>(due.segment, self.plan, due.step)?;
+                        self.candidates.insert(due.segment, candidate);
                     }
-                    _ => return Ok(false),
-                },
+                    let Attempt::Done(coded) = self.passes.settle::<R>(due, self.plan, self.candidates)? else {
+                        return Ok(false);
+                    };
+                    account.note(due.segment, due.step, coded.errors.squared);
+                    self.keep(due.segment, coded);
+                }
                 Next::Done => return Ok(true),
                 Next::Unreachable => return Ok(false),
             }

@@ -65,8 +65,7 @@ impl<T: Element> Passes<'_, T> {
         let begin = Instant::now();
         let candidate = match candidate {
             Some(candidate) => candidate.clone(),
-            None if knobs.enhanced_at == EnhancedAt::OwnStep => self.candidate::<R>(index, plan.compared_at)?,
-            None => self.candidate::<R>(index, step)?,
+            None => self.candidate_at::<R>(index, plan, step)?,
         };
         let deciding = begin.elapsed().as_secs_f64();
         let goal = &Goal { step, budget, knobs };
@@ -96,6 +95,12 @@ impl<T: Element> Passes<'_, T> {
         encoded.stages.check += begin.elapsed().as_secs_f64();
         encoded.stages.mode_decision += deciding;
         Ok(Attempt::Done(CodedSegment { encoded, errors, candidate, codings: 1 }))
+    }
+
+    /// Decides how a segment is coded that is to have about `step`.
+    pub(super) fn candidate_at<R: Kernel>(&self, index: usize, plan: &Plan, step: f64) -> Result<Candidate> {
+        let own_step = self.knobs().enhanced_at == EnhancedAt::OwnStep;
+        self.candidate::<R>(index, if own_step { plan.compared_at } else { step })
     }
 
     /// Encodes a segment at about a step, windows being steered by what was predicted for them.

@@ -2,7 +2,8 @@
 
 use super::forecast::Forecast;
 use super::step::Spent;
-use crate::bound::{Bound, check::psnr_to_nrmse};
+use crate::bound::Bound;
+use crate::bound::check::{BLOCK, psnr_to_nrmse};
 use crate::codec::effort::EffortKnobs;
 use crate::field::FieldStats;
 
@@ -23,12 +24,14 @@ impl Target {
         if stats.valid == 0 || !range.is_finite() {
             return None;
         }
+        // No value is further from its own than the field's range, whose multiples may have no squares.
+        let most = stats.range();
         let target = match bound {
             Bound::Abs(epsilon) => Self::Pointwise(epsilon),
             Bound::Rel(epsilon) => Self::Pointwise(epsilon * range),
-            Bound::Nrmse(epsilon) => Self::Rms(epsilon * range),
-            Bound::Psnr(decibels) => Self::Rms(psnr_to_nrmse(decibels) * range),
-            Bound::BlockL2(tau) => Self::Block(tau),
+            Bound::Nrmse(epsilon) => Self::Rms((epsilon * range).min(most)),
+            Bound::Psnr(decibels) => Self::Rms((psnr_to_nrmse(decibels) * range).min(most)),
+            Bound::BlockL2(tau) => Self::Block(tau.min(most * (BLOCK.pow(3) as f64).sqrt())),
             Bound::Lossless => return None,
         };
         Some(target).filter(|target| target.size() > 0.0 && target.size().is_finite())
@@ -40,7 +43,7 @@ impl Target {
             Self::Rms(rms) => rms,
             Self::Pointwise(epsilon) => epsilon,
             // A block's budget spread evenly, most blocks staying below it.
-            Self::Block(tau) => 0.8 * tau / 512f64.sqrt(),
+            Self::Block(tau) => 0.8 * tau / (BLOCK.pow(3) as f64).sqrt(),
         }
     }
 }

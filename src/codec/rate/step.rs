@@ -5,6 +5,8 @@ use crate::predict::Step;
 
 /// Squared errors grow with the step to about this power.
 pub(crate) const STEP_POWER: f64 = 1.6;
+/// Logarithms of errors over what is wanted lie within this.
+const FAR_BEYOND: f64 = 1e4;
 /// Strides until a step is bracketed, and divisions of the bracket, at most.
 const FAR: usize = 40;
 const NEAR: usize = 30;
@@ -19,7 +21,11 @@ pub(crate) struct Spent {
 
 /// The step at which `error`, which grows with it but for small ripples, comes to `wanted`.
 pub(crate) fn step_for(error: impl Fn(f64) -> f64, wanted: f64, start: f64) -> f64 {
-    let excess = |log_step: f64| (error(log_step.exp()).max(f64::MIN_POSITIVE) / wanted).ln();
+    // What is no number is too much, as all error is where nothing is wanted.
+    let excess = |log_step: f64| {
+        let excess = (error(log_step.exp()).max(f64::MIN_POSITIVE) / wanted).ln();
+        if excess.is_nan() { FAR_BEYOND } else { excess.clamp(-FAR_BEYOND, FAR_BEYOND) }
+    };
     let (mut here, mut found) = (start.ln(), excess(start.ln()));
     // A bracket by strides, then false position, halving the weight of an end that stays (the Illinois method).
     let mut before = (here, found);
