@@ -3,7 +3,6 @@
 import struct
 import zlib
 
-
 FEW_PATTERNS = 15
 """As many special patterns as versions before 7 have room for."""
 
