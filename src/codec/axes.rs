@@ -144,7 +144,7 @@ impl Trial<'_> {
     /// The box's bytes with some axes.
     fn bytes(&self, axes: Axes, effort: Effort) -> Result<f64> {
         let options = Options { axes: Some(axes), effort, ..self.options.clone() };
-        let tools = Tools { options: &options, package: None, workers: self.tools.workers, keeps_mean: false };
+        let tools = Tools { options: &options, package: None, keeps_mean: false, ..*self.tools };
         let stats = self.stats.clone();
         let done = match self.part.values {
             Values::F32(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,

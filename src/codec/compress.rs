@@ -85,10 +85,7 @@ pub(crate) fn compress<T: Element>(
     let asked = Asked { field, values, header, stats: &stats, cut: &cut, reference, progress: &progress };
     let without_model = |stages: &mut StageSeconds| {
         let options = Options { fm: FmMode::Off, ..tools.options.clone() };
-        asked.segments(
-            &Tools { options: &options, package: None, workers: tools.workers, keeps_mean: tools.keeps_mean },
-            stages,
-        )
+        asked.segments(&Tools { options: &options, package: None, ..*tools }, stages)
     };
     let mut best = match asked.segments(tools, &mut stages) {
         // As on a GPU whose memory the simulation has taken.

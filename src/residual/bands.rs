@@ -5,6 +5,7 @@ use super::layout::{BLOCK, Band, Layout, Magnitudes, Orient};
 use super::neighbours::Views;
 use super::real::Index;
 use crate::entropy::{BitCoder, Counter};
+use crate::error::Result;
 
 /// Which earlier planes resemble a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +120,59 @@ impl<'a> BandContext<'a> {
 pub(super) struct RowFlags<'a> {
     pub(super) by: usize,
     pub(super) own: &'a mut [u8],
+}
+
+/// Row `y` of a band, with its plane's magnitudes and block flags.
+pub(super) struct BandRow<'a> {
+    pub(super) y: usize,
+    pub(super) own: &'a mut [u8],
+    pub(super) flags: &'a [u8],
+}
+
+/// What an entropy coder does of a band, at the places that [`walk`] comes to.
+pub(super) trait RowCoder<I> {
+    /// Codes the flags of a row of blocks.
+    fn flags(&mut self, frame: &[I], context: &BandContext<'_>, row: RowFlags<'_>);
+
+    /// Codes a row of a band, but for blocks that hold nothing.
+    ///
+    /// # Errors
+    /// `Corrupt` when decoding bytes that no encoder wrote.
+    fn row(&mut self, frame: &mut [I], context: &BandContext<'_>, row: BandRow<'_>) -> Result<()>;
+}
+
+/// Has a coder code the indices of a window's planes, or when decoding fill them in: bands coarse to fine, in each band
+/// all planes, in each plane rows of blocks, their flags first. `magnitudes` is left for the next window.
+///
+/// # Errors
+/// As [`RowCoder::row`].
+#[inline(always)]
+pub(super) fn walk<I>(
+    coder: &mut impl RowCoder<I>,
+    indices: &mut [I],
+    planes: &Planes<'_>,
+    magnitudes: &mut Magnitudes,
+) -> Result<()> {
+    let layout = planes.layout;
+    for (index, band) in layout.bands.iter().enumerate() {
+        if band.level < planes.finest && band.orient != Orient::LowLow {
+            break;
+        }
+        for (plane, context) in planes.contexts.iter().enumerate() {
+            let frame = &mut indices[plane * layout.len()..][..layout.len()];
+            let (earlier, own) = magnitudes.mags.split_at_mut(plane * layout.mag_len);
+            let (earlier_flags, own_flags) = magnitudes.flags.split_at_mut(plane * layout.flag_len);
+            let (own, own_flags) = (&mut own[..layout.mag_len], &mut own_flags[..layout.flag_len]);
+            let context = BandContext::new(planes, index, context, earlier, earlier_flags);
+            for by in 0..band.h.div_ceil(BLOCK) {
+                coder.flags(frame, &context, RowFlags { by, own: own_flags });
+                for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
+                    coder.row(frame, &context, BandRow { y, own, flags: own_flags })?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Codes the flags of row `by` of a band's blocks: whether they hold anything.

@@ -9,8 +9,8 @@
 //! The model is one of two: one counter a bit ([`Mixing::Off`], fast), or several under different contexts, mixed
 //! ([`Mixing::On`]).
 
-use super::bands::{BLOCK_FLAGS, BandContext, CLASSES, LEVELS, Planes, RowFlags, code_flags};
-use super::layout::{BLOCK, Magnitudes, Orient};
+use super::bands::{BLOCK_FLAGS, BandContext, BandRow, CLASSES, LEVELS, Planes, RowCoder, RowFlags, code_flags, walk};
+use super::layout::{BLOCK, Magnitudes};
 use super::mixed_bit::{INPUTS, MixedBit};
 use super::neighbours::{Neighbours, SUMS, Strip};
 use super::priors::{self, Trained};
@@ -63,11 +63,7 @@ fn code_single<C: BitCoder, I: Index>(
     planes: &Planes<'_>,
     magnitudes: &mut Magnitudes,
 ) -> Result<()> {
-    // In the function's own hands: the coder's few numbers stay in registers.
-    let mut own = std::mem::take(coder);
-    let done = model.code_planes::<C, I, false>(&mut own, indices, planes, magnitudes);
-    *coder = own;
-    done
+    code_window::<C, I, false>(model, coder, indices, planes, magnitudes)
 }
 
 /// [`ContextModel::code`] with contexts mixed.
@@ -79,17 +75,40 @@ fn code_mixed<C: BitCoder, I: Index>(
     planes: &Planes<'_>,
     magnitudes: &mut Magnitudes,
 ) -> Result<()> {
-    let mut own = std::mem::take(coder);
-    let done = model.code_planes::<C, I, true>(&mut own, indices, planes, magnitudes);
-    *coder = own;
+    code_window::<C, I, true>(model, coder, indices, planes, magnitudes)
+}
+
+#[inline(always)]
+fn code_window<C: BitCoder, I: Index, const MIXING: bool>(
+    model: &mut ContextModel,
+    coder: &mut C,
+    indices: &mut [I],
+    planes: &Planes<'_>,
+    magnitudes: &mut Magnitudes,
+) -> Result<()> {
+    // In the function's own hands: the coder's few numbers stay in registers.
+    let mut work = Work::<C, MIXING> { model, coder: std::mem::take(coder) };
+    let done = walk(&mut work, indices, planes, magnitudes);
+    *coder = work.coder;
     done
 }
 
-/// Row `y` of a band, with its plane's magnitudes and block flags.
-struct BandRow<'a> {
-    y: usize,
-    own: &'a mut [u8],
-    flags: &'a [u8],
+/// A model and a coder, at their work on a window.
+struct Work<'a, C, const MIXING: bool> {
+    model: &'a mut ContextModel,
+    coder: C,
+}
+
+impl<C: BitCoder, I: Index, const MIXING: bool> RowCoder<I> for Work<'_, C, MIXING> {
+    #[inline(always)]
+    fn flags(&mut self, frame: &[I], context: &BandContext<'_>, row: RowFlags<'_>) {
+        code_flags(&mut self.model.block, &mut self.coder, frame, context, row);
+    }
+
+    #[inline(always)]
+    fn row(&mut self, frame: &mut [I], context: &BandContext<'_>, row: BandRow<'_>) -> Result<()> {
+        self.model.code_row::<C, I, MIXING>(&mut self.coder, frame, context, row)
+    }
 }
 
 impl ContextModel {
@@ -134,36 +153,6 @@ impl ContextModel {
             Mixing::On => code_mixed(self, coder, indices, planes, magnitudes),
             Mixing::Off => code_single(self, coder, indices, planes, magnitudes),
         }
-    }
-
-    #[inline(always)]
-    fn code_planes<C: BitCoder, I: Index, const MIXING: bool>(
-        &mut self,
-        coder: &mut C,
-        indices: &mut [I],
-        planes: &Planes<'_>,
-        magnitudes: &mut Magnitudes,
-    ) -> Result<()> {
-        let layout = planes.layout;
-        for (index, band) in layout.bands.iter().enumerate() {
-            if band.level < planes.finest && band.orient != Orient::LowLow {
-                break;
-            }
-            for (plane, context) in planes.contexts.iter().enumerate() {
-                let frame = &mut indices[plane * layout.len()..][..layout.len()];
-                let (earlier, own) = magnitudes.mags.split_at_mut(plane * layout.mag_len);
-                let (earlier_flags, own_flags) = magnitudes.flags.split_at_mut(plane * layout.flag_len);
-                let (own, own_flags) = (&mut own[..layout.mag_len], &mut own_flags[..layout.flag_len]);
-                let context = BandContext::new(planes, index, context, earlier, earlier_flags);
-                for by in 0..band.h.div_ceil(BLOCK) {
-                    code_flags(&mut self.block, coder, frame, &context, RowFlags { by, own: own_flags });
-                    for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
-                        self.code_row::<C, I, MIXING>(coder, frame, &context, BandRow { y, own, flags: own_flags })?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Codes a row of a band, but for blocks that hold nothing.

@@ -6,9 +6,9 @@
 //! parent band. So the classes of a strip are computed in vectors, and its tokens are coded side by side. A token is a
 //! magnitude, or the half octave of larger ones; their lower digits and all signs are raw bits.
 
-use super::bands::{BandContext, Planes, RowFlags, code_flags};
+use super::bands::{BandContext, BandRow, Planes, RowCoder, RowFlags, code_flags, walk};
 use super::contexts::ContextModel;
-use super::layout::{BLOCK, Magnitudes, Orient};
+use super::layout::{BLOCK, Magnitudes};
 use super::neighbours::{LARGEST_SUM, SUMS, class_of, sums_before};
 use super::priors::Trained;
 use super::real::Index;
@@ -97,13 +97,6 @@ const _: () = {
 /// The highest bit of each byte.
 const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Row `y` of a band, with its plane's magnitudes and block flags.
-struct BandRow<'a> {
-    y: usize,
-    own: &'a mut [u8],
-    flags: &'a [u8],
-}
-
 /// What counts of tokens start from, class by class.
 static COUNTS: &[u8] = include_bytes!("tables.bin");
 
@@ -121,7 +114,25 @@ fn code<F: BitCoder, C: TokenCoder, I: Index>(
     planes: &Planes<'_>,
     magnitudes: &mut Magnitudes,
 ) -> Result<()> {
-    model.code_planes(coders, indices, planes, magnitudes)
+    walk(&mut Work { model, coders }, indices, planes, magnitudes)
+}
+
+/// A model and coders, at their work on a window.
+struct Work<'a, F, C> {
+    model: &'a mut TableModel,
+    coders: Coders<'a, F, C>,
+}
+
+impl<F: BitCoder, C: TokenCoder, I: Index> RowCoder<I> for Work<'_, F, C> {
+    #[inline(always)]
+    fn flags(&mut self, frame: &[I], context: &BandContext<'_>, row: RowFlags<'_>) {
+        code_flags(&mut self.model.block, self.coders.flags, frame, context, row);
+    }
+
+    #[inline(always)]
+    fn row(&mut self, frame: &mut [I], context: &BandContext<'_>, row: BandRow<'_>) -> Result<()> {
+        self.model.code_row(self.coders.tokens, frame, context, row)
+    }
 }
 
 impl TableModel {
@@ -155,36 +166,6 @@ impl TableModel {
     ) -> Result<()> {
         magnitudes.reset(planes.layout, planes.contexts.len());
         code(self, coders, indices, planes, magnitudes)
-    }
-
-    #[inline(always)]
-    fn code_planes<F: BitCoder, C: TokenCoder, I: Index>(
-        &mut self,
-        Coders { flags, tokens }: Coders<'_, F, C>,
-        indices: &mut [I],
-        planes: &Planes<'_>,
-        magnitudes: &mut Magnitudes,
-    ) -> Result<()> {
-        let layout = planes.layout;
-        for (index, band) in layout.bands.iter().enumerate() {
-            if band.level < planes.finest && band.orient != Orient::LowLow {
-                break;
-            }
-            for (plane, context) in planes.contexts.iter().enumerate() {
-                let frame = &mut indices[plane * layout.len()..][..layout.len()];
-                let (earlier, own) = magnitudes.mags.split_at_mut(plane * layout.mag_len);
-                let (earlier_flags, own_flags) = magnitudes.flags.split_at_mut(plane * layout.flag_len);
-                let (own, own_flags) = (&mut own[..layout.mag_len], &mut own_flags[..layout.flag_len]);
-                let context = BandContext::new(planes, index, context, earlier, earlier_flags);
-                for by in 0..band.h.div_ceil(BLOCK) {
-                    code_flags(&mut self.block, flags, frame, &context, RowFlags { by, own: own_flags });
-                    for y in by * BLOCK..band.h.min((by + 1) * BLOCK) {
-                        self.code_row(tokens, frame, &context, BandRow { y, own, flags: own_flags })?;
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Codes a row of a band, but for blocks that hold nothing.
