@@ -3,7 +3,7 @@
 use super::effort::{EffortKnobs, MadeWithoutModel};
 use super::lossless::field::{lossless_sections, raw_section, repeats_sections};
 use super::lossless::outlook::Outlook;
-use super::passes::{Centred, Passes};
+use super::passes::{Centred, PassResult, Passes};
 use super::progress::Progress;
 use super::rate::budget::Target;
 use super::report::StageSeconds;
@@ -11,7 +11,7 @@ use super::segment::context::FieldContext;
 use super::segment::reference::Reference;
 use super::tools::Tools;
 use crate::bound::Bound;
-use crate::bound::check::BLOCK;
+use crate::bound::check::{BLOCK, Errors};
 use crate::error::{Error, Result};
 use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
@@ -104,7 +104,10 @@ pub(crate) fn compress<T: Element>(
     let exact = asked.without_loss(best.as_ref().map(|found| found.bytes.len()), tools, &mut stages)?;
     let (bytes, drift, mean_error) = match (exact, best) {
         (Some(bytes), _) => (bytes, 0.0, 0.0),
-        (None, Some(found)) => (found.bytes, found.drift, found.mean_error),
+        (None, Some(found)) => {
+            let found = if tools.keeps_mean { asked.about_its_mean(found, tools, &mut stages)? } else { found };
+            (found.bytes, found.done.drift, found.done.errors.mean())
+        }
         (None, None) => return Err(Error::internal("lossless coding has no bytes for a field")),
     };
     Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
@@ -153,11 +156,11 @@ struct Asked<'a, T> {
     progress: &'a Progress,
 }
 
-/// A stream of segments.
+/// A stream of segments, and what it was made of.
 struct Segments {
     bytes: Vec<u8>,
-    drift: f64,
-    mean_error: f64,
+    header: Header,
+    done: PassResult,
     /// Bytes of its sections, and what they would be without the model, as samples tell; `None` where it is not used.
     model: Option<(usize, f64)>,
 }
@@ -175,44 +178,18 @@ impl<T: Element> Asked<'_, T> {
 
     /// The stream of segments that meets the bound; `None` where there is none.
     fn segments(&self, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Option<Segments>> {
-        let (field, stats, bound, range) = (self.field, self.stats, self.header.bound, self.header.range);
-        let target = Target::new(bound, stats, tools.options.range.unwrap_or(stats.range()));
-        let (Some(target), Some(normalisation), Some(specials)) = (target, Normalisation::of(stats), &stats.specials)
-        else {
-            return Ok(None);
-        };
-        // Corrections of blocks leave no room for other devices' floats.
-        let reference =
-            self.reference.filter(|reference| reference.drift == 0.0 || !matches!(bound, Bound::BlockL2(_)));
-        let context = FieldContext {
-            normalisation: &normalisation,
-            specials,
-            clamped: true,
-            bound,
-            range,
-            package: tools.package,
-            reference,
-            progress: Some(self.progress),
-            memo: None,
-        };
-        let passes = Passes { field, values: self.values, cut: self.cut, context, target, valid: stats.valid, tools };
+        let Some(normalisation) = Normalisation::of(self.stats) else { return Ok(None) };
+        let Some(passes) = self.passes(&normalisation, tools) else { return Ok(None) };
+        let context = passes.context;
         let mut done = None;
-        if f32_suffices(stats.range(), target.size()) {
+        if f32_suffices(self.stats.range(), passes.target.size()) {
             done = passes.run::<f32>(stages)?;
         }
         let double = done.is_none();
         if double {
             done = passes.run::<f64>(stages)?;
         }
-        let Some(mut done) = done else { return Ok(None) };
-        let mut normalisation = normalisation;
-        if tools.keeps_mean {
-            let centred =
-                if double { passes.centred::<f64>(&done, stages)? } else { passes.centred::<f32>(&done, stages)? };
-            if let Some(Centred { mean, errors }) = centred {
-                (normalisation.mean, done.errors) = (mean, errors);
-            }
-        }
+        let Some(done) = done else { return Ok(None) };
         let model = tools.package.filter(|_| done.uses_model).map(|package| ModelName {
             name: package.name().to_owned(),
             hash: package.hash()[..STREAM_HASH_BYTES].try_into().expect("a hash has 32 bytes"),
@@ -220,26 +197,68 @@ impl<T: Element> Asked<'_, T> {
         let closed = |section: &Vec<u8>| is_closed_loop(section);
         let content = Content::Segments {
             normalisation,
-            specials: specials.clone(),
+            specials: context.specials.clone(),
             double,
             // Closed-loop prediction has no use for a frame before.
-            follows: reference.filter(|_| !done.sections.iter().all(closed)).map(Reference::name),
+            follows: context.reference.filter(|_| !done.sections.iter().all(closed)).map(Reference::name),
             segment: tools.options.segment,
             model,
             closed_loop: done.sections.iter().any(closed),
             tables: done.sections.iter().any(|section| is_by_tables(section)),
             clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
         };
-        let header = Header {
-            nrmse: if range > 0.0 { done.errors.nrmse(range) } else { 0.0 },
-            max_abs_error: done.errors.largest,
-            content,
-            ..self.header.clone()
-        };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
+        let header = with_errors(Header { content, ..self.header.clone() }, &done.errors);
         let bytes = assemble(&header, &done.sections);
-        let (drift, mean_error) = (done.drift, done.errors.mean());
-        Ok(Some(Segments { bytes, drift, mean_error, model: done.uses_model.then_some(sizes) }))
+        let model = done.uses_model.then_some(sizes);
+        Ok(Some(Segments { bytes, header, done, model }))
+    }
+
+    /// What passes over the segments work with; `None` where no step leads to the bound, or a mask has no room.
+    fn passes<'p>(&'p self, normalisation: &'p Normalisation, tools: &'p Tools<'p>) -> Option<Passes<'p, T>> {
+        let (stats, bound) = (self.stats, self.header.bound);
+        let target = Target::new(bound, stats, tools.options.range.unwrap_or(stats.range()))?;
+        // Corrections of blocks leave no room for other devices' floats.
+        let reference =
+            self.reference.filter(|reference| reference.drift == 0.0 || !matches!(bound, Bound::BlockL2(_)));
+        let context = FieldContext {
+            normalisation,
+            specials: stats.specials.as_ref()?,
+            clamped: true,
+            bound,
+            range: self.header.range,
+            package: tools.package,
+            reference,
+            progress: Some(self.progress),
+            memo: None,
+        };
+        Some(Passes {
+            field: self.field,
+            values: self.values,
+            cut: self.cut,
+            context,
+            target,
+            valid: stats.valid,
+            tools,
+        })
+    }
+
+    /// The same stream, about the mean with which decoded values have the field's.
+    fn about_its_mean(&self, mut found: Segments, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Segments> {
+        let Content::Segments { normalisation, double, .. } = &mut found.header.content else { return Ok(found) };
+        let known = *normalisation;
+        let Some(passes) = self.passes(&known, tools) else { return Ok(found) };
+        let centred = if *double {
+            passes.centred::<f64>(&found.done, stages)?
+        } else {
+            passes.centred::<f32>(&found.done, stages)?
+        };
+        if let Some(Centred { mean, errors }) = centred {
+            (normalisation.mean, found.done.errors) = (mean, errors);
+            found.header = with_errors(found.header, &found.done.errors);
+            found.bytes = assemble(&found.header, &found.done.sections);
+        }
+        Ok(found)
     }
 
     /// The smallest stream from which all bits return, where it has fewer than `most` bytes.
@@ -317,6 +336,12 @@ impl<T: Element> Asked<'_, T> {
         };
         Ok(sections.map(|sections| (content, sections)))
     }
+}
+
+/// A header that says these errors.
+fn with_errors(header: Header, errors: &Errors) -> Header {
+    let nrmse = if header.range > 0.0 { errors.nrmse(header.range) } else { 0.0 };
+    Header { nrmse, max_abs_error: errors.largest, ..header }
 }
 
 /// The smallest stream offered so far.

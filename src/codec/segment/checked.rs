@@ -41,8 +41,8 @@ impl<'a, T: Element> Checker<'a, T> {
         })
     }
 
-    /// Takes in a window before it is written (what writing made of it would be read back, too): what it was reconstructed from, and its frames, `first` being the first one.
-    /// Gives the seconds that this took.
+    /// Takes in a window before it is written (what writing made of it would be read back, too): what it was
+    /// reconstructed from, and its frames, `first` being the first one. Gives the seconds that this took.
     ///
     /// # Errors
     /// `Internal` where a masked point is not bit-exact.
