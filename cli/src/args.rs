@@ -44,6 +44,7 @@ Exit codes:
 
 Environment:
   ORT_DYLIB_PATH, FIELDPRESS_ONNXRUNTIME  path of libonnxruntime.so, where it is not beside this program
+  FIELDPRESS_PYTHON                       Python with the package fieldpress, for --report (default: python3)
   FIELDPRESS_LOG                          what is logged on standard error, for example debug (default: warn)";
 
 /// Compresses simulation fields under an error bound that is checked before anything is written.
@@ -171,8 +172,12 @@ scales is compared with the original's averages over 2x2 or 4x4 points, too.
 
 An archive is checked by itself: its index, the checksum of every chunk, and with --decode every chunk's content.
 
+With --report the errors are also compared with what the climate literature asks for, in a page with pictures, made by
+the Python package: pip install 'fieldpress[quality]'.
+
 Examples:
   fieldpress verify ts.f32 ts.fp --scale 2,4 --json
+  fieldpress verify winds.nc:UWND uwnd.fp --report uwnd.html
   fieldpress verify run.fpa --decode")]
 pub struct VerifyArgs {
     /// The field that was compressed: raw, x.npy, or file.nc:variable; or an archive, alone
@@ -184,6 +189,9 @@ pub struct VerifyArgs {
     /// With an archive: decode every chunk, too, not only test its checksum
     #[arg(long, conflicts_with = "stream")]
     pub decode: bool,
+    /// Page to write, one HTML file: pictures, statistics, thresholds of the climate literature, a verdict
+    #[arg(long, value_name = "OUT.html", requires = "stream")]
+    pub report: Option<PathBuf>,
     /// Reduced scales to compare, too
     #[arg(long, value_name = "2|4", value_delimiter = ',', value_parser = scale)]
     pub scale: Vec<Scale>,

@@ -1,6 +1,8 @@
 //! The commands: read, call the library, write, report.
 
+use crate::analysis::{self, Pair};
 use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, Setting, VerifyArgs};
+use crate::described::Described;
 use crate::failure::Failure;
 use crate::measure;
 use crate::picture::{self, Caption};
@@ -182,9 +184,10 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let masked = masked(&info, args.fill_value.as_ref(), &original)?;
     let codec = Codec::new(args.running.options()?)?;
 
-    let (report, errors, scales) = {
+    let (report, errors, scales, pair) = {
         let _progress = Progress::start(&format!("verifying {name}"));
         let (decoded, report) = decode(&codec, &info, &stream, &Request::default())?;
+        let pair = args.report.as_ref().map(|_| Pair::new(&original, &decoded)).transpose()?;
         let mut scales = Vec::new();
         for &scale in args.scale.iter().filter(|scale| **scale != Scale::Full) {
             let (reduced, _) = decode(&codec, &info, &stream, &Request { scale, region: None })?;
@@ -193,10 +196,14 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         let errors = measure::errors(&frames_last(original, &info), &frames_last(decoded, &info), &masked);
         let relative = |(factor, (rmse, largest))| (factor, rmse / errors.range, largest);
         let scales: Vec<(usize, f64, f64)> = scales.into_iter().map(relative).collect();
-        (report, errors, scales)
+        (report, errors, scales, pair)
     };
     // The range that relative bounds refer to is part of the contract: it may be that of a larger field.
     let holds = errors.hold(info.bound, info.range);
+    if let (Some(pair), Some(page)) = (pair, &args.report) {
+        let _progress = Progress::start(&format!("writing {}", page.display()));
+        pair.page(page, &about(&args.original, &info, stream.len(), &masked, holds))?;
+    }
 
     let common = Common {
         nrmse: errors.nrmse(),
@@ -237,6 +244,22 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         report::print_lines(&lines)?;
     }
     if holds { Ok(()) } else { Err(Failure::bound(format!("{name}: the bound {} does not hold", info.bound))) }
+}
+
+/// What a page says of a field and its stream.
+fn about(original: &str, info: &StreamInfo, stream_bytes: usize, masked: &[f64], holds: bool) -> Value {
+    let described =
+        source::netcdf_parts(original).map(|(file, variable)| Described::of_netcdf(file, variable)).unwrap_or_default();
+    let mut out = analysis::about(&described);
+    let name = Path::new(original).file_name().map_or(original.into(), |name| name.to_string_lossy());
+    out.insert("title".into(), json!(name));
+    out.insert("bound".into(), json!([info.bound.name(), info.bound.value()]));
+    out.insert("bound_holds".into(), json!(holds));
+    out.insert("bound_range".into(), json!(info.range));
+    out.insert("masked".into(), json!(masked));
+    out.insert("input_bytes".into(), json!(info.shape.len() * info.dtype.size()));
+    out.insert("stream_bytes".into(), json!(stream_bytes));
+    Value::Object(out)
 }
 
 fn scale_json((factor, nrmse, largest): &(usize, f64, f64)) -> Value {

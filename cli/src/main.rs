@@ -1,11 +1,13 @@
 //! The command-line tool: files in, files out, over the library's public API.
 
+mod analysis;
 mod archive;
 mod args;
 mod batch;
 mod classic;
 mod commands;
 mod dataset;
+mod described;
 mod failure;
 mod measure;
 mod netcdf_in;

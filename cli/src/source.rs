@@ -175,8 +175,8 @@ fn read_standard() -> Result<Vec<u8>, Failure> {
 /// NumPy's or raw values from standard input.
 pub fn read_field(name: &str, expected: Expected<'_>) -> Result<Field, Failure> {
     let path = Path::new(name);
-    let field = match name.rsplit_once(':') {
-        Some((file, variable)) if !path.exists() && Path::new(file).exists() => netcdf_in::read(file, variable)?,
+    let field = match netcdf_parts(name) {
+        Some((file, variable)) => netcdf_in::read(file, variable)?,
         _ if name == STANDARD && expected.dims.is_none() => read_npy(name)?,
         _ if path.extension().is_some_and(|extension| extension == "npy") => read_npy(name)?,
         _ => return read_raw(name, expected),
@@ -189,6 +189,11 @@ pub fn read_field(name: &str, expected: Expected<'_>) -> Result<Field, Failure> 
         return Err(Failure::input(format!("{name}: its type is {}, not {}", field.dtype().name(), dtype.name())));
     }
     Ok(field)
+}
+
+/// File and variable of a name `file:variable`, where no file has that whole name.
+pub fn netcdf_parts(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once(':').filter(|(file, _)| !Path::new(name).exists() && Path::new(file).exists())
 }
 
 /// Where values are read from, and how many bytes there are, where that is known.

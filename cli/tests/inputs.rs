@@ -146,3 +146,17 @@ fn a_classic_file_that_was_cut_short_is_refused() {
     w.fails("compress cut.nc -o out.nc --bound abs=1", INPUT, "it was cut short");
     assert!(!w.path("cut.fp").exists() && !w.path("out.nc").exists());
 }
+
+#[test]
+fn pages_need_the_python_package() {
+    let w = Workplace::with_stream();
+    for python in ["no-such-python", "true", "false"] {
+        let verify = format!("FIELDPRESS_PYTHON={python} fieldpress verify x.f32 x.fp --report x.html");
+        let output = w.shell(&verify);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("FIELDPRESS_PYTHON") && !said.contains("os error 13"), "{said}");
+        assert!(python == "no-such-python" || said.contains("pip install 'fieldpress[quality]"), "{said}");
+    }
+    assert_eq!(w.files().len(), 2);
+}

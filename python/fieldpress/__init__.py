@@ -7,12 +7,13 @@
 >>> part.shape
 (4, 64, 10)
 
-`open` and `create` are for archives, `h5` for HDF5; `fieldpress.zarr`, `fieldpress.numcodecs`, `fieldpress.xarray` and
-`fieldpress.adios2` are imported when they are used. Every error is a `FieldpressError`.
+`assess` and `report` say whether what came back is good enough, `open` and `create` are for archives, `h5` is for HDF5;
+`fieldpress.zarr`, `fieldpress.numcodecs`, `fieldpress.xarray` and `fieldpress.adios2` are imported
+when they are used. Every error is a `FieldpressError`.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import hdf5
 from ._fieldpress import __version__
@@ -34,9 +35,14 @@ from .hdf5 import activate as _activate
 from .hdf5 import h5
 from .info import Bound, Model, Report, StreamInfo, inspect
 
+if TYPE_CHECKING:
+    from ._assess import Assessment, assess
+    from ._report import report
+
 __all__ = [
     "Archive",
     "ArchiveWriter",
+    "Assessment",
     "Bound",
     "BoundAndOptions",
     "Bounds",
@@ -57,6 +63,7 @@ __all__ = [
     "UnsupportedError",
     "Variable",
     "__version__",
+    "assess",
     "compress",
     "create",
     "decompress",
@@ -65,6 +72,7 @@ __all__ = [
     "inspect",
     "open",
     "quality",
+    "report",
     "runtime_status",
 ]
 
@@ -72,9 +80,13 @@ _activate()
 
 #: Modules for other packages, which are imported with them.
 _HOSTS = ("adios2", "numcodecs", "xarray", "zarr")
+#: What needs further packages, by the module that it is in.
+_EXTRAS = {"Assessment": "_assess", "assess": "_assess", "report": "_report"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOSTS:
         return importlib.import_module(f".{name}", __name__)
+    if name in _EXTRAS:
+        return getattr(importlib.import_module(f".{_EXTRAS[name]}", __name__), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -60,6 +60,21 @@ def field(array: ArrayLike, fill_value: float | None = None) -> NDArray[Any]:
     return array if array.dtype == wanted else array.astype(wanted)
 
 
+def marks(fill_value: float | Sequence[float] | None) -> tuple[float, ...]:
+    """The values that mark points without data, of one, several or none."""
+    if fill_value is None:
+        return ()
+    return tuple(float(value) for value in np.atleast_1d(np.asarray(fill_value, np.float64)))
+
+
+def valid_points(x: NDArray[Any], masked: Sequence[float]) -> NDArray[np.bool_]:
+    """Points with data: finite, and none of the values that mark others."""
+    valid: NDArray[np.bool_] = np.isfinite(x)
+    for mark in masked:
+        valid &= x != x.dtype.type(mark)
+    return valid
+
+
 def strided(array: NDArray[Any]) -> Strided:
     """The run of memory from an array's first to its last element, with sizes and strides in elements.
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import field
+from ._arrays import field, marks, valid_points
 from ._settings import Bounds, bound, keywords
 from .errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Unpack
 
@@ -73,38 +75,34 @@ class Quality:
         return within[kind] and self.masked_changed == 0
 
 
-def quality(original: ArrayLike, decoded: ArrayLike, *, fill_value: float | None = None) -> Quality:
-    """Compares a field with its decoded values, in float64.
+def quality(original: ArrayLike, decoded: ArrayLike, *, fill_value: float | Sequence[float] | None = None) -> Quality:
+    """Compares a field with its decoded values, in float64; `assess` says much more of them.
 
     Parameters
     ----------
     original, decoded
         Arrays of one shape and type, of which the last three axes are frames, rows and columns.
     fill_value
-        The value that marks points without data.
+        The value, or values, that mark points without data; those that a stream found are in its `StreamInfo.masked`.
 
     Raises
     ------
     InvalidArgument
         For arrays of different shapes or types.
     """
-    x, y = field(original, fill_value), field(decoded, fill_value)
+    masked = marks(fill_value)
+    x, y = (field(a, masked[0] if masked else None) for a in (original, decoded))
     if x.shape != y.shape or x.dtype != y.dtype:
         raise InvalidArgument(f"{x.dtype} of shape {x.shape} cannot be compared with {y.dtype} of shape {y.shape}")
     x, y = (a.reshape((1,) * (4 - a.ndim) + a.shape) if a.ndim < 4 else a for a in (x, y))
     x, y = (a.reshape(-1, *a.shape[-3:]) for a in (x, y))
     slabs = [(x[k, t : t + BLOCK], y[k, t : t + BLOCK]) for k in range(len(x)) for t in range(0, x.shape[1], BLOCK)]
-    unit = max((_largest(a, b, fill_value) for a, b in slabs), default=0.0)
+    unit = max((_largest(a, b, masked) for a, b in slabs), default=0.0)
     # Squares of very small or large values are no float64; in units of the largest error, or value, they are.
-    sums = _Sums(unit if 0 < unit < math.inf else 1.0, fill_value)
+    sums = _Sums(unit if 0 < unit < math.inf else 1.0, masked)
     for a, b in slabs:
         sums.add(a, b)
     return sums.result(unit)
-
-
-def _valid(x: NDArray[Any], fill_value: float | None) -> NDArray[np.bool_]:
-    valid: NDArray[np.bool_] = np.isfinite(x)
-    return valid if fill_value is None else valid & (x != x.dtype.type(fill_value))
 
 
 def _differences(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -114,15 +112,15 @@ def _differences(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(np.isnan(difference), np.inf, difference)
 
 
-def _largest(x: NDArray[Any], y: NDArray[Any], fill_value: float | None) -> float:
-    return float(np.max(np.abs(_differences(x, y)), initial=0.0, where=_valid(x, fill_value)))
+def _largest(x: NDArray[Any], y: NDArray[Any], masked: Sequence[float]) -> float:
+    return float(np.max(np.abs(_differences(x, y)), initial=0.0, where=valid_points(x, masked)))
 
 
 class _Sums:
     """What is added up over a field's parts."""
 
-    def __init__(self, unit: float, fill_value: float | None) -> None:
-        self.unit, self.fill_value = unit, fill_value
+    def __init__(self, unit: float, marks: Sequence[float]) -> None:
+        self.unit, self.marks = unit, marks
         self.points = self.masked = self.masked_changed = self.changed = 0
         self.low, self.high = math.inf, -math.inf
         self.squares = self.errors = self.block = 0.0
@@ -132,7 +130,7 @@ class _Sums:
 
     def add(self, x: NDArray[Any], y: NDArray[Any]) -> None:
         bits = np.dtype(f"u{x.itemsize}")
-        valid = _valid(x, self.fill_value)
+        valid = valid_points(x, self.marks)
         changed = np.ascontiguousarray(x).view(bits) != np.ascontiguousarray(y).view(bits)
         self.changed += int(changed.sum())
         self.masked += int(x.size - valid.sum())
