@@ -1,8 +1,12 @@
-//! What the Python package computes for the tool: pages on decoded fields. Arrays go there as NumPy files.
+//! What the Python package computes for the tool: pages on decoded fields, and bounds for targets of quality. Arrays go
+//! there as NumPy files.
 
-use crate::described::Described;
+use crate::args::SuggestArgs;
+use crate::described::{Coordinate, Described};
 use crate::failure::Failure;
-use crate::source::Field;
+use crate::progress::Progress;
+use crate::report;
+use crate::source::{self, Expected, Field};
 use crate::target;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -47,13 +51,13 @@ impl Python {
         Ok(Self { program })
     }
 
-    /// Runs a command of the package; it says what went wrong by itself.
-    fn run(&self, arguments: &[&OsStr]) -> Result<(), Failure> {
+    /// What a command of the package prints; it says what went wrong by itself.
+    fn run(&self, arguments: &[&OsStr]) -> Result<String, Failure> {
         let mut command = Command::new(&self.program);
         command.args(["-m", "fieldpress"]).args(arguments).stdin(Stdio::null());
         let done = command.output().map_err(|error| Failure::other(format!("Python cannot be run: {error}")))?;
         if done.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&done.stderr);
         let said = said.trim().trim_start_matches("fieldpress: ").to_owned();
@@ -75,8 +79,7 @@ impl Pair {
     /// Finds Python, then writes both fields, so that a missing package is found before.
     pub fn new(original: &Field, decoded: &Field) -> Result<Self, Failure> {
         let python = Python::find()?;
-        let folder = tempfile::Builder::new().prefix("fieldpress-").tempdir();
-        let folder = folder.map_err(|error| Failure::other(format!("no folder for temporary files: {error}")))?;
+        let folder = temporary()?;
         target::write_as(&folder.path().join("original.npy"), original, true)?;
         target::write_as(&folder.path().join("decoded.npy"), decoded, true)?;
         Ok(Self { python, folder })
@@ -98,19 +101,62 @@ impl Pair {
             "--output".as_ref(),
             output.as_ref(),
         ];
-        self.python.run(&arguments)
+        self.python.run(&arguments).map(drop)
     }
+}
+
+fn temporary() -> Result<TempDir, Failure> {
+    let folder = tempfile::Builder::new().prefix("fieldpress-").tempdir();
+    folder.map_err(|error| Failure::other(format!("no folder for temporary files: {error}")))
+}
+
+/// Finds the loosest bound under which a field reaches a target.
+pub fn suggest(args: &SuggestArgs) -> Result<(), Failure> {
+    let python = Python::find()?;
+    let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
+    let field = source::read_field(&args.input, expected)?;
+    let folder = temporary()?;
+    let (input, stream) = (folder.path().join("field.npy"), folder.path().join("stream.fp"));
+    target::write_as(&input, &field, true)?;
+    let own = [Some(&args.effort), Some(&args.fm), args.fill_value.as_ref()];
+    let mut options: Vec<String> =
+        own.into_iter().chain(args.running.settings()).flatten().map(crate::args::Setting::text).collect();
+    if let (None, Some(fill)) = (&args.fill_value, field.fill_value) {
+        options.push(format!("fill_value={fill:e}"));
+    }
+    drop(field);
+    let mut arguments: Vec<&OsStr> = vec![OsStr::new("suggest"), input.as_os_str(), OsStr::new("--kind")];
+    arguments.push(OsStr::new(&args.kind));
+    for (name, values) in [("--target", &args.target), ("--option", &options)] {
+        arguments.extend(values.iter().flat_map(|value| [OsStr::new(name), OsStr::new(value)]));
+    }
+    if args.json {
+        arguments.push(OsStr::new("--json"));
+    }
+    if args.output.is_some() {
+        arguments.extend([OsStr::new("--output"), stream.as_os_str()]);
+    }
+    let said = {
+        let _progress = Progress::start(&format!("trying bounds on {}", args.input));
+        python.run(&arguments)?
+    };
+    if let Some(output) = &args.output {
+        let bytes = source::read_stream(&stream.to_string_lossy())?;
+        target::write(output, |writer| writer.write_all(&bytes))?;
+        return report::print_beside(output, &said);
+    }
+    report::print_text(&said)
 }
 
 /// What a page says of a field beside its values, as JSON.
 pub fn about(described: &Described) -> serde_json::Map<String, Value> {
-    let degrees = |back: usize, is_it: fn(&crate::described::Coordinate) -> bool| {
+    let degrees = |back: usize, is_it: fn(&Coordinate) -> bool| {
         described.coordinate_from_last(back).filter(|found| is_it(found)).map(|found| found.values.clone())
     };
     let mut out = serde_json::Map::new();
     out.insert("units".into(), json!(described.units));
     out.insert("dims".into(), json!(described.axes));
-    out.insert("latitudes".into(), json!(degrees(1, crate::described::Coordinate::is_latitude)));
-    out.insert("longitudes".into(), json!(degrees(0, crate::described::Coordinate::is_longitude)));
+    out.insert("latitudes".into(), json!(degrees(1, Coordinate::is_latitude)));
+    out.insert("longitudes".into(), json!(degrees(0, Coordinate::is_longitude)));
     out
 }

@@ -30,6 +30,8 @@ Examples:
   fieldpress decompress ts.fp -o corner.npy --start 0,0,0 --count 8,64,64
   fieldpress decompress ts.fp -o small.npy --scale 4
   fieldpress verify ts.f32 ts.fp --json
+  fieldpress verify winds.nc:UWND uwnd.fp --report uwnd.html
+  fieldpress suggest winds.nc:UWND --target dssim=0.9995
   fieldpress plot ts.f32 ts.fp -o ts.png --frame 10
   fieldpress extract run.fpa -o run.nc
   fieldpress extract run.fpa -o last.npy --variable temperature --step 40 --start 0,0 --count 64,64
@@ -44,7 +46,7 @@ Exit codes:
 
 Environment:
   ORT_DYLIB_PATH, FIELDPRESS_ONNXRUNTIME  path of libonnxruntime.so, where it is not beside this program
-  FIELDPRESS_PYTHON                       Python with the package fieldpress, for --report (default: python3)
+  FIELDPRESS_PYTHON                       Python with the package fieldpress, for suggest and --report (default: python3)
   FIELDPRESS_LOG                          what is logged on standard error, for example debug (default: warn)";
 
 /// Compresses simulation fields under an error bound that is checked before anything is written.
@@ -65,6 +67,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Decompress a stream, compare it with the original, and say whether the bound holds; or check an archive
     Verify(VerifyArgs),
+    /// Find the loosest bound under which a field reaches a target of quality
+    Suggest(SuggestArgs),
     /// Draw original, reconstruction and error of one frame
     Plot(PlotArgs),
     /// Decompress variables of an archive: steps, boxes, series
@@ -196,6 +200,49 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "2|4", value_delimiter = ',', value_parser = scale)]
     pub scale: Vec<Scale>,
     /// Value that marks points without data, where it was given to compress
+    #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
+    pub fill_value: Option<Setting>,
+    #[command(flatten)]
+    pub running: Running,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Searched on samples, verified on the whole field, by the Python package: pip install
+'fieldpress[quality]'. Frames are the planes of the last two dimensions; of dssim and pearson the worst frame counts, of
+ssim their mean; a spectrum may deviate by so much up to that wavenumber, in cycles over a frame's longer side.
+
+Examples:
+  fieldpress suggest winds.nc:UWND --target dssim=0.9995
+  fieldpress suggest t.npy --target pearson=0.99999 --target spectrum=0.01@k50 -o t.fp")]
+pub struct SuggestArgs {
+    /// Field that will be compressed: raw, x.npy, file.nc:variable, or - for standard input
+    #[arg(value_name = "FIELD")]
+    pub input: String,
+    /// What has to be reached; all of several
+    #[arg(long, value_name = "dssim=V|ssim=V|pearson=V|spectrum=V[@kN]", required = true)]
+    pub target: Vec<String>,
+    /// Kind of the bound
+    #[arg(long, value_name = "nrmse|rel|abs", default_value = "nrmse")]
+    pub kind: String,
+    /// Where the field's stream under that bound is written, too
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// Sizes of the field, slowest first, for example 96,192,288 or 96x192x288; for raw input
+    #[arg(long, value_name = "N,N,...", value_parser = Sizes::from_str)]
+    pub dims: Option<Sizes>,
+    /// Type of the values, f32 or f64; for raw input
+    #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
+    pub dtype: Option<DType>,
+    /// How much is tried: 0 is fast, 2 is smallest and very slow
+    #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
+    pub effort: Setting,
+    /// Use of the foundation model: where it helps, always, never
+    #[arg(long, value_name = "auto|on|off", default_value = "auto", value_parser = option("fm"))]
+    pub fm: Setting,
+    /// Value that marks points without data
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,
     #[command(flatten)]
@@ -349,6 +396,13 @@ pub fn options<'a>(settings: impl IntoIterator<Item = Option<&'a Setting>>) -> f
         options.set(setting.key, &setting.value)?;
     }
     Ok(options)
+}
+
+impl Setting {
+    /// As an option string has it: `key=value`.
+    pub fn text(&self) -> String {
+        format!("{}={}", self.key, self.value)
+    }
 }
 
 impl CompressArgs {

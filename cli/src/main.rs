@@ -46,6 +46,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Info(args) => commands::info(args),
         Command::Verify(args) if args.stream.is_none() => archive::check(args),
         Command::Verify(args) => commands::verify(args),
+        Command::Suggest(args) => analysis::suggest(args),
         Command::Plot(args) => commands::plot(args),
         Command::Extract(args) => archive::extract(args),
         Command::Repair(args) => archive::mend(args),

@@ -104,6 +104,11 @@ pub fn print_json(object: Map<String, Value>) -> Result<(), Failure> {
     print(&mut io::stdout().lock(), &json_text(object))
 }
 
+/// Prints text that is ready on standard output.
+pub fn print_text(text: &str) -> Result<(), Failure> {
+    print(&mut io::stdout().lock(), text)
+}
+
 /// Prints lines with their names in a column on standard output.
 pub fn print_lines(lines: &[(&str, String)]) -> Result<(), Failure> {
     print(&mut io::stdout().lock(), &lines_text(lines))

@@ -7,9 +7,9 @@
 >>> part.shape
 (4, 64, 10)
 
-`assess` and `report` say whether what came back is good enough, `open` and `create` are for archives, `h5` is for HDF5;
-`fieldpress.zarr`, `fieldpress.numcodecs`, `fieldpress.xarray` and `fieldpress.adios2` are imported
-when they are used. Every error is a `FieldpressError`.
+`assess` and `report` say whether what came back is good enough, `suggest` what bound that needs; `open` and
+`create` are for archives, `h5` is for HDF5; `fieldpress.zarr`, `fieldpress.numcodecs`, `fieldpress.xarray` and
+`fieldpress.adios2` are imported when they are used. Every error is a `FieldpressError`.
 """
 
 import importlib
@@ -38,6 +38,7 @@ from .info import Bound, Model, Report, StreamInfo, inspect
 if TYPE_CHECKING:
     from ._assess import Assessment, assess
     from ._report import report
+    from ._suggest import Suggestion, suggest
 
 __all__ = [
     "Archive",
@@ -60,6 +61,7 @@ __all__ = [
     "RuntimeUnavailable",
     "StepStream",
     "StreamInfo",
+    "Suggestion",
     "UnsupportedError",
     "Variable",
     "__version__",
@@ -74,6 +76,7 @@ __all__ = [
     "quality",
     "report",
     "runtime_status",
+    "suggest",
 ]
 
 _activate()
@@ -81,7 +84,13 @@ _activate()
 #: Modules for other packages, which are imported with them.
 _HOSTS = ("adios2", "numcodecs", "xarray", "zarr")
 #: What needs further packages, by the module that it is in.
-_EXTRAS = {"Assessment": "_assess", "assess": "_assess", "report": "_report"}
+_EXTRAS = {
+    "Assessment": "_assess",
+    "Suggestion": "_suggest",
+    "assess": "_assess",
+    "report": "_report",
+    "suggest": "_suggest",
+}
 
 
 def __getattr__(name: str) -> Any:

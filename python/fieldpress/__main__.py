@@ -1,4 +1,4 @@
-"""Pages and bounds from the command line: ``python -m fieldpress report``, which the tool's ``--report`` calls.
+"""Pages and bounds from the command line: ``python -m fieldpress report`` and ``suggest``, which the tool calls.
 
 Exit codes are the tool's: 0 done, 1 a package is missing or writing failed, 2 bad usage, 3 bad input.
 """
@@ -62,6 +62,35 @@ def _report(given: argparse.Namespace) -> None:
         print(found.verdict)
 
 
+def _suggest(given: argparse.Namespace) -> None:
+    """Says which bound a NumPy file needs for a target."""
+    from ._suggest import Target, suggest_for
+
+    options: Any = {}
+    for pair in given.option:
+        name, _, value = pair.partition("=")
+        options[name] = float(value) if name in ("fill_value", "range") else value
+    targets = [Target.parse(text) for text in given.target]
+    found = suggest_for(np.load(given.field, mmap_mode="r"), targets, given.kind, options)
+    if given.output:
+        Path(given.output).write_bytes(found.stream)
+    info = found.report.info
+    if given.json:
+        said = {
+            "bound": str(found.bound), "scores": found.scores, "ratio": found.ratio, "nrmse": info.nrmse,
+            "max_abs_error": info.max_abs_error, "stream_bytes": found.report.stream_bytes,
+            "tried": [{"bound": str(bound), "scores": scores} for bound, scores in found.tried],
+        }  # fmt: skip
+        print(json.dumps(said))
+        return
+    print(f"bound     {found.bound}")
+    for target, score in found.scores.items():
+        print(f"reaches   {score:.7g} for {target}")
+    print(f"stream    {found.report.stream_bytes} bytes, ratio {found.ratio:.2f}")
+    print(f"error     NRMSE {info.nrmse:.4e}, largest {info.max_abs_error:.4e}")
+    print(f"tried     {', '.join(str(bound) for bound, _ in found.tried)} on the whole field")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fieldpress", description=__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=__version__)
@@ -77,6 +106,15 @@ def _parser() -> argparse.ArgumentParser:
     said.add_argument("--json", action="store_true", help="print all numbers as one JSON object")
     said.add_argument("--quiet", action="store_true", help="print nothing")
     report.set_defaults(run=_report)
+    suggest = commands.add_parser("suggest", help="find the loosest bound under which a field reaches a target")
+    suggest.add_argument("field", help="the field, x.npy")
+    targets = "dssim=0.9995, ssim=0.999, pearson=0.99999 or spectrum=0.01@k50; all of several"
+    suggest.add_argument("--target", action="append", required=True, help=targets)
+    suggest.add_argument("--kind", choices=["nrmse", "rel", "abs"], default="nrmse", help="what bound is suggested")
+    suggest.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="as compress() takes them")
+    suggest.add_argument("-o", "--output", help="where the field's stream under that bound is written")
+    suggest.add_argument("--json", action="store_true", help="print one JSON object")
+    suggest.set_defaults(run=_suggest)
     return parser
 
 

@@ -36,8 +36,6 @@ DIMENSIONS = "_dimensions"
 COORDINATE = "_coordinate."
 #: The dimension of the steps, and the beginning of the attributes of the archive that describe their times.
 TIME = "time"
-#: Names of the last three dimensions where nothing names them.
-AXES = ("v", "w", "z", "y", "x")
 
 
 class Archive(Mapping[str, "Variable"]):
@@ -76,25 +74,28 @@ class Archive(Mapping[str, "Variable"]):
         _runtime.locate()
         self._reader: _fieldpress.Reader | None = _fieldpress.Reader(os.fspath(path), list(pairs(split(options)[1])))
         self._process = os.getpid()
-        described = self._reader.attributes()
         #: Attributes of the archive.
-        self.attrs: dict[str, Any] = {
-            name: _value(value) for name, value in described.items() if not name.startswith(("_", f"{TIME}."))
-        }
+        self.attrs: dict[str, Any] = _values(self._reader.attributes())
         #: What describes the times: ``units`` and ``calendar`` as CF has them, where the writer gave any.
-        self.time_attrs: dict[str, Any] = {
-            name.removeprefix(f"{TIME}."): _value(value)
-            for name, value in described.items()
-            if name.startswith(f"{TIME}.")
-        }
+        self.time_attrs: dict[str, Any] = _values(self._reader.time_attributes())
         #: What each step is as the writer gave it, usually the simulated time.
         self.time: NDArray[np.float64] = np.array(self._reader.times(), np.float64)
-        variables = self._reader.variables()
-        names = _dimension_names(variables)
+        described = zip(self._reader.variables(), self._reader.dimensions(), strict=True)
         self._variables = {
-            of["name"]: Variable(self, number, of, names[of["name"]]) for number, of in enumerate(variables)
+            of["name"]: Variable(self, number, of, tuple(dims)) for number, (of, dims) in enumerate(described)
         }
-        self._coords = _coordinates(described, self.dims)
+        self._coords = self._fitting_coordinates(self._reader)
+
+    def _fitting_coordinates(
+        self, reader: _fieldpress.Reader
+    ) -> dict[str, tuple[tuple[str, ...], NDArray[np.float64], dict[str, Any]]]:
+        """Dimensions, values and attributes of each coordinate; of those alone that fit the variables' dimensions."""
+        sizes, out = self.dims, {}
+        for name, dims, values, attributes in reader.coordinates():
+            shape = [sizes.get(dim, 0) for dim in dims]
+            if math.prod(shape) == len(values):
+                out[name] = tuple(dims), np.array(values).reshape(shape), _values(attributes)
+        return out
 
     @property
     def path(self) -> str:
@@ -429,49 +430,13 @@ def _attribute(value: Any) -> str | list[int] | list[float]:
     return numbers
 
 
+def _values(attributes: Mapping[str, str | list[int] | list[float]]) -> dict[str, Any]:
+    """Attributes as a reader wants them."""
+    return {name: _value(value) for name, value in attributes.items()}
+
+
 def _value(value: str | list[Any]) -> Any:
     """An attribute as a reader wants it: text, a number, or an array of them."""
     if isinstance(value, str):
         return value
     return value[0] if len(value) == 1 else np.array(value)
-
-
-def _coordinates(
-    described: Mapping[str, Any], sizes: Mapping[str, int]
-) -> dict[str, tuple[tuple[str, ...], NDArray[Any], dict[str, Any]]]:
-    """Dimensions, values and attributes of each coordinate; of those alone that fit the variables' dimensions."""
-    found: dict[str, tuple[list[str], NDArray[Any], dict[str, Any]]] = {}
-    names = [name.removeprefix(COORDINATE) for name in described if name.startswith(COORDINATE)]
-    for name in names:
-        value = described[COORDINATE + name]
-        owner = next((one for one in found if name.startswith(f"{one}.")), None)
-        if owner is None:
-            if isinstance(value, list):
-                found[name] = [name], np.array(value), {}
-        elif name == f"{owner}.{DIMENSIONS}":
-            found[owner][0][:] = [dim.strip() for dim in str(value).split(",")]
-        else:
-            found[owner][2][name.removeprefix(f"{owner}.")] = _value(value)
-    out = {}
-    for name, (dims, values, attrs) in found.items():
-        shape = [sizes.get(dim, 0) for dim in dims]
-        if math.prod(shape) == values.size:
-            out[name] = tuple(dims), values.reshape(shape), attrs
-    return out
-
-
-def _dimension_names(variables: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Names of the variables' dimensions: those given, else ``z, y, x``, with the size where sizes differ."""
-    sizes: dict[str, int] = {}
-    out = {}
-
-    def named(name: str, n: int) -> str:
-        return name if sizes.setdefault(name, n) == n else named(f"{name}_{n}", n)
-
-    given = {v["name"]: v["attributes"].get(DIMENSIONS) for v in variables}
-    for v in sorted(variables, key=lambda v: given[v["name"]] is None):
-        names = str(given[v["name"]]).split(",")
-        if given[v["name"]] is None or len(names) != len(v["shape"]):
-            names = list(AXES[len(AXES) - len(v["shape"]) :])
-        out[v["name"]] = tuple(named(name, n) for name, n in zip(names, v["shape"], strict=True))
-    return out

@@ -15,6 +15,9 @@ pub struct Reader {
     reader: archive::Reader,
 }
 
+/// A coordinate as Python gets it.
+type Coordinate<'py> = (String, Vec<String>, Vec<f64>, Bound<'py, PyDict>);
+
 /// Attributes as a dictionary, in their order: text, or a list of numbers.
 fn attributes<'py>(py: Python<'py>, of: &[(String, Attribute)]) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
@@ -52,9 +55,26 @@ impl Reader {
         PyList::new(py, infos.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// The archive's attributes.
+    /// The archive's attributes, but for those that name things by convention.
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        attributes(py, &self.reader.definitions().attributes)
+        let own = self.reader.definitions().attributes.iter().filter(|(name, _)| !archive::is_conventional(name));
+        attributes(py, &own.cloned().collect::<Vec<_>>())
+    }
+
+    /// Of each variable, names of the axes of its domain.
+    fn dimensions(&self) -> Vec<Vec<String>> {
+        self.reader.definitions().names().dimensions
+    }
+
+    /// Name, names of dimensions, values and attributes of each coordinate.
+    fn coordinates<'py>(&self, py: Python<'py>) -> PyResult<Vec<Coordinate<'py>>> {
+        let found = self.reader.definitions().names().coordinates.into_iter();
+        found.map(|one| Ok((one.name, one.dimensions, one.values, attributes(py, &one.attributes)?))).collect()
+    }
+
+    /// What describes the times.
+    fn time_attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        attributes(py, &self.reader.definitions().names().time)
     }
 
     /// What each step is, as the writer gave it.
