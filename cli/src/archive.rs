@@ -1,13 +1,18 @@
 //! The commands on archives: show, extract, check, repair.
 
-use crate::args::{ExtractArgs, ExtractTo, RepairArgs, VerifyArgs};
+use crate::args::{self, ExtractArgs, ExtractTo, PlotArgs, RepairArgs, VerifyArgs};
+use crate::commands;
+use crate::described::{self, Described};
 use crate::failure::Failure;
+use crate::frame::Frame;
+use crate::header;
 use crate::netcdf_out;
+use crate::picture::{self, Caption};
 use crate::progress::Progress;
 use crate::report;
 use crate::source::Field;
 use crate::target;
-use fieldpress::archive::{Attribute, Reader, Selection, VerifyDepth, repair, verify};
+use fieldpress::archive::{Attribute, Reader, Selection, VerifyDepth, is_archive, repair, verify};
 use fieldpress::{ErrorKind, Options, Region};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
@@ -79,43 +84,41 @@ pub fn info(path: &str, as_json: bool) -> Result<(), Failure> {
         object.insert("variables".into(), Value::Array(variables.into_iter().map(Value::Object).collect()));
         return report::print_json(object);
     }
-    let mut lines = vec![
-        ("archive", format!("{bytes} bytes, {steps} steps in {} commits", reader.commits().len())),
-        ("time", format!("{} to {}", times[0], times[1])),
-    ];
+    let held: Vec<String> = variables.iter().map(held).collect();
+    report::print_text(&header::text(path, &reader, &held, &facts(&reader, bytes)))
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// What an archive has of a variable, in a few words.
+fn held(object: &Map<String, Value>) -> String {
+    let number = |key: &str| object[key].as_u64().unwrap_or(0);
+    let ratio = number("input_bytes") as f64 / number("stream_bytes").max(1) as f64;
+    format!(
+        "{}, up to {}, ratio {ratio:.2}, bound {}, NRMSE at most {:.4e}",
+        count(number("steps"), "step"),
+        count(number("most_chunks"), "chunk"),
+        object["bound"].as_str().unwrap_or("none"),
+        object["largest_nrmse"].as_f64().unwrap_or(0.0)
+    )
+}
+
+/// What there is to say of an archive as a file.
+fn facts(reader: &Reader, bytes: u64) -> Vec<String> {
+    let (steps, commits) = (count(reader.steps(), "step"), count(reader.commits().len() as u64, "commit"));
+    let mut out = vec![format!("{bytes} bytes, {steps} in {commits}")];
     if let Some((name, hash)) = reader.embedded_model() {
-        lines.push(("model", format!("carries '{name}', SHA-256 {hash}")));
-    }
-    for (name, value) in &reader.definitions().attributes {
-        lines.push(("attribute", format!("{name}: {value}")));
-    }
-    for (object, variable) in variables.iter().zip(&reader.definitions().variables) {
-        let number = |key: &str| object[key].as_u64().unwrap_or(0);
-        let ratio = number("input_bytes") as f64 / number("stream_bytes").max(1) as f64;
-        lines.push((
-            "variable",
-            format!(
-                "{}: {} {}, {} steps, up to {} chunks, ratio {ratio:.2}, bound {}, NRMSE at most {:.4e}",
-                variable.name,
-                variable.shape,
-                variable.dtype.name(),
-                number("steps"),
-                number("most_chunks"),
-                object["bound"].as_str().unwrap_or("none"),
-                object["largest_nrmse"].as_f64().unwrap_or(0.0)
-            ),
-        ));
-        for (name, value) in &variable.attributes {
-            lines.push(("", format!("  {name}: {value}")));
-        }
+        out.push(format!("model: carries '{name}', SHA-256 {hash}"));
     }
     if reader.newest_is_damaged() {
-        lines.push(("damage", "a newer commit cannot be read; fieldpress repair may save it".into()));
+        out.push("damage: a newer commit cannot be read; fieldpress repair may save it".into());
     }
     if reader.front_is_damaged() {
-        lines.push(("damage", "one of two copies of the superblock; the next commit writes it anew".into()));
+        out.push("damage: one of two copies of the superblock; the next commit writes it anew".into());
     }
-    report::print_lines(&lines)
+    out
 }
 
 /// The steps that the arguments name.
@@ -161,6 +164,59 @@ pub fn extract(args: &ExtractArgs) -> Result<(), Failure> {
     let mut field = Field::new(selection.output_shape(reader.variable(number)?)?, reader.variable(number)?.dtype)?;
     reader.read(number, &selection, &mut field.view_mut()?)?;
     target::write_as(&args.output, &field, to == ExtractTo::Npy)
+}
+
+/// Draws one step of a variable, or a frame of it.
+pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
+    commands::png_only(&args.output)?;
+    if !is_archive(args.original.as_ref()) {
+        return Err(Failure::usage(format!("{} needs its stream to be drawn with", args.original)));
+    }
+    let reader = open(&args.original, args.running.options()?)?;
+    let definitions = reader.definitions();
+    let number = match (&args.variable, &definitions.variables[..]) {
+        (Some(name), _) => definitions.number(name)?,
+        (None, [_]) => 0,
+        (None, variables) => {
+            let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+            return Err(Failure::usage(format!("one variable is drawn: choose with --variable {}", names.join("|"))));
+        }
+    };
+    let last = reader.steps().saturating_sub(1);
+    let step = args.step.unwrap_or(last);
+    if step > last {
+        return Err(Failure::usage(format!("--step {step}: the archive has the steps 0 to {last}")));
+    }
+    let info = reader.variable(number)?;
+    let commit = reader.commit_info(number, step)?;
+    let commit = commit.ok_or_else(|| Failure::input(format!("{} was not written in step {step}", info.name)))?;
+    let region = commands::frame_region(&info.shape, args.frame)?;
+    // NaN is no data.
+    let missing = info.fill_value().or(Some(f64::NAN));
+    let selection = Selection { region: Some(region), missing, ..Selection::step(step) };
+    let mut field = Field::new(selection.output_shape(info)?, info.dtype)?;
+    reader.read(number, &selection, &mut field.view_mut()?)?;
+
+    let (rows, columns) = commands::frame_size(&info.shape);
+    let described = Described::of_archive(&reader, number);
+    let units = described::text(&definitions.names().time, "units");
+    let frame = if info.shape.ndim() > 2 { format!(", frame {}", args.frame) } else { String::new() };
+    let mut detail = format!("time {} {units}", reader.time(step)?).trim_end().to_owned();
+    if !described.axes_text().is_empty() {
+        detail = format!("{detail}, {}", described.axes_text());
+    }
+    let caption = Caption {
+        name: format!("{}: {}, step {step}{frame}", commands::short_name(&args.original), info.name),
+        bound: commit.bound.to_string(),
+        ratio: commit.input_bytes as f64 / commit.stream_bytes.max(1) as f64,
+        nrmse: commit.nrmse,
+        detail,
+    };
+    let masked: Vec<f64> =
+        args::options([args.fill_value.as_ref()])?.fill_value.or(info.fill_value()).into_iter().collect();
+    let values = picture::values(&field.data, 0..rows * columns, &masked);
+    let png = picture::draw(None, &values, &Frame::new(rows, columns, &described), &caption)?;
+    target::write(&args.output, |writer| writer.write_all(&png))
 }
 
 /// Checks an archive by itself; there is no original.

@@ -1,6 +1,6 @@
 //! The command line's grammar. Text becomes the library's types here, and nowhere later.
 
-use crate::dataset::VariableBound;
+use crate::fixed_size::Goal;
 use clap::{Args, Parser, Subcommand};
 use fieldpress::{DType, Options, Region, Scale};
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ NumPy's, or raw where --dims are given.
 Examples:
   fieldpress compress ts.f32 -o ts.fp --dims 96,192,288 --type f32 --bound nrmse=4e-3
   fieldpress compress winds.nc:UWND -o uwnd.fp --bound abs=0.1 --effort 2
+  fieldpress compress winds.nc:UWND -o uwnd.fp --bound ratio=50
   fieldpress decompress ts.fp -o ts.npy
   fieldpress compress run.nc -o small.nc --bound rel=1e-3 --bound ta:abs=0.1
   fieldpress compress 'out/*.nc' -o small/ --bound rel=1e-3 --only ta,pr
@@ -95,9 +96,9 @@ pub struct CompressArgs {
     #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
     pub dtype: Option<DType>,
     /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
-    /// has its own, NAME:KIND=VALUE
-    #[arg(long, value_name = "[NAME:]KIND=VALUE", required = true, value_parser = VariableBound::from_str)]
-    pub bound: Vec<VariableBound>,
+    /// has its own, NAME:KIND=VALUE; or ratio=R: the tightest nrmse whose stream is at most an Rth of the field
+    #[arg(long, value_name = "[NAME:]KIND=VALUE", required = true, value_parser = Goal::from_str)]
+    pub bound: Vec<Goal>,
     /// Variables of whole NetCDF files that are compressed [default: those of floats, but for coordinates]
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -253,21 +254,33 @@ pub struct SuggestArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  fieldpress plot winds.nc:UWND uwnd.fp -o uwnd.png --frame 10")]
+#[command(
+    after_help = "Coordinates of the last two dimensions, from a NetCDF file or an archive, are drawn as labels, and grow
+upwards and to the right: north is up.
+
+Examples:
+  fieldpress plot winds.nc:UWND uwnd.fp -o uwnd.png --frame 10
+  fieldpress plot run.fpa -o t.png --variable temperature --step 40"
+)]
 pub struct PlotArgs {
-    /// The field that was compressed: raw, x.npy, or file.nc:variable
+    /// The field that was compressed: raw, x.npy, or file.nc:variable; or an archive, alone
     #[arg(value_name = "ORIGINAL")]
     pub original: String,
     /// Its stream
     #[arg(value_name = "STREAM")]
-    pub stream: String,
+    pub stream: Option<String>,
     /// Picture to write, x.png
     #[arg(short, long, value_name = "OUT.png")]
     pub output: PathBuf,
-    /// Frame to draw, counted over all dimensions but rows and columns
+    /// Frame to draw, counted over all dimensions but rows and columns (and, of an archive, the steps)
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub frame: usize,
+    /// Variable of an archive [default: the only one]
+    #[arg(long, value_name = "NAME", conflicts_with = "stream")]
+    pub variable: Option<String>,
+    /// Step of an archive, counted from 0 [default: the last]
+    #[arg(long, value_name = "K", conflicts_with = "stream")]
+    pub step: Option<u64>,
     /// Value that marks points without data, where it was given to compress
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,

@@ -3,6 +3,7 @@
 use crate::args::{CompressArgs, DecompressArgs, ExtractTo};
 use crate::dataset::{self, Settings, VariableBound, Wanted};
 use crate::failure::Failure;
+use crate::fixed_size::Goal;
 use crate::measure::Errors;
 use crate::target::{self, STANDARD};
 use crate::{commands, netcdf_in, report};
@@ -35,14 +36,14 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
     if let [job] = &jobs[..]
         && !(netcdf_in::is_dataset(&job.input) && is_netcdf(&job.output))
     {
-        return commands::compress(args, &job.input, &job.output, one_bound(args)?);
+        return commands::compress(args, &job.input, &job.output, one_goal(args)?);
     }
     let mut rows = Vec::new();
     for job in &jobs {
         if netcdf_in::is_dataset(&job.input) {
             rows.extend(compress_dataset(args, job)?);
         } else {
-            let report = commands::compress_field(args, &job.input, &job.output, one_bound(args)?)?;
+            let report = commands::compress_field(args, &job.input, &job.output, one_goal(args)?)?;
             let info = &report.info;
             rows.push(Row {
                 bound: Some(info.bound),
@@ -66,8 +67,9 @@ fn compress_dataset(args: &CompressArgs, job: &Job) -> Result<Vec<Row>, Failure>
         return Err(Failure::usage(format!("{name} is an option for fields; {} is a dataset", job.input)));
     }
     let options = args.options()?;
+    let bounds = bounds(args, &job.input)?;
     let settings = Settings {
-        wanted: Wanted { bounds: &args.bound, only: &args.only },
+        wanted: Wanted { bounds: &bounds, only: &args.only },
         effort: match options.effort {
             Effort::Fast => 0,
             Effort::High => 2,
@@ -106,15 +108,28 @@ fn field_row(job: &Job, report: &Report) -> Row {
     }
 }
 
-/// The bound of a field, which has no variables to name.
-fn one_bound(args: &CompressArgs) -> Result<Bound, Failure> {
+/// The bound or size of a field, which has no variables to name.
+fn one_goal(args: &CompressArgs) -> Result<&Goal, Failure> {
     match &args.bound[..] {
-        [VariableBound { variable: None, bound }] if args.only.is_empty() => Ok(*bound),
+        [goal @ (Goal::Ratio(_) | Goal::Bound(VariableBound { variable: None, .. }))] if args.only.is_empty() => {
+            Ok(goal)
+        }
         _ => Err(Failure::usage(
             "a field has one bound, KIND=VALUE; --only and --bound NAME:KIND=VALUE are for NetCDF files that become \
              NetCDF files (-o name.nc)",
         )),
     }
+}
+
+/// The bounds of a dataset's variables.
+fn bounds(args: &CompressArgs, dataset: &str) -> Result<Vec<VariableBound>, Failure> {
+    let bound = |goal: &Goal| match goal {
+        Goal::Bound(bound) => Ok(bound.clone()),
+        Goal::Ratio(ratio) => Err(Failure::usage(format!(
+            "ratio={ratio} is for fields; {dataset} is a dataset, whose chunks have bounds"
+        ))),
+    };
+    args.bound.iter().map(bound).collect()
 }
 
 pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {

@@ -4,13 +4,15 @@ use crate::analysis::{self, Pair};
 use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, Setting, VerifyArgs};
 use crate::described::Described;
 use crate::failure::Failure;
+use crate::fixed_size::{self, Goal};
+use crate::frame::Frame;
 use crate::measure;
 use crate::picture::{self, Caption};
 use crate::progress::Progress;
 use crate::report::{self, Common};
 use crate::source::{self, Expected, Field};
 use crate::target;
-use fieldpress::{Bound, Codec, Region, Report, Request, Scale, Shape, StreamInfo};
+use fieldpress::{Codec, Region, Report, Request, Scale, Shape, StreamInfo};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -43,7 +45,7 @@ fn inspect(name: &str, stream: &[u8]) -> Result<StreamInfo, Failure> {
 }
 
 /// Compresses a field into a file of its own.
-pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -> Result<Report, Failure> {
+pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, goal: &Goal) -> Result<Report, Failure> {
     let mut options = args.options()?;
     let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
     let field = source::read_field(input, expected)?;
@@ -52,14 +54,17 @@ pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, bound: Bo
     let codec = Codec::new(options)?;
     let (stream, report) = {
         let _progress = Progress::start(&format!("compressing {input}"));
-        codec.compress(&field.view()?, bound)?
+        match goal {
+            Goal::Bound(of) => codec.compress(&field.view()?, of.bound)?,
+            Goal::Ratio(ratio) => fixed_size::compress(&codec, &field.view()?, *ratio)?,
+        }
     };
     target::write(output, |writer| writer.write_all(&stream))?;
     Ok(report)
 }
 
-pub fn compress(args: &CompressArgs, input: &str, output: &Path, bound: Bound) -> Result<(), Failure> {
-    let report = compress_field(args, input, output, bound)?;
+pub fn compress(args: &CompressArgs, input: &str, output: &Path, goal: &Goal) -> Result<(), Failure> {
+    let report = compress_field(args, input, output, goal)?;
     let common = common(&report.info, report.stream_bytes, report.seconds);
     if args.json {
         let mut object = common.json();
@@ -271,7 +276,7 @@ fn scale_json((factor, nrmse, largest): &(usize, f64, f64)) -> Value {
 }
 
 /// The box of frame `k`, counted over all dimensions but the last two.
-fn frame_region(shape: &Shape, k: usize) -> Result<Region, Failure> {
+pub fn frame_region(shape: &Shape, k: usize) -> Result<Region, Failure> {
     let mut region = Region::whole(shape);
     let leading = shape.ndim().saturating_sub(2);
     let frames: usize = shape.dims()[..leading].iter().product();
@@ -287,39 +292,71 @@ fn frame_region(shape: &Shape, k: usize) -> Result<Region, Failure> {
     Ok(region)
 }
 
-pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
-    if args.output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
-        return Err(Failure::usage(format!("{}: pictures are PNG files; give a name.png", args.output.display())));
+/// Refuses a picture that is no PNG file.
+pub fn png_only(output: &Path) -> Result<(), Failure> {
+    if output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
+        return Err(Failure::usage(format!("{}: pictures are PNG files; give a name.png", output.display())));
     }
-    let stream = source::read_stream(&args.stream)?;
-    let info = inspect(&args.stream, &stream)?;
+    Ok(())
+}
+
+/// Rows and columns of a field's frames.
+pub fn frame_size(shape: &Shape) -> (usize, usize) {
+    match *shape.dims() {
+        [.., rows, columns] => (rows, columns),
+        _ => (1, shape.len()),
+    }
+}
+
+/// A file's name without its folder.
+pub fn short_name(path: &str) -> String {
+    Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned())
+}
+
+pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
+    png_only(&args.output)?;
+    let Some(name) = &args.stream else {
+        return Err(Failure::usage(format!("{} needs its stream to be drawn with", args.original)));
+    };
+    let stream = source::read_stream(name)?;
+    let info = inspect(name, &stream)?;
     let original = original(&args.original, &info)?;
     let masked = masked(&info, args.fill_value.as_ref(), &original)?;
     let original = frames_last(original, &info);
     let region = frame_region(&original.shape, args.frame)?;
     let codec = Codec::new(args.running.options()?)?;
-    let len = region.count.iter().product();
+    let len: usize = region.count.iter().product();
     // Where the frame's dimensions are not the last, the whole field is decoded and turned.
     let region = info.axes.is_none().then_some(region);
     let first = if region.is_some() { 0 } else { args.frame * len };
     let (decoded, report) = decode(&codec, &info, &stream, &Request { scale: Scale::Full, region })?;
     let decoded = frames_last(decoded, &info);
 
-    let (rows, columns) = match *original.shape.dims() {
-        [.., rows, columns] => (rows, columns),
-        _ => (1, len),
-    };
-    let frame =
+    let (rows, columns) = frame_size(&original.shape);
+    let values =
         |field: &Field, start: usize| -> Vec<Option<f64>> { picture::values(&field.data, start..start + len, &masked) };
+    let mut described = described(&args.original);
+    if info.axes.is_some() {
+        // The frames' axes are others than the file's last ones.
+        described.coordinates.clear();
+    }
+    let number = if info.shape.ndim() > 2 { format!(", frame {}", args.frame) } else { String::new() };
     let caption = Caption {
-        name: args.original.clone(),
-        frame: (info.shape.ndim() > 2).then_some(args.frame),
+        name: short_name(&args.original) + &number,
         bound: info.bound.to_string(),
         ratio: common(&report.info, report.stream_bytes, report.seconds).ratio(),
         nrmse: info.nrmse,
+        detail: described.axes_text(),
     };
-    let png = picture::draw(&frame(&original, args.frame * len), &frame(&decoded, first), rows, columns, &caption)?;
+    let frame = Frame::new(rows, columns, &described);
+    let original = values(&original, args.frame * len);
+    let png = picture::draw(Some(&original), &values(&decoded, first), &frame, &caption)?;
     target::write(&args.output, |writer| writer.write_all(&png))
+}
+
+/// What a field's file says of it.
+fn described(name: &str) -> Described {
+    source::netcdf_parts(name).map(|(file, variable)| Described::of_netcdf(file, variable)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is known of a field beside its values: names, units, and where its points lie.
 
 use crate::failure::caught;
+use fieldpress::archive::{Attribute, Reader};
 use netcdf::AttributeValue;
 
 /// Where the indices of an axis lie.
@@ -43,10 +44,49 @@ impl Described {
         self.coordinates.iter().rev().nth(back)?.as_ref()
     }
 
+    /// What lies along the last two axes, for people; nothing where there are no coordinates.
+    pub fn axes_text(&self) -> String {
+        let along = |back: usize, what: &str| {
+            let coordinate = self.coordinate_from_last(back)?;
+            let axis = self.axes.iter().rev().nth(back)?;
+            let units = if coordinate.units.is_empty() { String::new() } else { format!(" ({})", coordinate.units) };
+            Some(format!("{what}: {axis}{units}"))
+        };
+        [along(1, "up"), along(0, "across")].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     /// What a NetCDF file says of a variable. What cannot be read is left out: the values do not depend on it.
     pub fn of_netcdf(path: &str, name: &str) -> Self {
         let read = || Ok(netcdf_variable(path, name).unwrap_or_default());
         caught(read, crate::failure::own_fault).unwrap_or_default()
+    }
+
+    /// What an archive says of a variable; its axes are those of a step.
+    pub fn of_archive(reader: &Reader, number: usize) -> Self {
+        let definitions = reader.definitions();
+        let names = definitions.names();
+        let (Some(variable), Some(axes)) = (definitions.variables.get(number), names.dimensions.get(number)) else {
+            return Self::default();
+        };
+        let along = |(axis, &size): (&String, &usize)| {
+            let found = names.coordinates.iter().find(|one| one.dimensions == [axis.as_str()])?;
+            let units = text(&found.attributes, "units");
+            (found.values.len() == size).then(|| Coordinate { values: found.values.clone(), units })
+        };
+        Self {
+            units: text(&variable.attributes, "units"),
+            axes: axes.clone(),
+            coordinates: axes.iter().zip(variable.shape.dims()).map(along).collect(),
+        }
+    }
+}
+
+/// The text of an attribute; nothing where there is none.
+pub fn text(attributes: &[(String, Attribute)], name: &str) -> String {
+    let found = attributes.iter().find(|(one, _)| one == name);
+    match found {
+        Some((_, Attribute::Text(text))) => text.clone(),
+        _ => String::new(),
     }
 }
 

@@ -9,6 +9,9 @@ mod commands;
 mod dataset;
 mod described;
 mod failure;
+mod fixed_size;
+mod frame;
+mod header;
 mod measure;
 mod netcdf_in;
 mod netcdf_out;
@@ -47,6 +50,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Verify(args) if args.stream.is_none() => archive::check(args),
         Command::Verify(args) => commands::verify(args),
         Command::Suggest(args) => analysis::suggest(args),
+        Command::Plot(args) if args.stream.is_none() => archive::plot(args),
         Command::Plot(args) => commands::plot(args),
         Command::Extract(args) => archive::extract(args),
         Command::Repair(args) => archive::mend(args),

@@ -90,9 +90,7 @@ fn fill(
         file.add_attribute(name, value(name, attribute)?)?;
     }
     let names = definitions.names();
-    // A variable of the archive may have that name.
-    let taken = numbers.iter().any(|&number| definitions.variables[number].name == TIME);
-    let time = if taken { "step_time" } else { TIME };
+    let time = time_name(definitions, numbers.iter().copied());
     add_times(file, reader, &names, steps.clone(), time)?;
     let axes = add_dimensions(file, definitions, &names, numbers, region)?;
     let placed = add_coordinates(file, definitions, &names, numbers, &axes)?;
@@ -132,6 +130,11 @@ fn fill(
 
 /// The dimension of the steps, and what its coordinate is called.
 const TIME: &str = "time";
+
+/// What the steps' dimension is called: a variable of the archive may have its name.
+pub fn time_name(definitions: &Definitions, mut numbers: impl Iterator<Item = usize>) -> &'static str {
+    if numbers.any(|number| definitions.variables[number].name == TIME) { "step_time" } else { TIME }
+}
 
 /// The steps' times as a coordinate, with the units that the archive gives.
 fn add_times(file: &mut FileMut, reader: &Reader, names: &Names, steps: Range<u64>, name: &str) -> Result<(), Cause> {

@@ -1,7 +1,8 @@
-//! One frame as a picture: original, reconstruction, error, each with its colour bar; curves where the field has one
-//! dimension.
+//! One frame as a picture: original, reconstruction, error, or a decoded field alone, each with its colour bar; curves
+//! where the field has one dimension. Coordinates grow upwards and to the right.
 
 use crate::failure::Failure;
+use crate::frame::{Frame, label, ticks};
 use crate::source::{Data, is_masked};
 use fieldpress::Element;
 use fieldpress_figure::{Canvas, FONT, encode_png};
@@ -23,32 +24,41 @@ const TITLE_HEIGHT: i32 = 48;
 const BAR_GAP: i32 = 20;
 const BAR_WIDTH: i32 = 28;
 const LABEL_WIDTH: i32 = 168;
+/// Room beside and below an image for the labels of coordinates.
+const ROW_LABELS: i32 = 110;
+const COLUMN_LABELS: i32 = 52;
 const CAPTION_SIZE: i32 = 40;
 const TITLE_SIZE: i32 = 34;
 const LABEL_SIZE: i32 = 28;
+const DETAIL_SIZE: i32 = 30;
+const DETAIL_HEIGHT: i32 = 44;
 /// Size of the picture of curves.
 const CURVES: (u32, u32) = (2000, 1280);
-/// About as many labels beside a colour bar.
-const TICKS: f64 = 6.0;
+/// Least width of a picture of one panel, so that there is room for its caption.
+const LEAST_WIDTH: i32 = 1400;
 const NO_DATA: RGBColor = RGBColor(200, 200, 200);
+const ERROR: &str = "error: reconstruction − original";
 const ORIGINAL_COLOR: RGBColor = RGBColor(31, 119, 180);
 const DECODED_COLOR: RGBColor = RGBColor(255, 127, 14);
 
 /// What is written above the pictures.
 pub struct Caption {
+    /// The field, and which part of it.
     pub name: String,
-    pub frame: Option<usize>,
     pub bound: String,
     pub ratio: f64,
     pub nrmse: f64,
+    /// A second line: time, and what lies along the axes.
+    pub detail: String,
 }
 
 impl Caption {
     fn text(&self) -> String {
-        let name =
-            std::path::Path::new(&self.name).file_name().map_or(self.name.clone(), |n| n.to_string_lossy().into());
-        let frame = self.frame.map(|k| format!(", frame {k}")).unwrap_or_default();
-        format!("{name}{frame}   {}   ratio {:.1}   NRMSE {:.2e}", self.bound, self.ratio, self.nrmse)
+        format!("{}   {}   ratio {:.1}   NRMSE {:.2e}", self.name, self.bound, self.ratio, self.nrmse)
+    }
+
+    fn height(&self) -> i32 {
+        CAPTION_HEIGHT + if self.detail.is_empty() { 0 } else { DETAIL_HEIGHT }
     }
 }
 
@@ -63,25 +73,31 @@ pub fn values(data: &Data, range: Range<usize>, masked: &[f64]) -> Vec<Option<f6
     }
 }
 
-/// Draws a frame; the result is a PNG file.
+/// Draws a frame, with its original and error where that is given; the result is a PNG file.
 pub fn draw(
-    original: &[Option<f64>],
+    original: Option<&[Option<f64>]>,
     decoded: &[Option<f64>],
-    rows: usize,
-    columns: usize,
+    frame: &Frame,
     caption: &Caption,
 ) -> Result<Vec<u8>, Failure> {
-    let error: Vec<Option<f64>> = original.iter().zip(decoded).map(|(x, y)| Some((*y)? - (*x)?)).collect();
-    let size = if rows == 1 { CURVES } else { Layout::of(rows, columns).size() };
+    let panels = if original.is_some() { 3 } else { 1 };
+    let layout = Layout::of(frame, panels, caption.height());
+    let size = if frame.rows == 1 { CURVES } else { layout.size() };
     let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
     {
         let area = Canvas::new(&mut pixels, size).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
-        text(&area, &caption.text(), (MARGIN, MARGIN), CAPTION_SIZE, Pos::new(HPos::Left, VPos::Top))?;
-        if rows == 1 {
-            curves(&area, original, decoded, &error)?;
+        let corner = Pos::new(HPos::Left, VPos::Top);
+        text(&area, &caption.text(), (MARGIN, MARGIN), CAPTION_SIZE, corner)?;
+        text(&area, &caption.detail, (MARGIN, MARGIN + CAPTION_SIZE + 14), DETAIL_SIZE, corner)?;
+        let error = original.map(|original| -> Vec<Option<f64>> {
+            original.iter().zip(decoded).map(|(x, y)| Some((*y)? - (*x)?)).collect()
+        });
+        let pair = original.zip(error.as_deref());
+        if frame.rows == 1 {
+            curves(&area.margin(caption.height() + MARGIN, MARGIN, MARGIN, MARGIN), decoded, pair, frame)?;
         } else {
-            images(&area, &Layout::of(rows, columns), original, decoded, &error)?;
+            images(&area, &layout, decoded, pair)?;
         }
         area.present().map_err(failed)?;
     }
@@ -99,39 +115,48 @@ fn text(area: &Area<'_>, text: &str, at: (i32, i32), size: i32, anchor: Pos) -> 
     area.draw_text(text, &style, at).map_err(failed)
 }
 
-/// Where the three panels lie, and how many points of the frame a pixel covers.
-struct Layout {
-    rows: usize,
-    columns: usize,
+/// Where the panels lie, and how many points of the frame a pixel covers.
+struct Layout<'a> {
+    frame: &'a Frame,
+    panels: i32,
+    caption: i32,
     width: i32,
     height: i32,
     below_each_other: bool,
 }
 
-impl Layout {
-    fn of(rows: usize, columns: usize) -> Self {
-        let below_each_other = columns as f64 > WIDE * rows as f64;
-        let side = if below_each_other { 2.0 * IMAGE_SIDE } else { IMAGE_SIDE };
-        let scale = side / rows.max(columns) as f64;
+impl<'a> Layout<'a> {
+    fn of(frame: &'a Frame, panels: i32, caption: i32) -> Self {
+        let below_each_other = frame.columns as f64 > WIDE * frame.rows as f64;
+        let side = if below_each_other || panels == 1 { 2.0 * IMAGE_SIDE } else { IMAGE_SIDE };
+        let scale = side / frame.rows.max(frame.columns) as f64;
         let pixels = |n: usize| (n as f64 * scale).round().max(MIN_SIDE) as i32;
-        Self { rows, columns, width: pixels(columns), height: pixels(rows), below_each_other }
+        Self { frame, panels, caption, width: pixels(frame.columns), height: pixels(frame.rows), below_each_other }
+    }
+
+    /// Room before and below an image for labels.
+    fn labels(&self) -> (i32, i32) {
+        let room = |axis: usize, room: i32| if self.frame.places[axis].is_some() { room } else { 0 };
+        (room(0, ROW_LABELS), room(1, COLUMN_LABELS))
     }
 
     fn panel(&self) -> (i32, i32) {
-        (self.width + BAR_GAP + BAR_WIDTH + LABEL_WIDTH, self.height + TITLE_HEIGHT + MARGIN)
+        let (before, below) = self.labels();
+        (before + self.width + BAR_GAP + BAR_WIDTH + LABEL_WIDTH, self.height + TITLE_HEIGHT + MARGIN + below)
     }
 
     fn size(&self) -> (u32, u32) {
         let (width, height) = self.panel();
-        let (across, down) = if self.below_each_other { (1, 3) } else { (3, 1) };
-        ((MARGIN + across * width) as u32, (MARGIN + CAPTION_HEIGHT + down * height) as u32)
+        let (across, down) = if self.below_each_other { (1, self.panels) } else { (self.panels, 1) };
+        let least = if self.panels == 1 { LEAST_WIDTH } else { 0 };
+        ((MARGIN + across * width).max(least) as u32, (MARGIN + self.caption + down * height) as u32)
     }
 
     /// Top left corner of a panel's title.
     fn corner(&self, panel: i32) -> (i32, i32) {
         let (width, height) = self.panel();
         let (across, down) = if self.below_each_other { (0, panel) } else { (panel, 0) };
-        (MARGIN + across * width, MARGIN + CAPTION_HEIGHT + down * height)
+        (MARGIN + across * width + self.labels().0, MARGIN + self.caption + down * height)
     }
 }
 
@@ -168,21 +193,24 @@ fn symmetric_limits(values: &[Option<f64>]) -> (f64, f64) {
     if largest > 0.0 { (-largest, largest) } else { (-1.0, 1.0) }
 }
 
-fn images(
-    area: &Area<'_>,
-    layout: &Layout,
-    original: &[Option<f64>],
-    decoded: &[Option<f64>],
-    error: &[Option<f64>],
-) -> Result<(), Failure> {
-    let (low, high) = limits(original.iter());
+/// A frame's original, and what decoding changed in it.
+type Pair<'a> = Option<(&'a [Option<f64>], &'a [Option<f64>])>;
+
+fn images(area: &Area<'_>, layout: &Layout<'_>, decoded: &[Option<f64>], pair: Pair<'_>) -> Result<(), Failure> {
+    let frame = layout.frame;
+    let (low, high) = limits(pair.map_or(decoded, |(original, _)| original).iter());
     let field = Scale { low, high, color: |t| colorous::VIRIDIS.eval_continuous(t) };
+    let Some((original, error)) = pair else {
+        let title = frame.titled("decoded");
+        return Panel { title, values: decoded, scale: &field, summary: average }.draw(area, layout, 0);
+    };
     let (low, high) = symmetric_limits(error);
     let difference = Scale { low, high, color: |t| colorous::RED_BLUE.eval_continuous(1.0 - t) };
+    let title = |title: &str| frame.titled(title);
     let panels = [
-        Panel { title: "original", values: original, scale: &field, summary: average },
-        Panel { title: "reconstruction", values: decoded, scale: &field, summary: average },
-        Panel { title: "error (reconstruction − original)", values: error, scale: &difference, summary: largest },
+        Panel { title: title("original"), values: original, scale: &field, summary: average },
+        Panel { title: title("reconstruction"), values: decoded, scale: &field, summary: average },
+        Panel { title: title(ERROR), values: error, scale: &difference, summary: largest },
     ];
     panels.iter().zip(0..).try_for_each(|(panel, number)| panel.draw(area, layout, number))
 }
@@ -201,7 +229,7 @@ type Summary = fn(&mut dyn Iterator<Item = f64>) -> Option<f64>;
 
 /// One of the three pictures side by side, `[rows][columns]`.
 struct Panel<'a> {
-    title: &'a str,
+    title: String,
     values: &'a [Option<f64>],
     scale: &'a Scale,
     /// What a pixel shows of the points that it covers.
@@ -210,8 +238,9 @@ struct Panel<'a> {
 
 impl Panel<'_> {
     /// Draws it as the panel `number`, from the left.
-    fn draw(&self, area: &Area<'_>, layout: &Layout, number: i32) -> Result<(), Failure> {
-        let &Self { title, values, scale, summary } = self;
+    fn draw(&self, area: &Area<'_>, layout: &Layout<'_>, number: i32) -> Result<(), Failure> {
+        let Self { title, values, scale, summary } = self;
+        let frame = layout.frame;
         let (left, top) = layout.corner(number);
         text(area, title, (left, top), TITLE_SIZE, Pos::new(HPos::Left, VPos::Top))?;
         let top = top + TITLE_HEIGHT;
@@ -224,13 +253,12 @@ impl Panel<'_> {
         };
         let mut image = Vec::with_capacity(3 * (width * height) as usize);
         for y in 0..height {
-            // The first row is the lowest, as an axis that grows upwards.
-            let rows = cover(height - 1 - y, height, layout.rows);
+            let rows = cover(height - 1 - y, height, frame.rows);
             for x in 0..width {
-                let columns = cover(x, width, layout.columns);
-                let mut points = rows
-                    .clone()
-                    .flat_map(|row| values[row * layout.columns..][columns.clone()].iter().flatten().copied());
+                let columns = cover(x, width, frame.columns);
+                let places = rows.clone().flat_map(|row| columns.clone().map(move |column| (row, column)));
+                let mut points = places
+                    .filter_map(|(row, column)| values[frame.turned(0, row) * frame.columns + frame.turned(1, column)]);
                 let RGBColor(r, g, b) = scale.color(summary(&mut points));
                 image.extend([r, g, b]);
             }
@@ -238,12 +266,42 @@ impl Panel<'_> {
         let image = BitMapElement::<_>::with_owned_buffer((left, top), (width as u32, height as u32), image)
             .ok_or_else(|| Failure::other("drawing failed: the image has a wrong size"))?;
         area.draw(&image).map_err(failed)?;
-        frame(area, (left, top), (width, height))?;
+        border(area, (left, top), (width, height))?;
+        coordinates(area, frame, (left, top), (width, height))?;
         bar(area, (left + width + BAR_GAP, top), height, scale)
     }
 }
 
-fn frame(area: &Area<'_>, (left, top): (i32, i32), (width, height): (i32, i32)) -> Result<(), Failure> {
+/// Labels of coordinates to the left of an image and below it, as many as have room.
+fn coordinates(
+    area: &Area<'_>,
+    frame: &Frame,
+    (left, top): (i32, i32),
+    (width, height): (i32, i32),
+) -> Result<(), Failure> {
+    let bottom = top + height;
+    let mut last = i32::MAX;
+    for (share, label) in frame.labels(0) {
+        let y = bottom - (share * f64::from(height)).round() as i32;
+        if last - y > LABEL_SIZE {
+            area.draw(&PathElement::new([(left - 7, y), (left - 1, y)], BLACK)).map_err(failed)?;
+            text(area, &label, (left - 12, y), LABEL_SIZE, Pos::new(HPos::Right, VPos::Center))?;
+            last = y;
+        }
+    }
+    let mut last = i32::MIN / 2;
+    for (share, label) in frame.labels(1) {
+        let x = left + (share * f64::from(width)).round() as i32;
+        if x - last > 3 * LABEL_SIZE {
+            area.draw(&PathElement::new([(x, bottom), (x, bottom + 6)], BLACK)).map_err(failed)?;
+            text(area, &label, (x, bottom + 12), LABEL_SIZE, Pos::new(HPos::Center, VPos::Top))?;
+            last = x;
+        }
+    }
+    Ok(())
+}
+
+fn border(area: &Area<'_>, (left, top): (i32, i32), (width, height): (i32, i32)) -> Result<(), Failure> {
     let corners = [(left - 1, top - 1), (left + width, top + height)];
     area.draw(&Rectangle::new(corners, BLACK.mix(0.5).stroke_width(2))).map_err(failed)
 }
@@ -254,7 +312,7 @@ fn bar(area: &Area<'_>, (left, top): (i32, i32), height: i32, scale: &Scale) -> 
         let line = [(left, top + y), (left + BAR_WIDTH - 1, top + y)];
         area.draw(&PathElement::new(line, scale.color(Some(value_at(y))))).map_err(failed)?;
     }
-    frame(area, (left, top), (BAR_WIDTH, height))?;
+    border(area, (left, top), (BAR_WIDTH, height))?;
     for (value, label) in ticks(scale.low, scale.high) {
         let y = top + ((scale.high - value) / (scale.high - scale.low) * f64::from(height - 1)).round() as i32;
         let right = left + BAR_WIDTH;
@@ -264,44 +322,15 @@ fn bar(area: &Area<'_>, (left, top): (i32, i32), height: i32, scale: &Scale) -> 
     Ok(())
 }
 
-/// Round values between two limits, and their labels.
-fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let raw = (high - low) / TICKS;
-    let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|&step| step >= raw).unwrap_or(raw);
-    let first = (low / step).ceil() as i64;
-    let last = (high / step).floor() as i64;
-    (first..=last)
-        .map(|k| k as f64 * step)
-        .map(|value| (value, label(value, step, low.abs().max(high.abs()))))
-        .collect()
-}
-
-/// A value with digits enough to tell it from its neighbours `step` away; `largest` is the largest beside it.
-fn label(value: f64, step: f64, largest: f64) -> String {
-    if value.abs() < 1e-6 * step {
-        "0".into()
-    } else if (1e-3..1e5).contains(&largest) {
-        let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
-        format!("{value:.decimals$}")
-    } else {
-        let digits = (largest / step).log10().ceil().clamp(0.0, 9.0) as usize;
-        format!("{value:.digits$e}")
-    }
-}
-
-fn curves(
-    area: &Area<'_>,
-    original: &[Option<f64>],
-    decoded: &[Option<f64>],
-    error: &[Option<f64>],
-) -> Result<(), Failure> {
-    let area = area.margin(CAPTION_HEIGHT + MARGIN, MARGIN, MARGIN, MARGIN);
+fn curves(area: &Area<'_>, decoded: &[Option<f64>], pair: Pair<'_>, frame: &Frame) -> Result<(), Failure> {
+    let Some((original, error)) = pair else {
+        return chart(area, &[(&frame.titled("decoded"), decoded, ORIGINAL_COLOR)], limits(decoded.iter()));
+    };
     let (upper, lower) = area.split_vertically(area.dim_in_pixel().1 * 3 / 5);
-    let fields = [("original", original, ORIGINAL_COLOR), ("reconstruction", decoded, DECODED_COLOR)];
+    let (first, second) = (frame.titled("original"), frame.titled("reconstruction"));
+    let fields = [(&*first, original, ORIGINAL_COLOR), (&*second, decoded, DECODED_COLOR)];
     chart(&upper, &fields, limits(original.iter().chain(decoded)))?;
-    let limits = symmetric_limits(error);
-    chart(&lower, &[("error (reconstruction − original)", error, BLACK)], limits)
+    chart(&lower, &[(&frame.titled(ERROR), error, BLACK)], symmetric_limits(error))
 }
 
 fn chart(area: &Area<'_>, lines: &[(&str, &[Option<f64>], RGBColor)], (low, high): (f64, f64)) -> Result<(), Failure> {
@@ -348,20 +377,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_inside() {
-        let labels = |low, high| ticks(low, high).into_iter().map(|(_, label)| label).collect::<Vec<_>>();
-        assert_eq!(labels(0.0, 10.0), ["0", "2", "4", "6", "8", "10"]);
-        assert_eq!(labels(-0.013, 0.013), ["-0.010", "-0.005", "0", "0.005", "0.010"]);
-        assert_eq!(labels(-2e-8, 2e-8), ["-2e-8", "-1e-8", "0", "1e-8", "2e-8"].map(|s| s.replace('e', ".0e")));
-    }
-
-    #[test]
     fn pictures_are_png_files() {
-        let caption = Caption { name: "x".into(), frame: None, bound: "abs=1".into(), ratio: 2.0, nrmse: 0.1 };
-        let frame: Vec<Option<f64>> = (0..6).map(|v| (v != 3).then_some(f64::from(v))).collect();
+        let caption =
+            Caption { name: "x".into(), bound: "abs=1".into(), ratio: 2.0, nrmse: 0.1, detail: String::new() };
+        let values: Vec<Option<f64>> = (0..6).map(|v| (v != 3).then_some(f64::from(v))).collect();
         for (rows, columns) in [(2, 3), (1, 6), (3, 2)] {
-            let png = draw(&frame, &frame, rows, columns, &caption).unwrap();
-            assert!(png.starts_with(b"\x89PNG"));
+            let frame = Frame { rows, columns, ..Frame::default() };
+            for original in [Some(&values[..]), None] {
+                let png = draw(original, &values, &frame, &caption).unwrap();
+                assert!(png.starts_with(b"\x89PNG"));
+            }
         }
     }
 }

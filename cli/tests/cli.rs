@@ -363,7 +363,7 @@ fn archives_are_shown_extracted_and_checked() {
     let info = w.json("info run.fpa");
     assert_eq!((&info["steps"], &info["attributes"]["title"]), (&3.into(), &"a run".into()));
     assert_eq!((&info["variables"][1]["name"], &info["variables"][1]["bound"]), (&"b".into(), &"lossless".into()));
-    assert!(w.ok("info run.fpa").contains("a: 12x40x52 f32, 3 steps, up to 2 chunks"));
+    assert!(w.ok("info run.fpa").contains("float a(time, z, y, x) ; // 3 steps, up to 2 chunks, ratio"));
 
     w.ok("extract run.fpa -o a.npy --variable a --step 2");
     assert_eq!(npy_shape(&w.path("a.npy")), "12, 40, 52");

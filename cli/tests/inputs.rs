@@ -148,6 +148,28 @@ fn a_classic_file_that_was_cut_short_is_refused() {
 }
 
 #[test]
+fn streams_have_the_size_that_is_asked_for() {
+    let w = Workplace::new();
+    w.write_f32("x.f32", &wave());
+    let bytes = 4.0 * wave().len() as f64;
+    for ratio in [2.0, 8.0, 40.0] {
+        let report = w.json(&format!(
+            "compress x.f32 -o x.fp --dims 12,40,52 --type f32 --bound ratio={ratio} --fm off --effort 0"
+        ));
+        let stream = std::fs::metadata(w.path("x.fp")).unwrap().len() as f64;
+        assert!(stream * ratio <= bytes && stream * ratio > 0.85 * bytes, "{ratio}: {report}");
+        assert!(report["bound"].as_str().unwrap().starts_with("nrmse="), "{report}");
+        assert_eq!(w.json("verify x.f32 x.fp")["holds"], true);
+    }
+    let compress = "compress x.f32 -o no.fp --dims 12,40,52 --type f32 --fm off --bound";
+    w.fails(&format!("{compress} ratio=1e6"), 4, "cannot be had");
+    for wrong in ["ratio=0.5", "ratio=x", "ratio=inf", "ratio=NaN", "ratio="] {
+        w.fails(&format!("{compress} {wrong}"), USAGE, "expected a number from 1 on");
+    }
+    w.fails(&format!("{compress} ratio=4 --bound abs=1"), USAGE, "one bound");
+}
+
+#[test]
 fn pages_need_the_python_package() {
     let w = Workplace::with_stream();
     for python in ["no-such-python", "true", "false"] {

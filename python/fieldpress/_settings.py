@@ -39,6 +39,13 @@ class Bounds(TypedDict, total=False):
     """Every bit as it was."""
 
 
+class Size(TypedDict, total=False):
+    """The size of a stream, in place of a bound."""
+
+    ratio: float
+    """The stream is at most this part of the field's bytes, under the tightest bound of kind nrmse with which it is."""
+
+
 class Options(TypedDict, total=False):
     """How to compress and decompress; what is not given has the library's default."""
 
@@ -70,6 +77,14 @@ class Options(TypedDict, total=False):
 
 class BoundAndOptions(Bounds, Options, total=False):
     """A bound, and options."""
+
+
+class BoundOrSize(Bounds, Size, total=False):
+    """A bound, or a size."""
+
+
+class BoundOrSizeAndOptions(BoundOrSize, Options, total=False):
+    """A bound or a size, and options."""
 
 
 def text(value: object) -> str:
