@@ -111,9 +111,8 @@ def _aspect(grid: Grid, shape: tuple[int, ...]) -> float:
 def _map(figure: Figure, axes: Axes, values: Values, grid: Grid, summary: Any, limits: dict[str, Any]) -> None:
     axes.grid(False)
     axes.set_facecolor("#c8c8c8")
-    rows, columns = values.shape
-    across = np.arange(columns) if grid.longitudes is None else grid.longitudes
-    up = np.arange(rows) if grid.latitudes is None else grid.latitudes
+    across = np.arange(values.shape[1]) if grid.longitudes is None else grid.longitudes
+    up = np.arange(values.shape[0]) if grid.latitudes is None else grid.latitudes
     step = tuple(math.ceil(n / MOST) for n in values.shape)
     # Places of the cells that several points became.
     places = [_reduced(v.astype(np.float64), (n,), np.nanmean) for v, n in zip((up, across), step, strict=True)]
@@ -121,8 +120,9 @@ def _map(figure: Figure, axes: Axes, values: Values, grid: Grid, summary: Any, l
         cells = _reduced(values, step, _quiet(summary))
     image = axes.pcolormesh(places[1], places[0], cells, shading="nearest", rasterized=True, **limits)
     axes.set_aspect("equal" if 0.25 <= _aspect(grid, values.shape) <= 1.6 else "auto", adjustable="box")
-    axes.set_xlabel("longitude" if grid.longitudes is not None else "column")
-    axes.set_ylabel("latitude" if grid.latitudes is not None else "row")
+    rows, columns = grid.axes[-2:] if len(grid.axes) > 1 else ("row", "column")
+    axes.set_xlabel("longitude" if grid.longitudes is not None else columns)
+    axes.set_ylabel("latitude" if grid.latitudes is not None else rows)
     figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02, aspect=28)
 
 

@@ -162,7 +162,8 @@ def _pictures(
     number = _shown_frame(found)
     first, second = (a.reshape(planes)[number].astype(np.float64) for a in (x, y))
     valid = valid_points(x.reshape(planes)[number], masked) & np.isfinite(second)
-    which = f"frame {number}, the worst" if len(found.scores) > 1 else "the field"
+    exact = found.errors.max_abs_error == 0
+    which = f"frame {number}" + ("" if exact else ", the worst") if len(found.scores) > 1 else "the field"
     limit = about.limit(found)
     is_curve = 1 in first.shape
     out = {
