@@ -124,3 +124,43 @@ fn the_frame_before_must_be_the_right_one() {
     let error = codec.compress_after(&flat, Bound::Nrmse(4e-3), &wrong).unwrap_err();
     assert!(error.message().contains("no axis of frames"), "{error}");
 }
+
+/// The mean of rain, which clamping at zero would raise, in windows that follow others.
+#[test]
+fn the_mean_is_kept() {
+    let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    for (bound, effort) in [(Bound::Nrmse(2e-2), Effort::Fast), (Bound::Nrmse(5e-3), Effort::Normal)] {
+        let codec = Codec::new(Options::default().with_effort(effort).with_fm(FmMode::Off)).unwrap();
+        let mut before: Option<Vec<f32>> = None;
+        let (mut follows, mut apart) = (0, 0);
+        for k in 0..WINDOWS {
+            let values: Vec<f32> = window(k).iter().map(|v| (v - 100.0).max(0.0)).collect();
+            let view = FieldView::new(&values, &DIMS).unwrap();
+            let mut out = vec![0f32; values.len()];
+            let report = match &before {
+                None => {
+                    let (bytes, report) = codec.compress(&view, bound).unwrap();
+                    let mut view = FieldViewMut::new(&mut out, &DIMS).unwrap();
+                    codec.decompress(&bytes, &Request::default(), &mut view).unwrap();
+                    report
+                }
+                Some(frame) => {
+                    let before = ReferenceFrame { frame: FieldView::new(frame, &FRAME).unwrap(), drift: 0.0 };
+                    let (bytes, report) = codec.compress_after(&view, bound, &before).unwrap();
+                    let mut view = FieldViewMut::new(&mut out, &DIMS).unwrap();
+                    codec.decompress_after(&bytes, &Request::default(), &before, &mut view).unwrap();
+                    follows += usize::from(inspect(&bytes).unwrap().follows);
+                    // The version that knows a mean for the frame before.
+                    apart += usize::from(bytes[4] == 8);
+                    report
+                }
+            };
+            let moved = mean(&out) - mean(&values);
+            let allowed = (1e-5 * report.info.range).min(1e-4 * mean(&values));
+            assert!((moved - report.mean_error).abs() <= 1e-9 * report.info.range, "{moved} {}", report.mean_error);
+            assert!(moved.abs() <= allowed, "window {k}, {bound:?}: {moved:e} of {allowed:e}");
+            before = Some(last_frame(&out));
+        }
+        assert!(follows == WINDOWS - 1 && apart > 0, "{follows} follow, {apart} of them have moved");
+    }
+}

@@ -80,6 +80,7 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
                     let predictor = ["levels", "lorenzo", "lorenzo-2", "fitted"];
                     show(predictor[usize::from(segment.predictor)], true);
                     show("lattice", segment.lattice);
+                    show("balanced", segment.balanced);
                 } else {
                     show(if segment.basis { "basis" } else { "cosine" }, true);
                 }

@@ -299,20 +299,32 @@ fn windows_of_steps_find_marks() {
     }
 }
 
-/// The mean of an intermittent field, which clamping at zero would raise by up to a third.
+/// The mean of an intermittent field, which clamping at zero, and predictions beside it, would raise by up to a third.
 #[test]
 fn the_mean_is_kept() {
     let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    let bounds = [
+        ("nrmse=1e-2", 0),
+        ("nrmse=1e-3", 1),
+        ("psnr=50", 0),
+        ("nrmse=4e-2", 1),
+        ("rel=3e-2", 0),
+        ("rel=1e-2", 1),
+        ("rel=1e-3", 0),
+        ("abs=0.03", 1),
+    ];
     for dry in [0.0, 1.0, 2.0] {
         let rain: Vec<f32> = rough().map(|v| (2.0 * v - dry).exp_m1().max(0.0) as f32).collect();
         let view = FieldView::new(&rain, &[8, 48, 64]).unwrap();
-        for (bound, effort) in [("nrmse=1e-2", 0), ("nrmse=1e-3", 1), ("psnr=50", 0), ("nrmse=4e-2", 1)] {
+        for (bound, effort) in bounds {
             let options: Options = format!("effort={effort}").parse().unwrap();
             let (stream, report) = codec(options).compress(&view, bound.parse().unwrap()).unwrap();
             let decoded = decoded(&stream);
             let moved = mean(&decoded) - mean(&rain);
             assert!((moved - report.mean_error).abs() <= 1e-9 * report.info.range, "{moved} {}", report.mean_error);
-            let allowed = (1e-5 * report.info.range).min(1e-4 * mean(&rain));
+            // What offsets of predictions leave is that of a few points' errors, of which there are not many here.
+            let few = if bound.contains("psnr") || bound.contains("nrmse") { 1.0 } else { 1.5 };
+            let allowed = few * (1e-5 * report.info.range).min(1e-4 * mean(&rain));
             assert!(moved.abs() <= allowed, "{dry} {bound} {effort}: {moved:e} of {allowed:e}, mean {}", mean(&rain));
             // The header's error is that of what is decoded about the mean that it has.
             let squares: f64 = rain.iter().zip(&decoded).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();

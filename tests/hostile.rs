@@ -418,7 +418,10 @@ fn headers_are_those_of_their_versions() {
         ("segments that are not clamped", version("one-window-f32", 4)),
         ("clamped in version 2", version("clamped-rel-f32", 2)),
         ("version 4, not clamped", flags("clamped-rel-f32", 8)),
-        ("a flag that is not known", flags("clamped-rel-f32", 16)),
+        ("a mean of the frame before in version 4", flags("clamped-rel-f32", 16)),
+        ("a mean of a frame before that is not there", flags("balanced-levels-f32", 16)),
+        ("a flag that is not known", flags("balanced-levels-f32", 32)),
+        ("masked values in version 8", version(NAME, 8)),
         ("planes in version 5", version(NAME, 5)),
         ("masked values in version 6", version(NAME, 6)),
         ("volumes in version 4", version("volumes-nrmse-f32", 4)),
@@ -432,5 +435,9 @@ fn headers_are_those_of_their_versions() {
     let tables = version("tables-volumes-f32", 5);
     assert_eq!(inspect(&tables).unwrap().version, 5);
     assert_eq!(decode(&reader(), &tables, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(inspect(&version(NAME, 8)).unwrap_err().kind(), ErrorKind::Unsupported);
+    // As little does one of version 7 of predictions that are offset.
+    let balanced = version("balanced-levels-f32", 6);
+    assert_eq!(inspect(&balanced).unwrap().version, 6);
+    assert_eq!(decode(&reader(), &balanced, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(inspect(&version(NAME, 9)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

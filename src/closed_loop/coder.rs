@@ -2,6 +2,7 @@
 
 use super::indices::Model;
 use super::levels::{AXES, Grid};
+use super::offset::Account;
 use super::run::run;
 use super::section::Parameters;
 use super::work::Work;
@@ -38,11 +39,13 @@ pub(crate) struct WindowEncoder<'a> {
     parameters: &'a Parameters,
     coder: Encoder,
     model: Model,
+    account: Account,
 }
 
 impl<'a> WindowEncoder<'a> {
-    pub(crate) fn new(parameters: &'a Parameters) -> Self {
-        Self { parameters, coder: Encoder::new(Vec::new()), model: Model::new(parameters.mixing) }
+    /// `account` says how closely errors are to cancel, where parameters ask for that.
+    pub(crate) fn new(parameters: &'a Parameters, account: Account) -> Self {
+        Self { parameters, coder: Encoder::new(Vec::new()), model: Model::new(parameters.mixing), account }
     }
 
     /// Codes a window so that none of its points but those under the mask is further than the bound from what
@@ -53,12 +56,21 @@ impl<'a> WindowEncoder<'a> {
     pub(crate) fn window<T: Element>(&mut self, window: &Window<'_, T>) -> Result<()> {
         let mut known = vec![T::from_f64(0.0); window.values.len()];
         let mut work = Work::new(Grid::of(window.dims), window.values, window.mask, window.bound, &mut known);
-        run(&mut self.coder, &mut self.model, &mut work, self.parameters, window.range)
+        work.account = self.account;
+        let before = self.account.sum;
+        run(&mut self.coder, &mut self.model, &mut work, self.parameters, window.range)?;
+        let mask = |at| window.mask.is_some_and(|mask: &[bool]| mask[at]);
+        let errors = known.iter().zip(window.values).enumerate().filter(|(at, _)| !mask(*at));
+        let (points, sum) =
+            errors.fold((0, 0.0), |(points, sum), (_, (a, b))| (points + 1, sum + (a.to_f64() - b.to_f64())));
+        self.account.points += points;
+        self.account.sum = before + sum;
+        Ok(())
     }
 
-    /// The code.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.coder.finish()
+    /// The code, and what errors come to.
+    pub(crate) fn finish(self) -> (Vec<u8>, Account) {
+        (self.coder.finish(), self.account)
     }
 }
 

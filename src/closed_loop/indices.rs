@@ -124,7 +124,7 @@ impl Model {
             mantissa: [counters(32 * 32 * 8), counters(32 * 4)],
             sign: [mixed(15 * 15, true), mixed(27 * 3, false), mixed(15 * 9, false), mixed(729, false)],
             sign_mixer: [Mixer::new(sets(15), INITIAL), Mixer::new(sets(CLASSES), INITIAL)],
-            number: counters(16 * 64),
+            number: counters(17 * 64),
         }
     }
 
@@ -137,7 +137,7 @@ impl Model {
         bit
     }
 
-    /// A parameter of a pass: an Exp-Golomb code of its zigzag under one of 16 contexts.
+    /// A parameter of a pass: an Exp-Golomb code of its zigzag under one of 17 contexts.
     pub(super) fn number<C: BitCoder>(&mut self, coder: &mut C, value: i32, context: usize) -> Result<i32> {
         let zigzag = ((value << 1) ^ (value >> 31)) as u32;
         let counters = &mut self.number[context * 64..][..64];
@@ -158,6 +158,11 @@ impl Model {
         let low = coder.raw(u64::from(zigzag.wrapping_add(1)) & ((1 << exponent) - 1), exponent) as u32;
         let zigzag = (1 << exponent | low) - 1;
         Ok((zigzag >> 1) as i32 ^ -((zigzag & 1) as i32))
+    }
+
+    /// An offset of predictions, coded like a parameter.
+    pub(super) fn offset<C: BitCoder>(&mut self, coder: &mut C, value: i32) -> Result<i32> {
+        self.number(coder, value, 16)
     }
 
     /// Codes an index, or when decoding returns it.

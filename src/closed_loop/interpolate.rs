@@ -3,6 +3,7 @@
 use super::fit;
 use super::indices::{Around, Model, Symbol, scale, side};
 use super::levels::{AXES, INNER, Pass, passes};
+use super::offset::Next;
 use super::quantise::Quantiser;
 use super::section::Parameters;
 use super::taps::{Degree, Taps, Template};
@@ -10,6 +11,7 @@ use super::work::{BATCH, Flags, Work};
 use crate::entropy::BitCoder;
 use crate::error::{Error, Result};
 use crate::field::Element;
+use std::convert::Infallible;
 
 /// Points of a row that share a template.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,12 @@ impl Batch {
             flags: Flags::new(),
         }
     }
+
+    /// Makes room for the next points.
+    fn clear(&mut self) {
+        self.pieces.clear();
+        self.points = 0;
+    }
 }
 
 /// Codes a whole window by levels.
@@ -60,11 +68,15 @@ pub(super) fn code<T: Element, C: BitCoder, const MIXING: bool>(
         let limit = if parameters.lattice { work.bound } else { work.bound.min(bin) };
         let quantiser = Quantiser::new(bin, limit, range, parameters.lattice.then_some(parameters.origin));
         let taps = Taps::new(&grid, &pass);
-        let mut run = Run { pass: &pass, taps, quantiser, origin: parameters.origin, model, work };
+        let (origin, balanced) = (parameters.origin, parameters.balanced);
+        let mut run = Run { pass: &pass, taps, quantiser, origin, balanced, model, work };
         if pass.odd == 0 {
             run.anchors::<C, MIXING>(coder)?;
         } else {
             run.weigh(coder)?;
+            if balanced {
+                run.balance(coder)?;
+            }
             run.code::<C, MIXING>(coder)?;
         }
     }
@@ -77,6 +89,7 @@ struct Run<'a, 'w, T> {
     taps: Taps<'a>,
     quantiser: Quantiser,
     origin: f64,
+    balanced: bool,
     model: &'a mut Model,
     work: &'a mut Work<'w, T>,
 }
@@ -127,6 +140,9 @@ impl<T: Element> Run<'_, '_, T> {
                 }
                 let symbol = self.model.code::<C, MIXING>(coder, symbol, &around)?;
                 self.work.keep(coder, symbol, &quantiser, (at, prediction));
+                if C::ENCODES && self.balanced {
+                    self.work.account.sum += self.work.error(at, symbol);
+                }
             }
         }
         Ok(())
@@ -134,6 +150,47 @@ impl<T: Element> Run<'_, '_, T> {
 
     /// Codes the points of a pass that is predicted from others.
     fn code<C: BitCoder, const MIXING: bool>(&mut self, coder: &mut C) -> Result<()> {
+        self.batches(|run, batch| run.batch::<C, MIXING>(coder, batch))
+    }
+
+    /// Chooses the offset of the pass's predictions when encoding, and codes it.
+    fn balance<C: BitCoder>(&mut self, coder: &mut C) -> Result<()> {
+        let next = Next { points: self.pass.len(), last: self.pass.is_last(), bin: self.quantiser.bin };
+        let mut number = 0;
+        if C::ENCODES {
+            let errors;
+            let account = self.work.account;
+            (number, errors) = account.choose(next, |offset| self.errors(offset));
+            self.work.account.sum += errors;
+        }
+        self.quantiser.offset = next.code(coder, self.model, number)?;
+        Ok(())
+    }
+
+    /// What the errors of the pass's points add up to where predictions are offset by so much.
+    fn errors(&mut self, offset: f64) -> f64 {
+        self.quantiser.offset = offset;
+        let mut sum = 0.0;
+        let Ok(()) = self.batches(|run, batch| {
+            run.quantise(batch);
+            sum += run.error(batch);
+            Ok::<(), Infallible>(())
+        });
+        sum
+    }
+
+    /// What the errors of a batch add up to.
+    fn error(&self, batch: &Batch) -> f64 {
+        let stride = self.pass.stride[INNER];
+        let points = batch.pieces.iter().flat_map(|piece| (0..piece.len).map(move |k| piece.at + k * stride));
+        points.zip(&batch.symbols).map(|(at, &symbol)| self.work.error(at, symbol)).sum()
+    }
+
+    /// Hands the points of the pass to `each`, a batch at a time.
+    fn batches<E>(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &mut Batch) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         let mut batch = Batch::new();
         let (n, stride) = (self.pass.count[INNER], self.pass.stride[INNER]);
         for row in 0..self.pass.rows() {
@@ -149,12 +206,13 @@ impl<T: Element> Run<'_, '_, T> {
                 batch.points += until - k;
                 k = until;
                 if batch.points == BATCH {
-                    self.batch::<C, MIXING>(coder, &mut batch)?;
+                    each(self, &mut batch)?;
+                    batch.clear();
                 }
             }
         }
         if batch.points > 0 {
-            self.batch::<C, MIXING>(coder, &mut batch)?;
+            each(self, &mut batch)?;
         }
         Ok(())
     }
@@ -186,8 +244,6 @@ impl<T: Element> Run<'_, '_, T> {
             }
             i += piece.len;
         }
-        batch.pieces.clear();
-        batch.points = 0;
         Ok(())
     }
 

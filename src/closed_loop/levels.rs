@@ -107,6 +107,11 @@ impl Pass {
         at
     }
 
+    /// Whether a window ends with it.
+    pub(super) fn is_last(&self) -> bool {
+        self.level == 0 && self.odd == self.active
+    }
+
     /// How many rows it has.
     pub(super) fn rows(&self) -> usize {
         self.count[..INNER].iter().product()

@@ -4,6 +4,7 @@
 use super::causal::Fitted;
 use super::indices::{Around, Model, Symbol, scale, side};
 use super::levels::{AXES, Grid, INNER};
+use super::offset::Next;
 use super::quantise::Quantiser;
 use super::section::{Parameters, Predictor};
 use super::work::{BATCH, Flags, Work};
@@ -11,6 +12,11 @@ use crate::entropy::BitCoder;
 use crate::error::{Error, Result};
 use crate::field::Element;
 use std::ops::Range;
+
+/// Stretches of points with an offset of their own, at most.
+const STRETCHES: usize = 32;
+/// How many points a stretch has at least, where there are as many.
+const LEAST_STRETCH: usize = 1024;
 
 /// The points behind and their weights, for how many points there are behind along each axis.
 struct Corner {
@@ -71,18 +77,31 @@ pub(super) fn code<T: Element, C: BitCoder, const MIXING: bool>(
         Predictor::Fitted { .. } => Fitted::code(coder, model, work, &quantiser)?,
         _ => None,
     };
-    let run = Run { corners: corners(&grid, axes, order), fitted, quantiser, origin: parameters.origin };
+    let mut run = Run { corners: corners(&grid, axes, order), fitted, quantiser, origin: parameters.origin };
     let (mut flags, mut walk) = (Flags::new(), Walk::new(&grid));
     let mut pieces = Vec::new();
     let mut from = 0;
     while from < grid.len() {
-        let until = (from + BATCH).min(grid.len());
-        pieces.clear();
-        walk.pieces(run.fitted.as_ref(), from..until, &mut pieces);
-        run.batch::<T, C, MIXING>(coder, model, work, &mut flags, &pieces)?;
-        from = until;
+        let end = if parameters.balanced { grid.len().min(from + stretch(grid.len())) } else { grid.len() };
+        if parameters.balanced {
+            run.balance(coder, model, work, (from..end, &walk))?;
+        }
+        for first in (from..end).step_by(BATCH) {
+            pieces.clear();
+            walk.pieces(run.fitted.as_ref(), first..end.min(first + BATCH), &mut pieces);
+            run.batch::<T, C, MIXING>(coder, model, work, &mut flags, &pieces)?;
+        }
+        if parameters.balanced {
+            run.unshift(work, from..end);
+        }
+        from = end;
     }
     Ok(())
+}
+
+/// How many of so many points share an offset: a whole number of batches.
+fn stretch(points: usize) -> usize {
+    points.div_ceil(STRETCHES).max(LEAST_STRETCH).next_multiple_of(BATCH)
 }
 
 /// Successive points with the same points behind.
@@ -115,19 +134,8 @@ impl Run {
         let (from, until) = (pieces[0].from, pieces[pieces.len() - 1].until);
         let mut symbols = [Symbol::Index(0); BATCH];
         let mut predictions = [0.0; BATCH];
-        let mut any = false;
-        if C::ENCODES {
-            for piece in pieces {
-                let taps = self.taps(piece);
-                for at in piece.from..piece.until {
-                    let prediction = self.predict(work.known, taps, at);
-                    let symbol = work.quantise(&self.quantiser, at, prediction);
-                    any |= symbol != Symbol::Index(0);
-                    (symbols[at - from], predictions[at - from]) = (symbol, prediction);
-                }
-            }
-        }
-        any = flags.code(model, coder, any, [0, scale(busy(work, from, until)), 0]);
+        let any = C::ENCODES && self.quantise(work, pieces, &mut symbols, &mut predictions);
+        let any = flags.code(model, coder, any, [0, scale(busy(work, from, until)), 0]);
         if C::ENCODES && !any {
             return Ok(());
         }
@@ -145,6 +153,76 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Predicts and quantises a batch when encoding; whether it has an index other than 0.
+    #[inline(always)]
+    fn quantise<T: Element>(
+        &self,
+        work: &mut Work<'_, T>,
+        pieces: &[Piece],
+        symbols: &mut [Symbol; BATCH],
+        predictions: &mut [f64; BATCH],
+    ) -> bool {
+        let from = pieces[0].from;
+        let mut any = false;
+        for piece in pieces {
+            let taps = self.taps(piece);
+            for at in piece.from..piece.until {
+                let prediction = self.predict(work.known, taps, at);
+                let symbol = work.quantise(&self.quantiser, at, prediction);
+                any |= symbol != Symbol::Index(0);
+                (symbols[at - from], predictions[at - from]) = (symbol, prediction);
+            }
+        }
+        any
+    }
+
+    /// Chooses what the values of a stretch of points are shifted by when encoding, and codes it. A walk has come to the
+    /// stretch's first point.
+    ///
+    /// Not an offset of each prediction: that of the point before would be part of the next one's.
+    fn balance<T: Element, C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        model: &mut Model,
+        work: &mut Work<'_, T>,
+        (stretch, walk): (Range<usize>, &Walk<'_>),
+    ) -> Result<()> {
+        let last = stretch.end == work.grid.len();
+        let next = Next { points: stretch.len(), last, bin: self.quantiser.bin };
+        let mut number = 0;
+        if C::ENCODES {
+            let account = work.account;
+            let errors;
+            (number, errors) = account.choose(next, |shift| {
+                self.quantiser = self.quantiser.shifted(shift);
+                self.errors(work, walk.clone(), stretch.clone())
+            });
+            work.account.sum += errors;
+        }
+        self.quantiser = self.quantiser.shifted(next.code(coder, model, number)?);
+        Ok(())
+    }
+
+    /// What the errors of a stretch of points add up to.
+    fn errors<T: Element>(&self, work: &mut Work<'_, T>, mut walk: Walk<'_>, stretch: Range<usize>) -> f64 {
+        let (mut symbols, mut predictions) = ([Symbol::Index(0); BATCH], [0.0; BATCH]);
+        let (mut pieces, mut all) = (Vec::new(), Vec::with_capacity(stretch.len()));
+        for from in stretch.clone().step_by(BATCH) {
+            let until = stretch.end.min(from + BATCH);
+            pieces.clear();
+            walk.pieces(self.fitted.as_ref(), from..until, &mut pieces);
+            self.quantise(work, &pieces, &mut symbols, &mut predictions);
+            all.extend_from_slice(&symbols[..until - from]);
+        }
+        self.unshift(work, stretch.clone());
+        stretch.zip(all).map(|(at, symbol)| work.error(at, symbol)).sum()
+    }
+
+    /// Takes back by what the values of a stretch are shifted.
+    fn unshift<T: Element>(&self, work: &mut Work<'_, T>, stretch: Range<usize>) {
+        work.known[stretch].iter_mut().for_each(|value| *value = self.quantiser.unshift(*value));
     }
 
     fn taps(&self, piece: &Piece) -> &[(usize, f64)] {
@@ -228,6 +306,7 @@ fn busy<T>(work: &Work<'_, T>, from: usize, until: usize) -> u32 {
 }
 
 /// A walk over a grid in C order.
+#[derive(Clone)]
 struct Walk<'a> {
     grid: &'a Grid,
     at: [usize; AXES],

@@ -17,6 +17,7 @@ mod indices;
 mod interpolate;
 mod levels;
 mod lorenzo;
+mod offset;
 mod quantise;
 mod run;
 mod samples;
@@ -28,5 +29,6 @@ mod tune;
 mod work;
 
 pub(crate) use coder::{Window, WindowDecoder, WindowEncoder, window_frames};
-pub(crate) use section::Parameters;
+pub(crate) use offset::Account;
+pub(crate) use section::{BALANCED, Parameters};
 pub(crate) use tune::{Choice, Search, Subject};

@@ -40,6 +40,8 @@ pub(crate) struct Parameters {
     pub(super) most: u8,
     /// Whether all values lie on the lattice `origin + k · bin`.
     pub(super) lattice: bool,
+    /// Whether predictions are offset so that errors cancel.
+    pub(super) balanced: bool,
     /// Where predictions start; a value of the field.
     pub(super) origin: f64,
 }
@@ -49,8 +51,15 @@ const NIBBLE: u8 = 15;
 /// The flag of contexts that are mixed, in the byte of a segment's prediction mode; and that of a lattice.
 const MIXING: u8 = 1 << 4;
 const LATTICE: u8 = 1 << 5;
+/// The flag of predictions that are offset, there too.
+pub(crate) const BALANCED: u8 = 1 << 6;
 
 impl Parameters {
+    /// The same with predictions that are offset so that errors cancel; `None` on a lattice, where there are none.
+    pub(crate) fn balanced(&self) -> Option<Self> {
+        (!self.lattice).then_some(Self { balanced: true, ..*self })
+    }
+
     /// Appends the parameters; `mode` is the number of the prediction mode.
     pub(crate) fn write<T: Element>(&self, mode: u8, out: &mut Writer) {
         let (kind, axes) = match self.predictor {
@@ -58,8 +67,8 @@ impl Parameters {
             Predictor::Lorenzo { axes, order } => (order, axes),
             Predictor::Fitted { axes } => (3, axes),
         };
-        let flags = if self.mixing { MIXING } else { 0 } | if self.lattice { LATTICE } else { 0 };
-        out.u8(mode | flags);
+        let flags = [(self.mixing, MIXING), (self.lattice, LATTICE), (self.balanced, BALANCED)];
+        out.u8(flags.iter().fold(mode, |mode, &(is_set, flag)| mode | if is_set { flag } else { 0 }));
         out.u8(kind | axes << 4);
         out.u8(self.growth | self.most << 4);
         out.f64(self.bin);
@@ -85,12 +94,13 @@ impl Parameters {
             },
             mixing: flags & MIXING != 0,
             lattice: flags & LATTICE != 0,
+            balanced: flags & BALANCED != 0,
             growth: growth & NIBBLE,
             most: growth >> 4,
             bin,
             origin,
         };
-        let sound = axes < 8 && predictor & 12 == 0 && flags >> 6 == 0 && origin.is_finite();
+        let sound = axes < 8 && predictor & 12 == 0 && flags >> 7 == 0 && origin.is_finite();
         if !(sound && bin > 0.0 && bin.is_finite()) {
             return Err(Error::corrupt("the parameters of closed-loop prediction are out of range"));
         }

@@ -105,6 +105,7 @@ pub(super) fn analyse<T: Element>(subject: &impl Subject<T>, mixing: bool) -> Pa
         growth: 0,
         most: 0,
         lattice: false,
+        balanced: false,
         origin: T::from_f64(middle).to_f64(),
     };
     let lattice = if bound > 0.0 {

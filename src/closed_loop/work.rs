@@ -2,6 +2,7 @@
 
 use super::indices::{Model, Symbol};
 use super::levels::Grid;
+use super::offset::Account;
 use super::quantise::Quantiser;
 use crate::entropy::BitCoder;
 use crate::field::Element;
@@ -22,6 +23,8 @@ pub(super) struct Work<'a, T> {
     pub(super) known: &'a mut [T],
     /// Indices, within 16 bits.
     pub(super) marks: Vec<i16>,
+    /// What errors add up to, when encoding and where that is asked for.
+    pub(super) account: Account,
     /// Values kept exactly, and where.
     pub(super) kept: Vec<(usize, T)>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Work<'a, T> {
 impl<'a, T: Element> Work<'a, T> {
     pub(super) fn new(grid: Grid, source: &'a [T], mask: Option<&'a [bool]>, bound: f64, known: &'a mut [T]) -> Self {
         let marks = vec![0; known.len()];
-        Self { grid, source, mask, bound, known, marks, kept: Vec::new() }
+        Self { grid, source, mask, bound, known, marks, account: Account::default(), kept: Vec::new() }
     }
 }
 
@@ -66,6 +69,13 @@ impl<T: Element> Work<'_, T> {
         }
         self.known[at] = quantiser.restore(prediction, 0);
         Symbol::Index(0)
+    }
+
+    /// The error of a point that was quantised to this.
+    #[inline(always)]
+    pub(super) fn error(&self, at: usize, symbol: Symbol) -> f64 {
+        let is_exact = self.is_masked(at) || symbol == Symbol::Exact;
+        if is_exact { 0.0 } else { self.known[at].to_f64() - self.source[at].to_f64() }
     }
 
     /// Keeps a symbol that was coded: its mark, and when decoding its value.

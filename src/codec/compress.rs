@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::field::{Axes, Element, FieldStats, FieldView, Normalisation, Specials, f32_suffices};
 use crate::model::STREAM_HASH_BYTES;
 use crate::options::{FmMode, Options, Sentinels};
-use crate::stream::{Content, Header, ModelName, SegmentBytes, assemble, is_by_tables, is_closed_loop};
+use crate::stream::{Content, Header, ModelName, SectionKinds, SegmentBytes, assemble, is_closed_loop};
 use crate::window::Cut;
 use std::time::Instant;
 
@@ -203,8 +203,7 @@ impl<T: Element> Asked<'_, T> {
             follows: context.reference.filter(|_| !done.sections.iter().all(closed)).map(Reference::name),
             segment: tools.options.segment,
             model,
-            closed_loop: done.sections.iter().any(closed),
-            tables: done.sections.iter().any(|section| is_by_tables(section)),
+            kinds: SectionKinds::of(&done.sections),
             clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
         };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
@@ -245,7 +244,10 @@ impl<T: Element> Asked<'_, T> {
 
     /// The same stream, about the mean with which decoded values have the field's.
     fn about_its_mean(&self, mut found: Segments, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Segments> {
-        let Content::Segments { normalisation, double, .. } = &mut found.header.content else { return Ok(found) };
+        let Content::Segments { normalisation, double, follows, .. } = &mut found.header.content else {
+            return Ok(found);
+        };
+        let follows = follows.is_some();
         let known = *normalisation;
         let Some(passes) = self.passes(&known, tools) else { return Ok(found) };
         let centred = if *double {
@@ -255,6 +257,9 @@ impl<T: Element> Asked<'_, T> {
         };
         if let Some(Centred { mean, errors }) = centred {
             (normalisation.mean, found.done.errors) = (mean, errors);
+            if !follows {
+                normalisation.reference_mean = mean;
+            }
             found.header = with_errors(found.header, &found.done.errors);
             found.bytes = assemble(&found.header, &found.done.sections);
         }
@@ -330,9 +335,8 @@ impl<T: Element> Asked<'_, T> {
             follows: None,
             segment: tools.options.segment,
             model: None,
-            closed_loop: true,
+            kinds: SectionKinds { closed_loop: true, ..SectionKinds::default() },
             clamped: false,
-            tables: false,
         };
         Ok(sections.map(|sections| (content, sections)))
     }

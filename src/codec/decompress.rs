@@ -13,7 +13,7 @@ use super::segment::state::Buffers;
 use super::tools::Tools;
 use crate::error::{Error, Result};
 use crate::field::{Element, Region, for_each_run};
-use crate::stream::{Content, Stream, is_by_tables, is_closed_loop};
+use crate::stream::{Content, Stream, is_closed_loop};
 use crate::window::Cut;
 use std::sync::Mutex;
 
@@ -66,7 +66,7 @@ fn decompress_segments<T: Element>(
     tools: &Tools<'_>,
 ) -> Result<StageSeconds> {
     let header = &stream.header;
-    let Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped, tables } =
+    let Content::Segments { normalisation, specials, double, follows, segment, model, kinds, clamped } =
         &header.content
     else {
         return Err(Error::internal("a stream without segments has none to decode"));
@@ -105,12 +105,7 @@ fn decompress_segments<T: Element>(
             return Ok(stages);
         };
         let bytes = stream.section(k)?;
-        if is_closed_loop(bytes) && !closed_loop {
-            return Err(Error::corrupt("a segment of closed-loop prediction in a stream of version 1"));
-        }
-        if is_by_tables(bytes) && !tables {
-            return Err(Error::corrupt("a segment coded by tables in a stream of a version before 6"));
-        }
+        kinds.check(bytes)?;
         let part = Part { from, until, halvings: factor.trailing_zeros() as usize };
         let put = |window: DecodedWindow<'_, T>| {
             let _span = tracing::debug_span!("put in place").entered();

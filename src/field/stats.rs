@@ -170,6 +170,9 @@ fn gather<T: Element>(field: &FieldView<'_>, values: &[T], fill: Option<f64>, se
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Normalisation {
     pub(crate) mean: f64,
+    /// What takes the place of the mean for a frame before the field: what is predicted from it does not move with the
+    /// mean of what is decoded.
+    pub(crate) reference_mean: f64,
     pub(crate) exponent: i16,
     /// Decoded values are clamped to the field's own range.
     pub(crate) min: f64,
@@ -185,18 +188,25 @@ impl Normalisation {
         }
         let mut exponent = libm::ilogb(range) + 1;
         exponent = exponent.clamp(-1020, 1020);
-        Some(Self { mean: stats.mean, exponent: exponent as i16, min: stats.min, max: stats.max })
+        let mean = stats.mean;
+        Some(Self { mean, reference_mean: mean, exponent: exponent as i16, min: stats.min, max: stats.max })
     }
 
     /// The map for a field all of whose data are one value, which is finite.
     pub(crate) fn of_constant(stats: &FieldStats) -> Option<Self> {
         let constant = stats.valid > 0 && stats.range() == 0.0;
-        constant.then_some(Self { mean: stats.min, exponent: 0, min: stats.min, max: stats.max })
+        let mean = stats.min;
+        constant.then_some(Self { mean, reference_mean: mean, exponent: 0, min: stats.min, max: stats.max })
     }
 
     /// 2^exponent: working units to the field's.
     pub(crate) fn scale(&self) -> f64 {
         libm::ldexp(1.0, i32::from(self.exponent))
+    }
+
+    /// Whether a frame before the field has another mean taken off than its own frames.
+    pub(crate) fn apart(&self) -> bool {
+        self.mean.to_bits() != self.reference_mean.to_bits()
     }
 
     /// The field's value of a working value, clamped to the field's range.

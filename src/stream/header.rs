@@ -1,6 +1,7 @@
 //! The header: everything about a field but its content.
 
 use super::described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
+use super::segment::SectionKinds;
 use crate::bound::Bound;
 use crate::bytes::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +12,7 @@ use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 7;
+const VERSION: u16 = 8;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
@@ -24,6 +25,8 @@ const VOLUMES_SINCE: u16 = 5;
 const TABLES_SINCE: u16 = 6;
 /// The version that more than 15 special patterns came with.
 const MANY_SPECIALS_SINCE: u16 = 7;
+/// The version that closed-loop predictions which are offset, and another mean of the frame before, came with.
+const BALANCED_SINCE: u16 = 8;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
@@ -66,12 +69,10 @@ pub(crate) enum Content {
         /// Frames of a segment, where it is not the usual number.
         segment: Option<NonZeroU16>,
         model: Option<ModelName>,
-        /// Whether segments may be of closed-loop prediction.
-        closed_loop: bool,
+        /// What segments may be.
+        kinds: SectionKinds,
         /// Whether values are within the field's range after corrections, too.
         clamped: bool,
-        /// Whether segments may have their indices coded by tables.
-        tables: bool,
     },
 }
 
@@ -94,6 +95,7 @@ impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
+            Content::Segments { kinds, normalisation, .. } if kinds.balanced || normalisation.apart() => BALANCED_SINCE,
             Content::Lossless(specials)
             | Content::Repeats(specials)
             | Content::Raw(specials)
@@ -102,13 +104,13 @@ impl Header {
             {
                 MANY_SPECIALS_SINCE
             }
-            Content::Segments { tables: true, .. } => TABLES_SINCE,
+            Content::Segments { kinds: SectionKinds { tables: true, .. }, .. } => TABLES_SINCE,
             _ if self.axes.is_some_and(|axes| axes.planes.is_some()) => VOLUMES_SINCE,
             Content::Lossless(masked) | Content::Repeats(masked) | Content::Raw(masked) if !masked.is_empty() => {
                 CLAMPED_SINCE
             }
             Content::Segments { clamped: true, .. } => CLAMPED_SINCE,
-            Content::Segments { closed_loop: true, .. } => CLOSED_LOOP_SINCE,
+            Content::Segments { kinds: SectionKinds { closed_loop: true, .. }, .. } => CLOSED_LOOP_SINCE,
             Content::Repeats(_) => REPEATS_SINCE,
             _ => 1,
         }
@@ -158,10 +160,14 @@ impl Header {
                 out.i16(normalisation.exponent);
                 out.f64(normalisation.min);
                 out.f64(normalisation.max);
-                let flags = [*double, follows.is_some(), segment.is_some(), *clamped];
+                let apart = normalisation.apart();
+                let flags = [*double, follows.is_some(), segment.is_some(), *clamped, apart];
                 out.u8(flags.iter().enumerate().fold(0, |bits, (k, &flag)| bits | u8::from(flag) << k));
                 if let Some(crc) = follows {
                     out.u32(*crc);
+                }
+                if apart {
+                    out.f64(normalisation.reference_mean);
                 }
                 if let Some(segment) = segment {
                     out.u16(segment.get());
@@ -241,11 +247,20 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<
         return Err(Error::corrupt("the normalisation is not finite"));
     }
     let flags = reader.u8()?;
-    if flags > if version >= CLAMPED_SINCE { 15 } else { 7 } {
+    let known = match version {
+        BALANCED_SINCE.. => 31,
+        CLAMPED_SINCE.. => 15,
+        _ => 7,
+    };
+    if flags > known || flags & 18 == 16 {
         return Err(Error::corrupt(format!("working type {flags} is not known")));
     }
     let double = flags & 1 == 1;
     let follows = if flags & 2 != 0 { Some(reader.u32()?) } else { None };
+    let reference_mean = if flags & 16 != 0 { reader.f64()? } else { mean };
+    if !reference_mean.is_finite() || (flags & 16 != 0 && reference_mean.to_bits() == mean.to_bits()) {
+        return Err(Error::corrupt("the mean of the frame before is not one of its own"));
+    }
     let segment = if flags & 4 != 0 {
         let none = || Error::corrupt("segments of no frames");
         Some(NonZeroU16::new(reader.u16()?).ok_or_else(none)?)
@@ -268,10 +283,14 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<
             Some(ModelName { name, hash: hash.try_into().expect("so many bytes were asked for") })
         }
     };
-    let normalisation = Normalisation { mean, exponent, min, max };
-    let (closed_loop, clamped) = (version >= CLOSED_LOOP_SINCE, flags & 8 != 0);
-    let tables = version >= TABLES_SINCE;
-    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, closed_loop, clamped, tables })
+    let normalisation = Normalisation { mean, reference_mean, exponent, min, max };
+    let kinds = SectionKinds {
+        closed_loop: version >= CLOSED_LOOP_SINCE,
+        tables: version >= TABLES_SINCE,
+        balanced: version >= BALANCED_SINCE,
+    };
+    let clamped = flags & 8 != 0;
+    Ok(Content::Segments { normalisation, specials, double, follows, segment, model, kinds, clamped })
 }
 
 /// The masked values of a stream without segments.

@@ -8,7 +8,7 @@ mod segment_header;
 
 pub(crate) use described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
 pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, REPEATS_CHUNK};
-pub(crate) use segment::{ClosedLoopBytes, SegmentBytes, is_by_tables, is_closed_loop};
+pub(crate) use segment::{ClosedLoopBytes, SectionKinds, SegmentBytes, is_closed_loop};
 pub(crate) use segment_header::{IndexCoder, PredictionMode, SegmentHeader};
 
 use crate::bytes::{Reader, Writer};

@@ -2,7 +2,7 @@
 
 use super::segment_header::{SegmentHeader, TABLES};
 use crate::bytes::{Reader, Writer};
-use crate::closed_loop::Parameters;
+use crate::closed_loop::{BALANCED, Parameters};
 use crate::error::{Error, Result};
 use crate::field::Element;
 
@@ -65,9 +65,46 @@ pub(crate) fn is_closed_loop(section: &[u8]) -> bool {
     section.first().is_some_and(|first| first & 15 == CLOSED_LOOP)
 }
 
-/// Whether a segment's quantiser indices are coded by tables.
-pub(crate) fn is_by_tables(section: &[u8]) -> bool {
-    !is_closed_loop(section) && section.get(1).is_some_and(|second| second & TABLES != 0)
+/// What the sections of a stream's segments may be that its version tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SectionKinds {
+    /// Of closed-loop prediction.
+    pub(crate) closed_loop: bool,
+    /// With indices coded by tables.
+    pub(crate) tables: bool,
+    /// Of closed-loop prediction whose predictions are offset.
+    pub(crate) balanced: bool,
+}
+
+impl SectionKinds {
+    /// What one of these sections is at least.
+    pub(crate) fn of<S: AsRef<[u8]>>(sections: &[S]) -> Self {
+        sections.iter().map(|section| section.as_ref()).fold(Self::default(), |kinds, section| {
+            let closed_loop = is_closed_loop(section);
+            Self {
+                closed_loop: kinds.closed_loop || closed_loop,
+                tables: kinds.tables || !closed_loop && section.get(1).is_some_and(|second| second & TABLES != 0),
+                balanced: kinds.balanced || closed_loop && section[0] & BALANCED != 0,
+            }
+        })
+    }
+
+    /// Checks that a section is what the stream's version knows.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is not.
+    pub(crate) fn check(&self, section: &[u8]) -> Result<()> {
+        let Self { closed_loop, tables, balanced } = Self::of(&[section]);
+        let unknown = [
+            (closed_loop && !self.closed_loop, "of closed-loop prediction in a stream of version 1"),
+            (tables && !self.tables, "coded by tables in a stream of a version before 6"),
+            (balanced && !self.balanced, "with predictions that are offset in a stream of a version before 8"),
+        ];
+        match unknown.iter().find(|(is_unknown, _)| *is_unknown) {
+            Some((_, what)) => Err(Error::corrupt(format!("a segment {what}"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A segment of closed-loop prediction: its parameters, and its byte strings.

@@ -173,14 +173,16 @@ fn masked(dims: &[usize], mut values: Vec<f64>) -> Vec<f64> {
 const FILL: f64 = (1u128 << 100) as f64;
 
 /// Streams of encoders that knew no closed-loop prediction or no volumes, settled the account of several segments
-/// otherwise, had only one way to code without loss, took no value for a mark that nobody had named, or let corrections
-/// lead points out of the field's range.
-const KEPT: [&str; 16] = [
+/// otherwise, had only one way to code without loss, took no value for a mark that nobody had named, let corrections lead
+/// points out of the field's range, or let the mean stray.
+const KEPT: [&str; 19] = [
     "axes-nrmse-f32",
     "basis-rel-f32",
     "blocks-vectors-f32",
     "closed-counts-f32",
+    "closed-masked-f32",
     "closed-series-f64",
+    "closed-walks-f32",
     "fast-abs-f64",
     "fine-psnr-f64",
     "hierarchical-psnr-f64",
@@ -192,6 +194,7 @@ const KEPT: [&str; 16] = [
     "series-nrmse-f64",
     "spikes-rel-f32",
     "tiles-nrmse-f32",
+    "volumes-shells-f32",
 ];
 
 /// All golden streams. Those made by [`by_hand`] come from others.
@@ -383,7 +386,9 @@ pub fn cases() -> Vec<Case> {
     closed("closed-fronts-f32", dims, narrow(fronts(dims)), Bound::Abs(0.02), options(Normal), &["mixing"]);
     closed("closed-fast-f64", dims, Data::F64(fronts(dims)), Bound::Rel(1e-3), options(Fast), &["plain"]);
     let holed = masked(dims, moving(dims));
-    closed("closed-masked-f32", dims, narrow(holed), Bound::Abs(0.05), fill(options(Normal)), &["mask"]);
+    closed("closed-masked-f32", dims, narrow(holed.clone()), Bound::Abs(0.05), fill(options(Normal)), &["mask"]);
+    let shows = &["balanced", "fitted", "mask"];
+    closed("balanced-masked-f32", dims, narrow(holed), Bound::Abs(0.05), fill(options(Normal)), shows);
     let counts = field(dims, |_, t, y, x| f64::from((noise(9, t, y, x) >> 12) as i32));
     closed("closed-counts-f32", dims, narrow(counts), Bound::Abs(0.1), options(Normal), &["lattice"]);
     let dims: &[usize] = &[400, 6];
@@ -391,7 +396,8 @@ pub fn cases() -> Vec<Case> {
     for i in 6..2400 {
         walks.push(walks[i - 6] + noise(5, 0, i / 6, i % 6) as f64 / 32_768.0);
     }
-    closed("closed-walks-f32", dims, narrow(walks), Bound::Abs(0.4), options(Normal), &[]);
+    closed("closed-walks-f32", dims, narrow(walks.clone()), Bound::Abs(0.4), options(Normal), &[]);
+    closed("balanced-walks-f64", dims, Data::F64(walks), Bound::Abs(0.4), options(Normal), &["balanced"]);
     let dims: &[usize] = &[3, 2, 5, 9, 14];
     let shows = &["closed-loop", "previous", "segments"];
     add("closed-series-f64", dims, Data::F64(moving(dims)), Bound::Rel(1e-2), options(Normal), "", shows);
@@ -402,6 +408,14 @@ pub fn cases() -> Vec<Case> {
     let shows = &["clamped", "corrections"];
     let dims: &[usize] = &[10, 22, 30];
     add("clamped-rel-f32", dims, narrow(rain(steady(dims))), Bound::Rel(2e-2), options(Normal), "previous", shows);
+    let dims: &[usize] = &[20, 48, 40];
+    let showers = field(dims, |_, t, y, x| {
+        let wet = (smooth(93, 90 * t as i64, 160 * y as i64, 150 * x as i64) as f64 / 256.0 - 20.0).max(0.0);
+        wet * wet
+    });
+    let shows = &["balanced", "levels"];
+    add("balanced-levels-f32", dims, narrow(showers), Bound::Rel(1e-2), options(Normal), "closed-loop", shows);
+    let shows = &["clamped", "corrections"];
     let dims: &[usize] = &[16, 32, 40];
     let glided = Data::F64(rain(gliding(dims)));
     add("clamped-abs-f64", dims, glided, Bound::Abs(0.22624), options(Fast), "previous", shows);
@@ -456,11 +470,20 @@ pub fn cases() -> Vec<Case> {
     add(
         "volumes-shells-f32",
         dims,
-        narrow(shells),
+        narrow(shells.clone()),
         Bound::Abs(0.004),
         options(Normal).with_axes([0, 1, 2, 3]),
         "closed-loop",
         &["volumes", "closed-loop"],
+    );
+    add(
+        "balanced-shells-f32",
+        dims,
+        narrow(shells),
+        Bound::Abs(0.006),
+        options(Normal).with_axes([0, 1, 2, 3]),
+        "closed-loop",
+        &["volumes", "balanced"],
     );
     // Twenty kinds of NaN, in patches that move.
     let dims: &[usize] = &[9, 20, 27];

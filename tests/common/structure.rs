@@ -45,6 +45,8 @@ pub struct SegmentStructure {
     /// Of closed-loop prediction: 0 by levels, 1 and 2 Lorenzo's, 3 fitted; and whether values lie on a lattice.
     pub predictor: u8,
     pub lattice: bool,
+    /// Whether predictions are offset.
+    pub balanced: bool,
     pub window: usize,
     pub lengths: [usize; 5],
 }
@@ -83,7 +85,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=7, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=8, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -107,6 +109,7 @@ impl Structure {
                 let flags = c.u8();
                 double = flags & 1 == 1;
                 c.at += if flags & 2 != 0 { 4 } else { 0 }; // the frame before
+                c.at += if flags & 16 != 0 { 8 } else { 0 }; // what it has in place of the mean
                 segment = flags & 4 != 0;
                 clamped = flags & 8 != 0;
                 c.at += if segment { 2 } else { 0 };
@@ -186,7 +189,8 @@ impl Structure {
             let mask = c.varint();
             let lengths = [c.at, mask, 0, bytes.len() - c.at - mask, 0];
             let lattice = first >> 5 & 1 == 1;
-            return SegmentStructure { way, mixing, predictor, lattice, lengths, ..Default::default() };
+            let balanced = first >> 6 & 1 == 1;
+            return SegmentStructure { way, mixing, predictor, lattice, balanced, lengths, ..Default::default() };
         }
         let second = c.u8();
         let (window, tables) = (usize::from(second & 127), second > 127);
@@ -205,6 +209,7 @@ impl Structure {
             enhanced,
             predictor: 0,
             lattice: false,
+            balanced: false,
             window,
             lengths,
         }

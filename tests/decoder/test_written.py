@@ -39,6 +39,11 @@ def moving(shape: tuple[int, ...], step: int, noise: float, chance: np.random.Ge
     return 20 + 5 * np.sin(phase - 0.2 * step) + noise * chance.standard_normal(shape)
 
 
+def rain(values: np.ndarray) -> np.ndarray:
+    """The same with a floor that many points lie on, and whose mean is kept with offsets of their own."""
+    return np.maximum(values - 21, 0)
+
+
 def boxes_of(values: np.ndarray, halves: bool, corner: bool) -> list[tuple[tuple[int, ...], np.ndarray]]:
     """The whole domain, or two halves, the second of which may be left out."""
     middle = values.shape[0] // 2
@@ -71,12 +76,14 @@ def test_reads_what_the_library_reads(seed: int, tmp_path: Path) -> None:
     }
     grain, masked = chance.choice([0.0, 0.02, 1.0]), chance.random() < 0.3
     halves, corner = chance.random() < 0.4, chance.random() < 0.5
+    wet = chance.random() < 0.4
     path = tmp_path / "run.fpa"
     steps = window * chance.choice([1, 2, 3]) + chance.choice([0, 0, 1])
     with Writer(library, path, ";".join(f"{key}={value}" for key, value in options.items())) as writer:
         variable = writer.define("x", dtype, shape)
         for step in range(steps):
-            values = moving(shape, step, grain, noise).astype(dtype)
+            values = moving(shape, step, grain, noise)
+            values = (rain(values) if wet else values).astype(dtype)
             if masked:
                 values[noise.random(shape) < 0.1] = chance.choice([FILL, np.nan])
             writer.step(0.5 * step, variable, boxes_of(values, halves, corner), bound)

@@ -1,7 +1,7 @@
 //! Coding without loss by closed-loop prediction, of values that lie on a lattice: counts, labels, decimals.
 
 use super::Passes;
-use crate::closed_loop::Search;
+use crate::closed_loop::{Account, Search};
 use crate::codec::report::StageSeconds;
 use crate::codec::segment::closed_loop::Closed;
 use crate::error::Result;
@@ -35,7 +35,9 @@ impl<T: Element> Passes<'_, T> {
         let segments = self.tools.map(0..count, |index| {
             let source = self.source(index);
             let closed = Closed { source: &source, context: &self.context, bound: 0.0 };
-            self.code_closed(&closed, &Search::new(&closed, mixing).finish())
+            let parameters = Search::new(&closed, mixing).finish().parameters;
+            let coded = self.encode_closed(&closed, parameters, Account::default())?;
+            self.finish_closed(&closed, coded, f64::INFINITY)
         })?;
         segments.iter().for_each(|segment| stages.add(&segment.encoded.stages));
         Ok(Some(segments.into_iter().map(|segment| segment.encoded.bytes).collect()))

@@ -1,10 +1,13 @@
-//! The mean of a field: what coding has moved it by is taken back by the header's mean, to which all decoded values are
-//! relative.
+//! The mean of a field: what transforms have moved it by is taken back by the header's mean, to which all decoded values
+//! are relative; what closed-loop prediction has, by coding the segment again with predictions that are offset.
 
+use super::pointwise::EncodedClosed;
 use super::{PassResult, Passes};
 use crate::bound::check::Errors;
+use crate::closed_loop::Account;
 use crate::codec::rate::budget::Target;
 use crate::codec::report::StageSeconds;
+use crate::codec::segment::closed_loop::Closed;
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::state::Buffers;
 use crate::error::{ErrorKind, Result};
@@ -18,6 +21,9 @@ const OF_RANGE: f64 = 1e-5;
 const OF_ITSELF: f64 = 1e-4;
 /// A mean near zero is not kept more closely than so much of the range.
 const LEAST_OF_RANGE: f64 = 1e-8;
+/// What a segment may cost more for its mean's sake, as a share and in bytes.
+const DEARER: f64 = 0.01;
+const FEW_BYTES: f64 = 48.0;
 /// Checks at most: more than one where values are clamped, and move by less than the header's mean does.
 const CHECKS: usize = 5;
 
@@ -31,7 +37,7 @@ impl<T: Element> Passes<'_, T> {
     /// The mean with which decoded values have the field's mean more closely, and their bound still holds; `None` where
     /// that which it was coded with does as well.
     ///
-    /// Corrections of points and blocks are relative to what was coded, and so is what follows another frame.
+    /// Corrections of points and blocks are relative to what was coded.
     ///
     /// # Errors
     /// What the model says, and `Internal` where the check of the own output fails.
@@ -40,13 +46,8 @@ impl<T: Element> Passes<'_, T> {
         done: &PassResult,
         stages: &mut StageSeconds,
     ) -> Result<Option<Centred>> {
-        let normalisation = self.context.normalisation;
-        let range = normalisation.max - normalisation.min;
-        // Where values have both signs, their mean may be any small number.
-        let one_sign = normalisation.min >= 0.0 || normalisation.max <= 0.0;
-        let of_itself = if one_sign { OF_ITSELF * normalisation.mean.abs() / range } else { OF_RANGE };
-        let allowed = range * OF_RANGE.min(of_itself.max(LEAST_OF_RANGE));
-        if !matches!(self.target, Target::Rms(_)) || self.context.reference.is_some() {
+        let (normalisation, allowed) = (self.context.normalisation, self.mean_error_allowed());
+        if !matches!(self.target, Target::Rms(_)) {
             return Ok(None);
         }
         let begin = Instant::now();
@@ -88,6 +89,41 @@ impl<T: Element> Passes<'_, T> {
         }
         stages.check += begin.elapsed().as_secs_f64();
         Ok(best)
+    }
+
+    /// What the mean of decoded values may differ by from the field's.
+    fn mean_error_allowed(&self) -> f64 {
+        let Normalisation { min, max, mean, .. } = *self.context.normalisation;
+        let range = max - min;
+        // Where values have both signs, their mean may be any small number.
+        let one_sign = min >= 0.0 || max <= 0.0;
+        let of_itself = if one_sign { OF_ITSELF * mean.abs() / range } else { OF_RANGE };
+        range * OF_RANGE.min(of_itself.max(LEAST_OF_RANGE))
+    }
+
+    /// A section of closed-loop prediction; where its mean strays, the same with predictions that are offset, which may
+    /// cost a little more, if less than `other` bytes.
+    ///
+    /// # Errors
+    /// `Internal` where sizes contradict each other.
+    pub(super) fn balanced(
+        &self,
+        closed: &Closed<'_, T>,
+        mut coded: EncodedClosed,
+        other: f64,
+    ) -> Result<EncodedClosed> {
+        let (points, errors) = (coded.account.points, coded.account.sum);
+        let allowed = self.mean_error_allowed() * points as f64;
+        let strays = self.tools.keeps_mean && closed.bound > 0.0 && errors.abs() > allowed;
+        let Some(balanced) = coded.parameters.balanced().filter(|_| strays) else { return Ok(coded) };
+        let silent = Closed { context: &FieldContext { progress: None, ..*closed.context }, ..*closed };
+        let mut again = self.encode_closed(&silent, balanced, Account::allowing(allowed / 2.0))?;
+        let (bytes, rest) = (again.bytes.len(), again.account.sum);
+        tracing::debug!(errors, rest, allowed, bytes = coded.bytes.len(), balanced = bytes, "balanced");
+        let most = (coded.bytes.len() as f64 * (1.0 + DEARER) + FEW_BYTES).min(other);
+        let seconds = coded.seconds + again.seconds;
+        (coded.seconds, again.seconds) = (seconds, seconds);
+        Ok(if rest.abs() < errors.abs() && bytes as f64 <= most { again } else { coded })
     }
 
     /// The errors of what was coded, decoded about another mean.

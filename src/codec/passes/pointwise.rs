@@ -5,7 +5,7 @@ use super::plan::Plan;
 use super::segment::CodedSegment;
 use super::{Attempt, PassResult, Passes};
 use crate::bound::check::Errors;
-use crate::closed_loop::{Choice, Parameters, Search};
+use crate::closed_loop::{Account, Choice, Parameters, Search};
 use crate::codec::plan::candidate::{Candidate, untried};
 use crate::codec::rate::budget::Goal;
 use crate::codec::report::StageSeconds;
@@ -48,6 +48,15 @@ struct Found {
     segment: Attempt<CodedSegment>,
     /// The parameters of closed-loop prediction, where it was smaller or nearly so.
     closed_loop: Option<Parameters>,
+}
+
+/// A section of closed-loop prediction, not yet checked.
+pub(super) struct EncodedClosed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) parameters: Parameters,
+    /// What its errors add up to.
+    pub(super) account: Account,
+    pub(super) seconds: f64,
 }
 
 /// What a look at a segment says.
@@ -177,14 +186,15 @@ impl<T: Element> Passes<'_, T> {
         if let Some(choice) = choice.filter(|_| ratio < SURE || best.is_none()) {
             // A segment's progress is counted once.
             let context = if best.is_some() { closed.context } else { &self.context };
-            let segment = self.code_closed(&Closed { context, ..*closed }, &choice)?;
-            let size = segment.encoded.bytes.len() as f64;
+            let closed = Closed { context, ..*closed };
+            let coded = self.encode_closed(&closed, choice.parameters, Account::default())?;
+            let size = coded.bytes.len() as f64;
             let other = best.as_ref().map_or(f64::INFINITY, |best| best.encoded.bytes.len() as f64);
             if size < NEAR * other {
                 closed_loop = Some(choice.parameters);
             }
             if size < other {
-                best = Some(segment);
+                best = Some(self.finish_closed(&closed, coded, other)?);
             }
         }
         let segment = best.map_or(Attempt::Unreachable, |mut segment| {
@@ -223,19 +233,57 @@ impl<T: Element> Passes<'_, T> {
         Ok(alike * choice.bits / bits.max(1.0))
     }
 
-    /// Encodes and checks a segment of closed-loop prediction.
-    pub(super) fn code_closed(&self, closed: &Closed<'_, T>, choice: &Choice) -> Result<CodedSegment> {
-        let mut stages = StageSeconds::default();
+    /// Codes a segment in closed loop; `account` says how closely its errors are to cancel.
+    ///
+    /// # Errors
+    /// `Internal` where sizes contradict each other.
+    pub(super) fn encode_closed(
+        &self,
+        closed: &Closed<'_, T>,
+        parameters: Parameters,
+        account: Account,
+    ) -> Result<EncodedClosed> {
         let begin = Instant::now();
-        let bytes = tracing::debug_span!("encode").in_scope(|| closed.encode(&choice.parameters))?;
-        stages.entropy += begin.elapsed().as_secs_f64();
+        let (bytes, account) = tracing::debug_span!("encode").in_scope(|| closed.encode(&parameters, account))?;
+        Ok(EncodedClosed { bytes, parameters, account, seconds: begin.elapsed().as_secs_f64() })
+    }
+
+    /// A segment that was coded in closed loop; coded again where its mean strays and it stays below `other` bytes, and
+    /// checked.
+    ///
+    /// # Errors
+    /// `Internal` where the check of the own output fails.
+    pub(super) fn finish_closed(
+        &self,
+        closed: &Closed<'_, T>,
+        coded: EncodedClosed,
+        other: f64,
+    ) -> Result<CodedSegment> {
+        let EncodedClosed { bytes, seconds, .. } = self.balanced(closed, coded, other)?;
+        let mut stages = StageSeconds { entropy: seconds, ..StageSeconds::default() };
         let _span = tracing::debug_span!("check").entered();
         let begin = Instant::now();
+        let errors = self.check_closed(closed, &bytes)?;
+        stages.check += begin.elapsed().as_secs_f64();
+        let header = untried(closed.source.segment, self.knobs().index_coder);
+        let encoded = EncodedSegment {
+            bytes,
+            squared_error: errors.squared,
+            overshoot: None,
+            spent: Vec::new(),
+            stages,
+            checked: None,
+        };
+        Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })
+    }
+
+    /// The errors of a segment of closed-loop prediction as it is decoded.
+    fn check_closed(&self, closed: &Closed<'_, T>, bytes: &[u8]) -> Result<Errors> {
         let segment = closed.source.segment;
         let whole = Part { from: 0, until: segment.count, halvings: 0 };
         let mut errors = Errors::new(self.context.normalisation.scale());
         let mut exact = Vec::new();
-        closed_loop::decode::<T>(&bytes, segment, *closed.context, whole, &mut StageSeconds::default(), |window| {
+        closed_loop::decode::<T>(bytes, segment, *closed.context, whole, &mut StageSeconds::default(), |window| {
             closed.source.starting_at(window.first).original(window.count, &mut exact);
             let differs = |(a, b): (&T, &T)| a.to_bits_u64() != b.to_bits_u64();
             if closed.bound == 0.0 && exact.iter().zip(window.values).any(differs) {
@@ -246,16 +294,6 @@ impl<T: Element> Passes<'_, T> {
         })
         .map_err(|error| Error::internal(format!("the check of the own output failed: {error}")))?;
         errors.guard(0.0);
-        stages.check += begin.elapsed().as_secs_f64();
-        let header = untried(segment, self.knobs().index_coder);
-        let encoded = EncodedSegment {
-            bytes,
-            squared_error: errors.squared,
-            overshoot: None,
-            spent: Vec::new(),
-            stages,
-            checked: None,
-        };
-        Ok(CodedSegment { encoded, errors, candidate: Candidate::plain(header), codings: 1 })
+        Ok(errors)
     }
 }

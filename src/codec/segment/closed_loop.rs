@@ -2,7 +2,7 @@
 
 use super::context::FieldContext;
 use super::decode::{DecodedWindow, Part};
-use crate::closed_loop::{Parameters, Subject, Window, WindowDecoder, WindowEncoder, window_frames};
+use crate::closed_loop::{Account, Parameters, Subject, Window, WindowDecoder, WindowEncoder, window_frames};
 use crate::codec::report::StageSeconds;
 use crate::entropy::{Decoder, Encoder};
 use crate::error::{Error, Result};
@@ -27,15 +27,16 @@ impl<T: Element> Closed<'_, T> {
         (!specials.is_empty()).then(|| values.iter().map(class).collect())
     }
 
-    /// The section of the segment.
+    /// The section of the segment, and what its errors add up to; `account` says how closely they are to cancel, where
+    /// parameters ask for that.
     ///
     /// # Errors
     /// `Internal` where sizes contradict each other.
-    pub(crate) fn encode(&self, parameters: &Parameters) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self, parameters: &Parameters, account: Account) -> Result<(Vec<u8>, Account)> {
         let segment = self.source.segment;
         let (h, w) = (segment.h, segment.w);
         let kinds = self.context.specials.patterns().len() as u8;
-        let mut encoder = WindowEncoder::new(parameters);
+        let mut encoder = WindowEncoder::new(parameters, account);
         let (mut masks, mut mask_coder) = (MaskModel::new(), Encoder::new(Vec::new()));
         let mut values = Vec::new();
         for (first, count) in windows(segment) {
@@ -52,8 +53,8 @@ impl<T: Element> Closed<'_, T> {
             }
         }
         let mask = if kinds > 0 { mask_coder.finish() } else { Vec::new() };
-        let code = encoder.finish();
-        Ok(ClosedLoopBytes { parameters: *parameters, mask, code }.write::<T>())
+        let (code, account) = encoder.finish();
+        Ok((ClosedLoopBytes { parameters: *parameters, mask, code }.write::<T>(), account))
     }
 }
 

@@ -101,7 +101,11 @@ impl Reference {
             for x in 0..segment.w {
                 let value = self.values[start + y * along[2] + x * along[3]];
                 let usable = value >= low && value <= high;
-                out.push(if usable { R::from_f64((value - normalisation.mean) * inverse) } else { R::default() });
+                out.push(if usable {
+                    R::from_f64((value - normalisation.reference_mean) * inverse)
+                } else {
+                    R::default()
+                });
             }
         }
         Some(out)

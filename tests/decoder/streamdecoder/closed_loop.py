@@ -13,6 +13,11 @@ WAY = 4
 LEVELS, FIRST, SECOND, FITTED = range(4)
 WINDOW_POINTS = 1 << 21
 BATCH = 64
+STRETCHES, LEAST_STRETCH = 32, 1024
+COARSE, FINE, PARTS = 4, 16, 4
+NEAR = 256
+OFFSETS = 16
+"""The context of offsets among those of numbers."""
 EXACT = 30
 LIMIT, ALONE_LIMIT, NUMBER_LIMIT = 250, 120, 30
 WEIGHT = 19660
@@ -30,6 +35,7 @@ class Parameters:
 
     mixing: bool
     lattice: bool
+    balanced: bool
     predictor: int
     axes: int
     growth: int
@@ -41,10 +47,17 @@ class Parameters:
 def read_parameters(reader: Reader, dtype: np.dtype) -> Parameters:
     flags, predictor, growth, width = reader.u8(), reader.u8(), reader.u8(), reader.f64()
     origin = float(np.frombuffer(reader.take(dtype.itemsize), dtype)[0])
-    require(flags >> 6 == 0 and predictor & 0x8C == 0, "reserved bits of closed-loop prediction are set")
+    require(flags >> 7 == 0 and predictor & 0x8C == 0, "reserved bits of closed-loop prediction are set")
     require(width > 0 and math.isfinite(width) and math.isfinite(origin), f"bin {width}, origin {origin}")
-    mixing, lattice = bool(flags & 16), bool(flags & 32)
-    return Parameters(mixing, lattice, predictor & 3, predictor >> 4, growth & 15, growth >> 4, width, origin)
+    mixing, lattice, balanced = (bool(flags & bit) for bit in (16, 32, 64))
+    return Parameters(mixing, lattice, balanced, predictor & 3, predictor >> 4, growth & 15, growth >> 4, width, origin)
+
+
+def within(value: float, limits: tuple[float, float]) -> float:
+    least, largest = limits
+    if value >= least:
+        return value if value <= largest else largest
+    return least
 
 
 def window_frames(frames: int, size: int) -> int:
@@ -111,7 +124,7 @@ class IndexCoder:
         self.digits = [Counters(32 * 32 * 8), Counters(32 * 4)]
         self.signs = [Counters(size) for size in (225, 81, 135, 729)]
         self.sign_mixers = [Mixer([[WEIGHT] * 5 for _ in range(sets)], 3) for sets in (15, 64)]
-        self.numbers = Counters(16 * 64)
+        self.numbers = Counters(17 * 64)
 
     def flag(self, decoder: Decoder, context: int) -> int:
         return decoder.counted(self.flags, context, LIMIT)
@@ -120,6 +133,13 @@ class IndexCoder:
         exponent = decoder.exponent(self.numbers, 64 * context, NUMBER_LIMIT, 20)
         zigzag = (1 << exponent | decoder.raw(exponent)) - 1
         return zigzag >> 1 if zigzag & 1 == 0 else -(zigzag >> 1) - 1
+
+    def offset(self, decoder: Decoder, width: float, points: int, last: bool) -> float:
+        """An offset of predictions, or a shift of values, of so many points, whose bins are so wide."""
+        units = 1 << (FINE if last else max(COARSE, min(FINE, points.bit_length() // 2 + 1)))
+        number = self.number(decoder, OFFSETS)
+        require(abs(number) <= units // PARTS, f"an offset of {number} units")
+        return number * (width / units)
 
     def index(self, decoder: Decoder, at: Context) -> int | None:
         """An index; None for a point stored exactly."""
@@ -213,12 +233,6 @@ class Window:
         self.values = [0.0] * count
         self.indices = [0] * count
 
-    def within(self, value: float) -> float:
-        least, largest = self.limits
-        if value >= least:
-            return value if value <= largest else largest
-        return least
-
     def rounded(self, value: float) -> float:
         """A value in the field's type."""
         return value if self.dtype.itemsize == 8 else float(np.float32(value))
@@ -232,6 +246,9 @@ class Quantiser:
 
     def __init__(self, window: Window, width: float) -> None:
         self.window, self.bin = window, width
+        self.offset = -0.0
+        self.shift = 0.0
+        self.limits = window.limits
         self.inverse = min(1.0 / width, sys.float_info.max)
 
     def quarters(self, difference: float) -> int:
@@ -240,8 +257,26 @@ class Quantiser:
             return 0
         return int(max(min(value, INT_MAX), -INT_MAX - 1))
 
+    def shifted(self, shift: float) -> None:
+        """Values are less by the shift from here on."""
+        least, largest = self.window.limits
+        self.limits = (least - shift, largest - shift)
+        self.shift = shift
+
+    def unshifted(self, value: float) -> float:
+        """The value of one that is less by the shift; what lies beside a limit comes to lie on it."""
+        least, largest = self.window.limits
+        near = self.bin / NEAR
+        v = value + self.shift
+        if v > least + near:
+            return self.window.rounded(v if v < largest - near else largest)
+        return self.window.rounded(least)
+
+    def within(self, value: float) -> float:
+        return within(value, self.limits)
+
     def settle(self, total: float) -> float:
-        p = self.window.within(total)
+        p = self.within(total + self.offset)
         if self.window.parameters.lattice:
             origin = self.window.parameters.origin
             p = origin + round_away((p - origin) * self.inverse) * self.bin
@@ -250,7 +285,7 @@ class Quantiser:
     def put(self, at: int, prediction: float, index: int) -> None:
         """The value of an index, and the index as contexts see it."""
         window = self.window
-        window.values[at] = window.rounded(window.within(prediction + index * self.bin))
+        window.values[at] = window.rounded(self.within(prediction + index * self.bin))
         window.indices[at] = max(-32767, min(32767, index))
 
 
@@ -424,6 +459,9 @@ class LevelPass:
         self.groups = groups_of(one)
         self.odd = [axis for axis in range(3) if one.odd >> axis & 1]
         self.weights = self._weights()
+        if run.parameters.balanced:
+            last = one.level == 0 and one.odd == one.active
+            quantiser.offset = run.coder.offset(run.decoder, quantiser.bin, math.prod(one.counts), last)
         self.templates: dict[tuple[int, ...], Template] = {}
         self.last_flags = 0
 
@@ -654,8 +692,14 @@ class InOrder:
     def decode(self) -> None:
         window, quantiser = self.window, self.quantiser
         total = math.prod(window.dims)
+        balanced = self.parameters.balanced
+        stretch = -(-max(-(-total // STRETCHES), LEAST_STRETCH) // BATCH) * BATCH if balanced else total
         flags = 0
         for start in range(0, total, BATCH):
+            if balanced and start % stretch == 0:
+                points = min(stretch, total - start)
+                last = start + points == total
+                quantiser.shifted(self.run.coder.offset(self.run.decoder, quantiser.bin, points, last))
             end = min(start + BATCH, total)
             context = (flags * 8 + min(scale(self._busy(start, end)), 7)) * 16
             flag = self.run.coder.flag(self.run.decoder, context)
@@ -671,6 +715,9 @@ class InOrder:
                     quantiser.put(at, prediction, 0)
                 else:
                     self.run.point(quantiser, at, prediction, self._context(at, place, prediction))
+            if balanced and (end % stretch == 0 or end == total):
+                for at in range((end - 1) // stretch * stretch, end):
+                    window.values[at] = quantiser.unshifted(window.values[at])
 
     def _busy(self, start: int, end: int) -> int:
         window = self.window

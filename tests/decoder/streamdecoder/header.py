@@ -1,6 +1,7 @@
 """The stream's outer structure (sections 2 and 3): header, table, checksum, sections."""
 
 import math
+import struct
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,8 @@ class Normalisation:
     """How working units become the field's, and what streams of segments share."""
 
     mean: float
+    mean_before: float
+    """What a frame before the field has in place of the mean."""
     exponent: int
     low: float
     high: float
@@ -74,7 +77,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in range(1, 8):
+    if version not in range(1, 9):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -106,6 +109,7 @@ def read_header(reader: Reader) -> Header:
         5: named == 2,
         6: content == SEGMENTS,
         7: content != CONSTANT,
+        8: content == SEGMENTS,
     }
     require(known[version], f"content {content} in a stream of version {version}")
     require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")
@@ -119,7 +123,8 @@ def read_header(reader: Reader) -> Header:
         require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
         require(version > 4 or header.masked, "a stream of version 4 without anything that is new in it")
     patterns = header.segments.specials if header.segments else header.masked
-    require((len(patterns) > FEW_PATTERNS) == (version == 7), f"{len(patterns)} special patterns in version {version}")
+    many = len(patterns) > FEW_PATTERNS
+    require(version == 8 or many == (version == 7), f"{len(patterns)} special patterns in version {version}")
     return header
 
 
@@ -138,10 +143,16 @@ def read_normalisation(reader: Reader, dtype: np.dtype, version: int) -> Normali
     low, high = reader.f64(), reader.f64()
     require(low <= high and math.isfinite(high - low), f"values from {low} to {high}")
     bits = reader.u8()
-    require(bits < (16 if version > 3 else 8), f"reserved bits are set: {bits:#x}")
+    known = 32 if version > 7 else 16 if version > 3 else 8
+    require(bits < known and bits & 18 != 16, f"reserved bits are set: {bits:#x}")
     require(version != 4 or bits & 8, "a stream of version 4 without anything that is new in it")
     follows = bool(bits & 2)
     before = reader.u32() if follows else 0
+    mean_before = reader.f64() if bits & 16 else mean
+    require(
+        math.isfinite(mean_before) and not (bits & 16 and struct.pack("<d", mean_before) == struct.pack("<d", mean)),
+        "the mean of a frame before",
+    )
     frames = reader.u16() if bits & 4 else DEFAULT_FRAMES
     require(frames > 0, "segments of no frames")
     specials = read_patterns(reader, dtype)
@@ -158,7 +169,7 @@ def read_normalisation(reader: Reader, dtype: np.dtype, version: int) -> Normali
     working = np.float64 if bits & 1 else np.float32
     clamped = bool(bits & 8)
     return Normalisation(
-        mean, exponent, low, high, working, follows, before, frames, specials, model, model_hash, clamped
+        mean, mean_before, exponent, low, high, working, follows, before, frames, specials, model, model_hash, clamped
     )
 
 

@@ -92,6 +92,7 @@ def decode_closed_loop(section: bytes, segment: Segment, header: Header) -> np.n
     assert units is not None
     reader = Reader(section)
     parameters = closed_loop.read_parameters(reader, header.dtype)
+    require(header.version > 7 or not parameters.balanced, "offsets in a stream of a version before 8")
     masks = reader.take(reader.varint())
     require(units.specials or not masks, "a mask where the field has no special patterns")
     mask, code = Decoder(masks), Decoder(reader.take(reader.left()))
@@ -164,7 +165,7 @@ class SegmentDecoder:
         span = units.high - units.low
         with np.errstate(invalid="ignore"):
             near = (values >= units.low - span) & (values <= units.high + span)
-            return np.where(near, (values - units.mean) * power(-units.exponent), 0.0).astype(self.working)
+            return np.where(near, (values - units.mean_before) * power(-units.exponent), 0.0).astype(self.working)
 
     def decode(self) -> np.ndarray:
         """The segment's values [frames][height][width] in the field's type."""
