@@ -57,14 +57,13 @@ impl<'a> WindowEncoder<'a> {
         let mut known = vec![T::from_f64(0.0); window.values.len()];
         let mut work = Work::new(Grid::of(window.dims), window.values, window.mask, window.bound, &mut known);
         work.account = self.account;
-        let before = self.account.sum;
         run(&mut self.coder, &mut self.model, &mut work, self.parameters, window.range)?;
         let mask = |at| window.mask.is_some_and(|mask: &[bool]| mask[at]);
         let errors = known.iter().zip(window.values).enumerate().filter(|(at, _)| !mask(*at));
         let (points, sum) =
             errors.fold((0, 0.0), |(points, sum), (_, (a, b))| (points + 1, sum + (a.to_f64() - b.to_f64())));
         self.account.points += points;
-        self.account.sum = before + sum;
+        self.account.sum += sum;
         Ok(())
     }
 

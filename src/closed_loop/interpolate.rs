@@ -158,10 +158,8 @@ impl<T: Element> Run<'_, '_, T> {
         let next = Next { points: self.pass.len(), last: self.pass.is_last(), bin: self.quantiser.bin };
         let mut number = 0;
         if C::ENCODES {
-            let errors;
             let account = self.work.account;
-            (number, errors) = account.choose(next, |offset| self.errors(offset));
-            self.work.account.sum += errors;
+            (number, self.work.account) = account.choose(next, |offset| self.errors(offset));
         }
         self.quantiser.offset = next.code(coder, self.model, number)?;
         Ok(())

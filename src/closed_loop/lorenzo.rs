@@ -194,12 +194,10 @@ impl Run {
         let mut number = 0;
         if C::ENCODES {
             let account = work.account;
-            let errors;
-            (number, errors) = account.choose(next, |shift| {
+            (number, work.account) = account.choose(next, |shift| {
                 self.quantiser = self.quantiser.shifted(shift);
                 self.errors(work, walk.clone(), stretch.clone())
             });
-            work.account.sum += errors;
         }
         self.quantiser = self.quantiser.shifted(next.code(coder, model, number)?);
         Ok(())

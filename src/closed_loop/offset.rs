@@ -72,9 +72,9 @@ impl Account {
         Self { allowed: sum, ..Self::default() }
     }
 
-    /// The number of units with which the errors so far and those of the next points come nearest to cancelling, and what
-    /// those come to; `trial` says it of an offset.
-    pub(super) fn choose(&self, next: Next, mut trial: impl FnMut(f64) -> f64) -> (i32, f64) {
+    /// The number of units with which the errors so far and those of the next points come nearest to cancelling, and the
+    /// account after these; `trial` says what they come to with an offset.
+    pub(super) fn choose(self, next: Next, mut trial: impl FnMut(f64) -> f64) -> (i32, Self) {
         // A part of what errors that are not alike come to: the next points cancel that.
         let noise = 0.5 * next.bin * (next.points as f64).sqrt();
         let (enough, trials) = if next.last { (self.allowed, LAST_TRIALS) } else { (noise, TRIALS) };
@@ -97,7 +97,7 @@ impl Account {
             }
         }
         let best = tried.into_iter().min_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
-        best.map_or((0, 0.0), |(number, sum)| (number, sum - self.sum))
+        best.map_or((0, self), |(number, sum)| (number, Self { sum, ..self }))
     }
 }
 
