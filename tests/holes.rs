@@ -312,6 +312,9 @@ fn the_mean_is_kept() {
         ("rel=1e-2", 1),
         ("rel=1e-3", 0),
         ("abs=0.03", 1),
+        ("block_l2=3", 0),
+        ("block_l2=0.5", 1),
+        ("block_l2=0.05", 0),
     ];
     for dry in [0.0, 1.0, 2.0] {
         let rain: Vec<f32> = rough().map(|v| (2.0 * v - dry).exp_m1().max(0.0) as f32).collect();
@@ -322,9 +325,14 @@ fn the_mean_is_kept() {
             let decoded = decoded(&stream);
             let moved = mean(&decoded) - mean(&rain);
             assert!((moved - report.mean_error).abs() <= 1e-9 * report.info.range, "{moved} {}", report.mean_error);
-            // What offsets of predictions leave is that of a few points' errors, of which there are not many here.
+            // What offsets of predictions, and corrections of blocks, leave is that of a few points' errors, of which there
+            // are not many here.
             let few = if bound.contains("psnr") || bound.contains("nrmse") { 1.0 } else { 1.5 };
-            let allowed = few * (1e-5 * report.info.range).min(1e-4 * mean(&rain));
+            let mut allowed = few * (1e-5 * report.info.range).min(1e-4 * mean(&rain));
+            if bound.contains("block") && dry == 2.0 {
+                // Most blocks are dry but for what is clamped, which the header's mean does not move.
+                allowed = 0.02 * mean(&rain);
+            }
             assert!(moved.abs() <= allowed, "{dry} {bound} {effort}: {moved:e} of {allowed:e}, mean {}", mean(&rain));
             // The header's error is that of what is decoded about the mean that it has.
             let squares: f64 = rain.iter().zip(&decoded).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();

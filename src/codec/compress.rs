@@ -255,8 +255,11 @@ impl<T: Element> Asked<'_, T> {
         } else {
             passes.centred::<f32>(&found.done, stages)?
         };
-        if let Some(Centred { mean, errors }) = centred {
+        if let Some(Centred { mean, errors, sections }) = centred {
             (normalisation.mean, found.done.errors) = (mean, errors);
+            if let Some(sections) = sections {
+                found.done.sections = sections;
+            }
             if !follows {
                 normalisation.reference_mean = mean;
             }

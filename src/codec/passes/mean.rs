@@ -1,7 +1,9 @@
 //! The mean of a field: what transforms have moved it by is taken back by the header's mean, to which all decoded values
-//! are relative; what closed-loop prediction has, by coding the segment again with predictions that are offset.
+//! are relative, and blocks are corrected anew about that; what closed-loop prediction has, by coding the segment again
+//! with predictions that are offset.
 
 use super::pointwise::EncodedClosed;
+use super::root::RootSearch;
 use super::{PassResult, Passes};
 use crate::bound::check::Errors;
 use crate::closed_loop::Account;
@@ -25,19 +27,20 @@ const LEAST_OF_RANGE: f64 = 1e-8;
 const DEARER: f64 = 0.01;
 const FEW_BYTES: f64 = 48.0;
 /// Checks at most: more than one where values are clamped, and move by less than the header's mean does.
-const CHECKS: usize = 5;
+const CHECKS: usize = 8;
 
-/// A mean for the header, and the errors with it.
+/// A mean for the header, the errors with it, and the sections where they are others.
 pub(in crate::codec) struct Centred {
     pub(in crate::codec) mean: f64,
     pub(in crate::codec) errors: Errors,
+    pub(in crate::codec) sections: Option<Vec<Vec<u8>>>,
 }
 
 impl<T: Element> Passes<'_, T> {
     /// The mean with which decoded values have the field's mean more closely, and their bound still holds; `None` where
     /// that which it was coded with does as well.
     ///
-    /// Corrections of points and blocks are relative to what was coded.
+    /// Corrections of points are relative to what was coded; those of blocks are coded anew.
     ///
     /// # Errors
     /// What the model says, and `Internal` where the check of the own output fails.
@@ -46,46 +49,33 @@ impl<T: Element> Passes<'_, T> {
         done: &PassResult,
         stages: &mut StageSeconds,
     ) -> Result<Option<Centred>> {
-        let (normalisation, allowed) = (self.context.normalisation, self.mean_error_allowed());
-        if !matches!(self.target, Target::Rms(_)) {
+        let FieldContext { normalisation, bound, range, .. } = self.context;
+        let allowed = self.mean_error_allowed();
+        if matches!(self.target, Target::Pointwise(_)) {
             return Ok(None);
         }
+        let most = done.bytes() as f64 * (1.0 + DEARER) + FEW_BYTES;
         let begin = Instant::now();
-        let mut known = (normalisation.mean, done.errors.mean());
-        let (mut best, mut least) = (None, known.1.abs());
-        let (mut shift, mut before) = (-known.1, None);
+        let (mut best, mut least) = (None, done.errors.mean().abs());
+        let mut search = RootSearch::new(normalisation.mean, done.errors.mean());
         for _ in 0..CHECKS {
-            if least <= allowed || !shift.is_finite() || shift == 0.0 {
-                break;
-            }
-            let mean = known.0 + shift;
-            let errors = match self.errors_about::<R>(&Normalisation { mean, ..*normalisation }, done) {
+            let Some(mean) = search.next().filter(|_| least > allowed) else { break };
+            let about = match self.about::<R>(&Normalisation { mean, ..*normalisation }, done) {
                 // As on a GPU whose memory the simulation has taken: what was coded has been checked.
                 Err(error) if matches!(error.kind(), ErrorKind::Runtime) => {
                     tracing::warn!(reason = error.message(), "the mean is left as it is: the model fails");
                     break;
                 }
-                errors => errors?,
+                about => about?,
             };
-            let moved = errors.mean() - known.1;
-            tracing::debug!(shift, mean_error = errors.mean(), allowed, rms = errors.rms(), "centred");
-            if errors.mean().abs() < least && errors.hold(self.context.bound, self.context.range, done.drift) {
-                least = errors.mean().abs();
-                best = Some(Centred { mean, errors });
+            let (left, holds) = (about.errors.mean(), about.errors.hold(bound, range, done.drift));
+            let bytes: usize = about.sections.iter().flatten().map(Vec::len).sum();
+            tracing::debug!(mean, left, allowed, bytes, rms = about.errors.rms(), "centred");
+            if left.abs() < least && holds && bytes as f64 <= most {
+                least = left.abs();
+                best = Some(about);
             }
-            // The further the mean is shifted, the more values are clamped, and the less those of all move: the slope
-            // of the next shift is that of the last two, drawn on.
-            let slope = moved / shift;
-            if !slope.is_finite() || slope == 0.0 {
-                break;
-            }
-            let next = -errors.mean() / slope;
-            let further = before.map_or(0.0, |(shift_before, slope_before): (f64, f64)| {
-                (slope - slope_before) * (shift + next) / (shift_before + shift)
-            });
-            before = Some((shift, slope));
-            shift = -errors.mean() / (slope + further.clamp(-0.5 * slope.abs(), 0.5 * slope.abs()));
-            known = (mean, errors.mean());
+            search.note(mean, left);
         }
         stages.check += begin.elapsed().as_secs_f64();
         Ok(best)
@@ -126,16 +116,22 @@ impl<T: Element> Passes<'_, T> {
         Ok(if rest.abs() < errors.abs() && bytes as f64 <= most { again } else { coded })
     }
 
-    /// The errors of what was coded, decoded about another mean.
-    fn errors_about<R: Kernel>(&self, normalisation: &Normalisation, done: &PassResult) -> Result<Errors> {
+    /// What was coded, decoded about another mean.
+    fn about<R: Kernel>(&self, normalisation: &Normalisation, done: &PassResult) -> Result<Centred> {
         let context = FieldContext { normalisation, progress: None, ..self.context };
-        let mut all = Errors::new(normalisation.scale());
         let parts = self.tools.map(0..done.sections.len(), |k| {
-            let mut errors = self.check::<R>(&self.source(k), &done.sections[k], context, &mut Buffers::default())?;
+            let (source, coded, buffers) = (self.source(k), &done.sections[k], &mut Buffers::default());
+            let anew = match self.target {
+                Target::Block(_) => Some(self.corrected_anew::<R>(&source, coded, context, buffers)?),
+                Target::Rms(_) | Target::Pointwise(_) => None,
+            };
+            let mut errors = self.check::<R>(&source, anew.as_ref().unwrap_or(coded), context, buffers)?;
             errors.guard(done.drift);
-            Ok(errors)
+            Ok((errors, anew))
         })?;
-        parts.iter().for_each(|errors| all.merge(errors));
-        Ok(all)
+        let mut errors = Errors::new(normalisation.scale());
+        parts.iter().for_each(|(part, _)| errors.merge(part));
+        let sections = parts.into_iter().map(|(_, anew)| anew).collect();
+        Ok(Centred { mean: normalisation.mean, errors, sections })
     }
 }

@@ -11,7 +11,7 @@ use crate::codec::rate::budget::{Attempt, Budget, Goal, Role};
 use crate::codec::rate::step::{StepBracket, step_for};
 use crate::codec::report::StageSeconds;
 use crate::codec::segment::context::{FieldContext, with_interpolator};
-use crate::codec::segment::decode::{Part, Work, decode, verify};
+use crate::codec::segment::decode::{Part, Work, corrected_anew, decode, verify};
 use crate::codec::segment::encode::{EncodedSegment, encode};
 use crate::codec::segment::fingerprint::Checked;
 use crate::codec::segment::state::Buffers;
@@ -251,6 +251,18 @@ impl<T: Element> Passes<'_, T> {
         })
         .map_err(failed)?;
         Ok(errors)
+    }
+
+    /// A segment's section with corrections of blocks for another context than that which it was encoded in.
+    pub(super) fn corrected_anew<R: Kernel>(
+        &self,
+        source: &Source<'_, T>,
+        bytes: &[u8],
+        context: FieldContext<'_>,
+        buffers: &mut Buffers<R>,
+    ) -> Result<Vec<u8>> {
+        let work = Work { stages: &mut StageSeconds::default(), buffers };
+        corrected_anew::<T, R>(bytes, source, context, work).map_err(failed)
     }
 
     /// Reads a segment's bytes as a reader will, and compares what it makes values of with what they were made of.

@@ -3,9 +3,9 @@
 //! bytes makes the same values of it, by the same functions.
 
 use super::context::FieldContext;
-use super::decode::finish;
 use super::fingerprint::{Checked, fingerprint};
 use super::frames::Frames;
+use super::units::finish;
 use crate::bound::{Bound, check::Errors};
 use crate::error::Result;
 use crate::field::Element;

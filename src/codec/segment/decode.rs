@@ -2,21 +2,23 @@
 
 use super::coefficients::CoefficientReader;
 use super::context::FieldContext;
+use super::corrections::Corrections;
 use super::fingerprint::{Checked, fingerprint};
 use super::low_resolution::LowResolution;
 use super::state::{Buffers, SegmentState};
+use super::units::{finish, finish_exact, in_units};
 use crate::bound::{Bound, block, pointwise::PointwiseModel};
 use crate::codec::report::StageSeconds;
 use crate::enhance::{Enhanced, Enhancer, Queue};
 use crate::entropy::Decoder;
 use crate::error::{Error, Result};
-use crate::field::{Element, MaskModel, Specials};
+use crate::field::{Element, MaskModel};
 use crate::predict::hierarchical::ModelUse;
 use crate::predict::{CodedWindow, Reconstruction, Synthesis, fm};
 use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
-use crate::window::Segment;
+use crate::window::{Segment, Source};
 use std::time::Instant;
 
 /// The part of a segment that is wanted.
@@ -57,10 +59,53 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     work: Work<'_, R>,
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
-    let Work { stages, buffers } = work;
     let (header, parts) = SegmentBytes::read(bytes)?;
     check(&header, &parts, segment, &context)?;
     let layout = segment.layout();
+    let run = Run::<T, R>::new(segment, &header, &layout, context, parts, part)?;
+    run_through(run, work, &mut sink).map(|_| ())
+}
+
+/// The corrections that a segment's blocks need where they are decoded in this context, in which they were not encoded:
+/// the section, with these in place of its own.
+///
+/// # Errors
+/// What the model says, and `Internal` where the section cannot be read or corrected.
+pub(crate) fn corrected_anew<T: Element, R: Kernel>(
+    bytes: &[u8],
+    source: &Source<'_, T>,
+    context: FieldContext<'_>,
+    work: Work<'_, R>,
+) -> Result<Vec<u8>> {
+    let segment = source.segment;
+    let (header, parts) = SegmentBytes::read(bytes)?;
+    let layout = segment.layout();
+    let whole = Part { from: 0, until: segment.count, halvings: 0 };
+    let uncorrected = SegmentBytes { corrections: &bytes[..0], ..parts.clone() };
+    let mut run = Run::<T, R>::new(segment, &header, &layout, context, uncorrected, whole)?;
+    run.anew = Some(Corrections::new(source, context));
+    let corrections = run_through(run, work, &mut |_| Ok(()))?.unwrap_or_default();
+    let owned = SegmentBytes {
+        side: parts.side.to_vec(),
+        mask: parts.mask.to_vec(),
+        latents: parts.latents.to_vec(),
+        coefficients: parts.coefficients.to_vec(),
+        corrections,
+    };
+    Ok(owned.write(&header))
+}
+
+/// Decodes the windows of a run; the corrections that it has made anew, where it was to.
+///
+/// # Errors
+/// `Corrupt`, what the model says, or what `sink` says.
+fn run_through<T: Element, R: Kernel>(
+    mut run: Run<'_, T, R>,
+    work: Work<'_, R>,
+    sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
+) -> Result<Option<Vec<u8>>> {
+    let Work { stages, buffers } = work;
+    let Run { segment, header, layout, context, part, .. } = run;
     let grid = fm::grid(header.step);
     let package = context.package.filter(|_| header.uses_model);
     let interpolator = package.map(|package| fm::interpolator(package, segment.h, segment.w, grid, context.memo));
@@ -71,8 +116,7 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     let reference = context.reference_frame(segment);
     let mut coded = std::mem::take(&mut buffers.coded);
     let mut state =
-        SegmentState::<R>::new(&layout, &header, model)?.within(std::mem::take(buffers)).after(reference.as_deref());
-    let mut run = Run::<T, R>::new(segment, &header, &layout, context, parts, part)?;
+        SegmentState::<R>::new(layout, header, model)?.within(std::mem::take(buffers)).after(reference.as_deref());
     // Enhanced frames depend on some before and after them.
     let ahead = run.queue.as_ref().map_or(0, Queue::context);
     let mut first = 0;
@@ -85,18 +129,19 @@ pub(crate) fn decode<T: Element, R: Kernel>(
         stages.entropy += begin.elapsed().as_secs_f64();
         let window = Window { first, count, wanted: first + count + ahead > part.from };
         let decoded = run.reconstruct(&mut state, &coded, window, stages)?;
-        run.hand_on(&decoded, window, stages, &mut sink)?;
+        run.hand_on(&decoded, window, stages, sink)?;
         state.advance(decoded);
         first += count;
         if let Some(progress) = context.progress {
             progress.add(count * layout.len());
         }
     }
+    let anew = run.anew.take();
     if part.until >= segment.count {
         run.finish()?;
     }
     *buffers = state.into_buffers(coded);
-    Ok(())
+    Ok(anew.map(Corrections::finish))
 }
 
 /// Reads a segment's codes to their ends, without making frames of them, and compares each window with what its encoder
@@ -202,6 +247,8 @@ struct Run<'a, T, R> {
     pointwise: Option<PointwiseModel>,
     /// Whether corrections are applied. They run through all windows, and reduced scales have no use for them.
     corrected: bool,
+    /// What blocks need is coded here, in place of being read.
+    anew: Option<Corrections<'a, T>>,
     queue: Option<Queue<'a>>,
     classes: Vec<u8>,
     values: Vec<T>,
@@ -241,6 +288,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             masks: None,
             pointwise: None,
             corrected: part.halvings == 0 && !parts.corrections.is_empty(),
+            anew: None,
             queue,
             classes: Vec::new(),
             values: Vec::new(),
@@ -373,9 +421,12 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         let (h, w) = (self.segment.h, self.segment.w);
         let context = self.context;
         if let Bound::BlockL2(tau) = context.bound {
-            let scale = context.normalisation.scale();
-            let mut exact: Vec<f64> = frames.iter().map(|v| context.normalisation.restore(v.to_f64(), scale)).collect();
-            if self.corrected {
+            let mut exact = in_units(frames, context);
+            if let Some(anew) = &mut self.anew {
+                if !anew.blocks(&mut exact, &self.classes, first..first + count, tau)? {
+                    return Err(Error::internal("blocks that met their bound cannot be corrected to it"));
+                }
+            } else if self.corrected {
                 let target = context.block_target::<T>(tau);
                 if target.is_nan() || target <= 0.0 {
                     return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
@@ -403,31 +454,5 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             self.corrections.finish()?;
         }
         self.latents.finish()
-    }
-}
-
-/// Working frames to values in the caller's type: units restored, clamped to the field's range, masked points put back.
-pub(crate) fn finish<T: Element, R: Kernel>(frames: &[R], classes: &[u8], context: FieldContext<'_>, out: &mut Vec<T>) {
-    let _span = tracing::debug_span!("restore units").entered();
-    let scale = context.normalisation.scale();
-    out.clear();
-    out.extend(frames.iter().map(|v| T::from_f64(context.normalisation.restore(v.to_f64(), scale))));
-    put_back(classes, context.specials, out);
-}
-
-/// As [`finish`], from values already in the field's units.
-fn finish_exact<T: Element>(values: &[f64], classes: &[u8], context: FieldContext<'_>, out: &mut Vec<T>) {
-    out.clear();
-    out.extend(values.iter().map(|v| T::from_f64(v.clamp(context.normalisation.min, context.normalisation.max))));
-    put_back(classes, context.specials, out);
-}
-
-fn put_back<T: Element>(classes: &[u8], specials: &Specials, out: &mut [T]) {
-    for (slot, &class) in out.iter_mut().zip(classes) {
-        if class != 0
-            && let Some(bits) = specials.bits(class)
-        {
-            *slot = T::from_bits_u64(bits);
-        }
     }
 }

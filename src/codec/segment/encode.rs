@@ -4,15 +4,12 @@
 use super::checked::Checker;
 use super::coefficients::CoefficientWriter;
 use super::context::FieldContext;
-use super::decode::finish;
+use super::corrections::Corrections;
 use super::fingerprint::Checked;
 use super::frames::{Frames, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
-use crate::bound::{
-    Bound, block,
-    check::POINT_DRIFT,
-    pointwise::{HalfWidth, PointwiseModel},
-};
+use super::units::in_units;
+use crate::bound::Bound;
 use crate::codec::plan::candidate::Candidate;
 use crate::codec::rate::budget::{Attempt, Goal};
 use crate::codec::rate::control::{Rate, Window};
@@ -156,12 +153,7 @@ struct Sections<'a, T> {
     masked: bool,
     masks: MaskModel,
     latents: Vec<u8>,
-    /// Corrections, and whether there are any.
-    corrections: Encoder,
-    corrected: bool,
-    pointwise: PointwiseModel,
-    exact: Vec<T>,
-    values: Vec<T>,
+    corrections: Corrections<'a, T>,
 }
 
 impl<'a, T: Element> Sections<'a, T> {
@@ -177,11 +169,7 @@ impl<'a, T: Element> Sections<'a, T> {
             masked: false,
             masks: MaskModel::new(),
             latents: Vec::new(),
-            corrections: encoder(),
-            corrected: false,
-            pointwise: PointwiseModel::new(source.segment.h, source.segment.w),
-            exact: Vec::new(),
-            values: Vec::new(),
+            corrections: Corrections::new(source, context),
         }
     }
 
@@ -203,31 +191,12 @@ impl<'a, T: Element> Sections<'a, T> {
     /// Writes what a window's points or blocks need beyond `output` to meet the bound; false where nothing will do.
     fn correct<R: Kernel>(&mut self, output: &[R], frames: &Frames<R>, range: Range<usize>) -> Result<bool> {
         let _span = tracing::debug_span!("correct").entered();
-        let (first, count) = (range.start, range.len());
-        let (source, context) = (self.source, self.context);
-        let segment = source.segment;
+        let context = self.context;
         if let Some(epsilon) = context.pointwise() {
-            source.starting_at(first).original(count, &mut self.exact);
-            finish(output, &frames.classes, context, &mut self.values);
-            // Room for device drift (see Errors::hold).
-            let allowed = context.allowance(epsilon) - POINT_DRIFT * context.drift(self.header);
-            let width = HalfWidth { epsilon, allowed, limits: context.limits() };
-            let (exact, values, classes) = (&self.exact, &mut self.values, &frames.classes);
-            self.corrected |= self.pointwise.encode(&mut self.corrections, exact, values, classes, width)?;
+            self.corrections.points(output, &frames.classes, range, epsilon, self.header)?;
         } else if let Bound::BlockL2(tau) = context.bound {
-            source.starting_at(first).original(count, &mut self.exact);
-            let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();
-            let scale = context.normalisation.scale();
-            let mut decoded: Vec<f64> =
-                output.iter().map(|v| context.normalisation.restore(v.to_f64(), scale)).collect();
-            let classes = frames.masked.then_some(frames.classes.as_slice());
-            let tau = context.block_target::<T>(tau);
-            if tau <= 0.0 {
-                return Ok(false);
-            }
-            let dims = [count, segment.h, segment.w];
-            let stats = block::encode(&mut self.corrections, &exact, &mut decoded, classes, dims, tau)?;
-            self.corrected |= stats.corrected > 0;
+            let mut decoded = in_units(output, context);
+            return self.corrections.blocks(&mut decoded, &frames.classes, range, tau);
         }
         Ok(true)
     }
@@ -240,7 +209,7 @@ impl<'a, T: Element> Sections<'a, T> {
             mask: if self.masked { self.mask.finish() } else { Vec::new() },
             latents: self.latents,
             coefficients,
-            corrections: if self.corrected { not_empty(self.corrections.finish()) } else { Vec::new() },
+            corrections: self.corrections.finish(),
         };
         (bytes, coder)
     }
@@ -251,14 +220,6 @@ fn added<'o, R: Kernel>(a: &[R], b: &[R], out: &'o mut Vec<R>) -> &'o Vec<R> {
     out.clear();
     out.extend(a.iter().zip(b).map(|(a, b)| *a + *b));
     out
-}
-
-/// An empty byte string would mean that there are no corrections.
-fn not_empty(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.is_empty() {
-        bytes.push(0);
-    }
-    bytes
 }
 
 /// Where the mode is the latents', runs the autoencoder and leaves its residual in `frames`.
