@@ -23,6 +23,15 @@ def test_streams_are_as_small_as_asked(ratio: float) -> None:
     assert len(tighter) > len(stream)
 
 
+def test_noise_is_a_cliff() -> None:
+    """Just above the noise a stream is a fraction of what it is just below: the search must not stay above."""
+    t, y, x = np.indices((16, 64, 96))
+    noise = np.random.default_rng(1).normal(0, 0.01, t.shape)
+    field = (5 * np.sin(0.11 * t + 0.22 * y + 0.11 * x) + noise).astype("f4")
+    for ratio in (12, 20, 40):
+        assert len(fieldpress.compress(field, ratio=ratio, threads=1)) * ratio > 0.9 * field.nbytes
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([(300,), (40, 50), (6, 20, 20)]), st.floats(1, 30), st.floats(0, 2))
 def test_no_stream_is_larger(seed: int, shape: tuple[int, ...], ratio: float, rough: float) -> None:
