@@ -21,3 +21,5 @@ suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
 html_title = f"fieldpress {release}"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["wide.css"]

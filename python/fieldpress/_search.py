@@ -71,8 +71,8 @@ def _next(
             slope = min(max(measured, line.slope / _BEND), line.slope * _BEND)
         return min(max(at - (value + line.close / 2) / slope, line.low), line.high)
     (low, below), (high, above) = held, failed
-    # An end that has stayed where it was counts for less each time (Illinois): a line that bends would let the other one
-    # creep.
+    # An end that has stayed where it was counts for less each time (Illinois): where the function bends, the other one
+    # would creep.
     sides = [value <= 0 for _, value in tried]
     stayed = next((n for n, side in enumerate(reversed(sides)) if side != sides[-1]), len(sides)) - 1
     if sides[-1]:

@@ -3,7 +3,8 @@
 Blocks of code run in the order of the page: ``python`` ones in one namespace, ``sh`` ones by bash, in the same folder.
 Words after a block's language say more:
 
-- ``fails``: the block runs in a process of its own, and must end with an error.
+- ``alone``: the block runs in a process of its own.
+- ``fails``: so does this one, and it must end with an error.
 - ``not-run``: the block is for reading.
 - a path (``cpp examples/cpp/round_trip.cpp``): the block stands in that file, line for line but for indentation.
 
@@ -30,6 +31,8 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 TOLERANCE = 0.1
 #: Languages of blocks that run.
 RUN = ("python", "sh")
+#: Words of blocks that run.
+HOW = {"alone", "fails"}
 
 
 @dataclass
@@ -94,7 +97,7 @@ class Page:
 
     def execute(self, block: Block) -> str:
         """What a block prints."""
-        if "fails" in block.words or block.language == "sh":
+        if block.words or block.language == "sh":
             done = self.process(block)
             if (done.returncode != 0) != ("fails" in block.words):
                 self.problem(block, f"exit status {done.returncode}\n{done.stdout}")
@@ -112,7 +115,7 @@ class Page:
             if "not-run" in block.words:
                 self.printed = None
                 continue
-            if block.language in RUN and not set(block.words) - {"fails"}:
+            if block.language in RUN and HOW.issuperset(block.words):
                 self.printed = self.execute(block)
             elif block.language == "text" and self.printed is not None:
                 if not agrees(self.printed, block.text):
