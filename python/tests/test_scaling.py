@@ -13,7 +13,7 @@ import fieldpress
 
 TASKS = 8
 CORES = len(os.sched_getaffinity(0))
-FIELD = waves((24, 160, 160))
+FIELD = waves((16, 160, 160))
 
 
 def task(number: int) -> int:
