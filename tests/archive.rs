@@ -45,6 +45,24 @@ fn bounds_hold_on_the_global_field() {
     }
 }
 
+/// What is next to nothing of the range, or far beyond it.
+#[test]
+fn bounds_of_any_size_hold() {
+    let dims = [12, 40, 30];
+    let folder = folder("sizes");
+    let values = global(&dims, 0);
+    for (k, size) in [1e-320, 1e-200, 1e-150, 1e-20, 1e20, 1e200].into_iter().enumerate() {
+        for bound in [Bound::Nrmse(size), Bound::Abs(size), Bound::Rel(size)] {
+            let path = folder.join(format!("{k}-{}.fpa", bound.name()));
+            write(&path, options(), &dims, 0..1, bound);
+            let decoded = read(&Reader::open(&path).unwrap(), 0, &Selection::step(0)).unwrap();
+            let (rmse, largest) = errors(&values, &decoded);
+            let error = if matches!(bound, Bound::Nrmse(_)) { rmse } else { largest };
+            assert!(error <= size * range(&values).max(1.0), "{bound}: {error}");
+        }
+    }
+}
+
 /// Sums of squares over ranks are in units of the range: those of very small or large values are no f64 numbers.
 #[test]
 fn budgets_are_shared_at_any_magnitude() {

@@ -309,6 +309,39 @@ fn bounds_that_mean_nothing_are_refused() {
     }
 }
 
+/// Bounds of any size, over fields of any size: next to nothing of the range, and far beyond it.
+#[test]
+fn bounds_of_any_size_hold() {
+    let dims = [6, 9, 8, 5];
+    let plain: Vec<f64> = (0..2160).map(|i| (0.11 * f64::from(i)).sin() + f64::from(i % 7)).collect();
+    for effort in [Effort::Fast, Effort::Normal] {
+        let codec = codec(effort);
+        for exponent in [-320, -300, -200, -163, -150, -40, -12, 12, 40, 150, 200, 300] {
+            let size: f64 = format!("1e{exponent}").parse().unwrap();
+            for unit in [1.0, 1e30, 1e-30] {
+                let values: Vec<f32> = plain.iter().map(|v| (v * unit) as f32).collect();
+                for bound in [Bound::Nrmse(size), Bound::Abs(size), Bound::Rel(size), Bound::BlockL2(size)] {
+                    assert_bound(&values, &round_trip(&codec, &values, &dims, bound).1, &dims, bound);
+                }
+            }
+            for unit in [1e300, 1e-300] {
+                let values: Vec<f64> = plain.iter().map(|v| v * unit).collect();
+                for bound in [Bound::Abs(size), Bound::Rel(size), Bound::BlockL2(size)] {
+                    let (_, decoded) = round_trip(&codec, &values, &dims, bound);
+                    let range = unit * (plain.iter().fold(0.0, |a: f64, b| a.max(*b)) + 1.0);
+                    let allowed = if matches!(bound, Bound::Rel(_)) { size * range } else { size };
+                    let largest = values.iter().zip(&decoded).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                    assert!(largest <= allowed, "{bound} {unit:e}: {largest:e}");
+                }
+            }
+        }
+        for decibels in [1e-300, 1.0, 3000.0, 1e4, 1e300] {
+            let values: Vec<f32> = plain.iter().map(|v| *v as f32).collect();
+            round_trip(&codec, &values, &dims, Bound::Psnr(decibels));
+        }
+    }
+}
+
 /// Squares of values below 1e-150 or above 1e150 are no f64 numbers, and what is promised and reported of them is the
 /// same.
 #[test]

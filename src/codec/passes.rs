@@ -91,6 +91,10 @@ impl<T: Element> Passes<'_, T> {
                 Target::Pointwise(bound) => self.pointwise::<R>(bound, stages)?,
                 Target::Rms(_) | Target::Block(_) => {
                     let budget = (self.target.size() / scale).powi(2) * self.valid as f64 * feedback.budget_share;
+                    // The square of what is next to nothing is none.
+                    if budget < f64::MIN_POSITIVE {
+                        return Ok(best);
+                    }
                     self.pass::<R>(budget, feedback, &mut candidates, stages)?
                 }
             };
