@@ -138,6 +138,10 @@ enum fieldpress_bound_kind
   FIELDPRESS_BOUND_BLOCK_L2 = 5,
   // Every bit as it was; the value is not used.
   FIELDPRESS_BOUND_LOSSLESS = 6,
+  // For fieldpress_compress alone: a size in place of a bound. The stream has at most the field's bytes over the value,
+  // which is 1 or more, under the tightest bound of kind NRMSE (or LOSSLESS) that is found with it; streams and reports
+  // have that bound. Up to nine streams are made for it.
+  FIELDPRESS_BOUND_RATIO = 7,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -319,7 +323,7 @@ fieldpress_status fieldpress_compress_bound(const struct fieldpress_field *field
 //
 // handle: from fieldpress_create.
 // field: the field; neither it nor what lies between its elements may change during the call.
-// bound_kind: what is bounded, a fieldpress_bound_kind.
+// bound_kind: what is bounded, a fieldpress_bound_kind, or FIELDPRESS_BOUND_RATIO.
 // bound_value: the bound, finite and greater than 0, in the unit of its kind.
 // buffer: where the stream is stored.
 // bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that

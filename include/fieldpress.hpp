@@ -186,6 +186,8 @@ constexpr bound nrmse(double value) noexcept { return {FIELDPRESS_BOUND_NRMSE, v
 constexpr bound psnr(double decibels) noexcept { return {FIELDPRESS_BOUND_PSNR, decibels}; }
 constexpr bound block_l2(double value) noexcept { return {FIELDPRESS_BOUND_BLOCK_L2, value}; }
 constexpr bound lossless() noexcept { return {FIELDPRESS_BOUND_LOSSLESS, 0.0}; }
+// A size in place of a bound, for codec::compress: at most the field's bytes over the value.
+constexpr bound ratio(double value) noexcept { return {FIELDPRESS_BOUND_RATIO, value}; }
 
 // What to decode: a box (where it has dimensions) and a scale of 1, 2 or 4.
 struct request

@@ -1,6 +1,6 @@
 //! The command line's grammar. Text becomes the library's types here, and nowhere later.
 
-use crate::fixed_size::Goal;
+use crate::goal::Goal;
 use clap::{Args, Parser, Subcommand};
 use fieldpress::{DType, Options, Region, Scale};
 use std::path::PathBuf;

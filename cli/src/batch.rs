@@ -3,7 +3,7 @@
 use crate::args::{CompressArgs, DecompressArgs, ExtractTo};
 use crate::dataset::{self, Settings, VariableBound, Wanted};
 use crate::failure::Failure;
-use crate::fixed_size::Goal;
+use crate::goal::Goal;
 use crate::measure::Errors;
 use crate::target::{self, STANDARD};
 use crate::{commands, netcdf_in, report};

@@ -4,8 +4,8 @@ use crate::analysis::{self, Pair};
 use crate::args::{self, CompressArgs, DecompressArgs, ExtractTo, InfoArgs, PlotArgs, Setting, VerifyArgs};
 use crate::described::Described;
 use crate::failure::Failure;
-use crate::fixed_size::{self, Goal};
 use crate::frame::Frame;
+use crate::goal::Goal;
 use crate::measure;
 use crate::picture::{self, Caption};
 use crate::progress::Progress;
@@ -56,7 +56,7 @@ pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, goal: &Go
         let _progress = Progress::start(&format!("compressing {input}"));
         match goal {
             Goal::Bound(of) => codec.compress(&field.view()?, of.bound)?,
-            Goal::Ratio(ratio) => fixed_size::compress(&codec, &field.view()?, *ratio)?,
+            Goal::Ratio(ratio) => codec.compress_to_ratio(&field.view()?, *ratio)?,
         }
     };
     target::write(output, |writer| writer.write_all(&stream))?;

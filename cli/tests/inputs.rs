@@ -162,7 +162,7 @@ fn streams_have_the_size_that_is_asked_for() {
         assert_eq!(w.json("verify x.f32 x.fp")["holds"], true);
     }
     let compress = "compress x.f32 -o no.fp --dims 12,40,52 --type f32 --fm off --bound";
-    w.fails(&format!("{compress} ratio=1e6"), 4, "cannot be had");
+    w.fails(&format!("{compress} ratio=1e6"), USAGE, "cannot be had");
     for wrong in ["ratio=0.5", "ratio=x", "ratio=inf", "ratio=NaN", "ratio="] {
         w.fails(&format!("{compress} {wrong}"), USAGE, "expected a number from 1 on");
     }

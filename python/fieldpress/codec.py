@@ -10,7 +10,6 @@ import numpy as np
 
 from . import _fieldpress, _runtime
 from ._arrays import DTYPES, field, name_of, select, stream_bytes, strided
-from ._ratio import compress_to
 from ._settings import BoundAndOptions, BoundOrSize, BoundOrSizeAndOptions, Options, Size, bound, keywords, pairs, split
 from .errors import InvalidArgument
 from .info import Report, described
@@ -76,11 +75,8 @@ class Codec:
         given = [name for name, value in others.items() if value is not None and value is not False]
         if ratio is not None and given:
             raise InvalidArgument(f"ratio, {', '.join(given)} are given; expected a bound or a ratio")
-        of = None if ratio is not None else bound(others)
-        handle, values = self._handle(), strided(field(array, self._fill_value))
-        if of is not None:
-            return handle.compress(values, of)
-        return compress_to(float(ratio), lambda of: handle.compress(values, of))
+        of = ("ratio", float(ratio)) if ratio is not None else bound(others)
+        return self._handle().compress(strided(field(array, self._fill_value)), of)
 
     def decompress(self, stream: Stream, box: Any = None, *, scale: int = 1, out: Array | None = None) -> Array:
         """The field of a stream, or a part of it; see `fieldpress.decompress`."""

@@ -13,6 +13,9 @@ pub type BoxParts = Option<(Vec<usize>, Vec<usize>)>;
 /// An option's name and its text.
 pub type Pairs = Vec<(String, String)>;
 
+/// In place of a bound's kind: the stream's size.
+const RATIO: &str = "ratio";
+
 /// Options from their text.
 pub fn options(py: Python<'_>, pairs: &[(String, String)]) -> PyResult<Options> {
     let mut options = Options::default();
@@ -46,17 +49,20 @@ impl Codec {
         Ok(Self { codec: Arc::new(codec) })
     }
 
-    /// The stream of a field, and what making it did.
+    /// The stream of a field under a bound, or of a size, and what making it did.
     fn compress<'py>(
         &self,
         py: Python<'py>,
         array: Strided<'py>,
         bound_parts: (String, f64),
     ) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyDict>)> {
-        let bound = bound(py, &bound_parts)?;
+        let bound = if bound_parts.0 == RATIO { None } else { Some(bound(py, &bound_parts)?) };
         let input = Input::of(array)?;
         let field = input.field(py)?;
-        let (stream, report) = detached(py, || self.codec.compress(&field, bound))?;
+        let (stream, report) = detached(py, || match bound {
+            Some(bound) => self.codec.compress(&field, bound),
+            None => self.codec.compress_to_ratio(&field, bound_parts.1),
+        })?;
         Ok((PyBytes::new(py, &stream), report_of(py, &report)?))
     }
 

@@ -10,6 +10,7 @@ mod codec;
 mod compress;
 mod decompress;
 mod effort;
+mod fixed_size;
 mod inspect;
 mod lossless;
 mod output;

@@ -4,7 +4,7 @@ use super::guard::{guard, last_error};
 use super::pointers::{self, Output};
 use super::types::{
     FIELDPRESS_MAX_DIMS, bound_of, dims_of, fieldpress_field, fieldpress_handle, fieldpress_info, fieldpress_report,
-    fieldpress_request, fieldpress_status,
+    fieldpress_request, fieldpress_status, is_ratio,
 };
 use crate::codec::{Codec, Request, Scale, inspect};
 use crate::error::Result;
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn fieldpress_compress_bound(
 ///
 /// handle: from fieldpress_create.
 /// field: the field; neither it nor what lies between its elements may change during the call.
-/// bound_kind: what is bounded, a fieldpress_bound_kind.
+/// bound_kind: what is bounded, a fieldpress_bound_kind, or FIELDPRESS_BOUND_RATIO.
 /// bound_value: the bound, finite and greater than 0, in the unit of its kind.
 /// buffer: where the stream is stored.
 /// bytes: on entry the buffer's size, on return the stream's, in bytes. With FIELDPRESS_BUFFER_TOO_SMALL the size that
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn fieldpress_compress(
         let codec = &unsafe { pointers::reference(handle, "handle") }?.codec;
         // SAFETY: this function's contract.
         let field = unsafe { pointers::view(pointers::reference(field, "field")?) }?;
-        let bound = bound_of(bound_kind, bound_value)?;
+        let bound = if is_ratio(bound_kind) { None } else { Some(bound_of(bound_kind, bound_value)?) };
         // SAFETY: this function's contract.
         let report = unsafe { Output::optional(report, "report") }?;
         // Before the work: a missing buffer should not cost a compression.
@@ -126,7 +126,10 @@ pub unsafe extern "C" fn fieldpress_compress(
         // SAFETY: this function's contract; no bytes are read.
         unsafe { pointers::bytes(buffer, 0, "buffer") }?;
 
-        let (stream, done) = codec.compress(&field, bound)?;
+        let (stream, done) = match bound {
+            Some(bound) => codec.compress(&field, bound)?,
+            None => codec.compress_to_ratio(&field, bound_value)?,
+        };
         // SAFETY: this function's contract; `stream` is a Vec of ours.
         unsafe { pointers::store_bytes(buffer, bytes, &stream, "buffer") }?;
         report.write((&done).into());

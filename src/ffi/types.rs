@@ -75,6 +75,10 @@ pub enum fieldpress_bound_kind {
     FIELDPRESS_BOUND_BLOCK_L2 = 5,
     /// Every bit as it was; the value is not used.
     FIELDPRESS_BOUND_LOSSLESS = 6,
+    /// For fieldpress_compress alone: a size in place of a bound. The stream has at most the field's bytes over the value,
+    /// which is 1 or more, under the tightest bound of kind NRMSE (or LOSSLESS) that is found with it; streams and reports
+    /// have that bound. Up to nine streams are made for it.
+    FIELDPRESS_BOUND_RATIO = 7,
 }
 
 /// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads
@@ -266,8 +270,18 @@ const BOUND_NAMES: [(fieldpress_bound_kind, &str); 6] = [
     (fieldpress_bound_kind::FIELDPRESS_BOUND_LOSSLESS, "lossless"),
 ];
 
+/// Whether a kind's code asks for a size.
+pub(super) fn is_ratio(code: i32) -> bool {
+    code == fieldpress_bound_kind::FIELDPRESS_BOUND_RATIO as i32
+}
+
 /// The bound of a kind's code and a value from C.
 pub(super) fn bound_of(code: i32, value: f64) -> Result<Bound> {
+    if is_ratio(code) {
+        return Err(Error::invalid(
+            "a ratio is no bound; expected another fieldpress_bound_kind, as in fieldpress_compress",
+        ));
+    }
     let (_, name) = BOUND_NAMES
         .iter()
         .find(|(kind, _)| *kind as i32 == code)

@@ -47,6 +47,10 @@ static void compressing(fieldpress_handle *handle)
   EXPECT(fieldpress_compress(handle, &good, 1000, 0.1, buffer, &bytes, NULL), INVALID, "1000");
   EXPECT(fieldpress_compress(handle, &good, abs, -1.0, buffer, &bytes, NULL), INVALID, "abs");
   EXPECT(fieldpress_compress(handle, &good, abs, NAN, buffer, &bytes, NULL), INVALID, "finite");
+  EXPECT(fieldpress_compress(handle, &good, FIELDPRESS_BOUND_RATIO, 0.5, buffer, &bytes, NULL), INVALID, "from 1 on");
+  EXPECT(fieldpress_compress(handle, &good, FIELDPRESS_BOUND_RATIO, 1e9, buffer, &bytes, NULL), INVALID, "cannot be had");
+  fieldpress_stream *steps;
+  EXPECT(fieldpress_stream_create(handle, &good, 4, FIELDPRESS_BOUND_RATIO, 10, &steps), INVALID, "a ratio is no bound");
   CHECK(bytes == sizeof buffer);
 
   bad = good, bad.data = NULL;
@@ -78,6 +82,16 @@ static void compressing(fieldpress_handle *handle)
   size_t needed = bytes;
   OK(fieldpress_compress(handle, &good, abs, 0.1, buffer, &bytes, NULL));
   CHECK(bytes == needed && buffer[bytes] == 0xAA);
+
+  /* A size in place of a bound: the stream has it, and says under which bound. */
+  fieldpress_info info;
+  memset(&info, 0, sizeof info);
+  info.size = sizeof info;
+  bytes = sizeof buffer;
+  OK(fieldpress_compress(handle, &good, FIELDPRESS_BOUND_RATIO, 10, buffer, &bytes, NULL));
+  CHECK(bytes <= sizeof values / 10 && bytes > sizeof values / 20);
+  OK(fieldpress_inspect(buffer, bytes, &info));
+  CHECK(info.bound_kind == FIELDPRESS_BOUND_NRMSE && info.nrmse <= info.bound_value);
 }
 
 static void decompressing(fieldpress_handle *handle)

@@ -22,7 +22,8 @@ module fieldpress
   private
 
   public :: fieldpress_codec, fieldpress_steps, fieldpress_bound, fieldpress_report, fieldpress_info
-  public :: fieldpress_abs, fieldpress_rel, fieldpress_nrmse, fieldpress_psnr, fieldpress_block_l2, fieldpress_lossless
+  public :: fieldpress_abs, fieldpress_rel, fieldpress_nrmse, fieldpress_psnr, fieldpress_block_l2, fieldpress_lossless, &
+    fieldpress_ratio
   public :: fieldpress_inspect, fieldpress_version, fieldpress_status_name
   ! What module fieldpress_mpi is made with; programs need none of it.
   public :: fieldpress_c_field, fieldpress_describe, fieldpress_finish
@@ -266,6 +267,13 @@ contains
   pure function fieldpress_lossless() result(bound)
     type(fieldpress_bound) :: bound
     bound = fieldpress_bound(6, 0.0_real64)
+  end function
+
+  !> A size in place of a bound, for codec%compress: at most the field's bytes over value.
+  pure function fieldpress_ratio(value) result(bound)
+    real(real64), intent(in) :: value
+    type(fieldpress_bound) :: bound
+    bound = fieldpress_bound(7, value)
   end function
 
   ! Questions.

@@ -65,6 +65,8 @@ contains
     call codec%compress(a4, fieldpress_lossless(), stream)
     call codec%decompress(stream, b4)
     call check(maxval(abs(a4 - b4)) <= 0, 'real32, rank 4')
+    call codec%compress(a3, fieldpress_ratio(8.0_real64), stream)
+    call check(size(stream) <= storage_size(a3) / 8 * size(a3) / 8, 'a size in place of a bound')
   end subroutine
 
   subroutine ranks_of_real64()
