@@ -77,6 +77,52 @@ class WritingAndReading(HostTest):
                 np.testing.assert_array_equal(read[hole], values[hole])
                 self.assertLessEqual(np.abs(read - values)[~hole].max(), 1e-3 * span)
 
+    def test_sentinels_are_found_in_each_chunk(self) -> None:
+        """Marks that no fill value names: many, a few on one side, or one in a chunk, chunk by chunk."""
+        chunks = (8, 16, 24)
+        for mark in (1e20, -9999.0, 9.969209968386869e36):
+            values = field() + 300
+            mark = values.dtype.type(mark)
+            hole = np.zeros(values.shape, bool)
+            hole[:, :, :10] = True
+            hole[3:, 20:30, 40:60] = True
+            hole[::2, 40, 90] = True
+            hole[5, 60, 30] = True
+            values[hole] = mark
+            path = self.folder / "marks.h5"
+            write(path, values, "rel", 1e-3, chunks=chunks)
+            with h5py.File(path) as file:
+                read = file["u"][:]
+            np.testing.assert_array_equal(read[hole], values[hole])
+            for at in np.ndindex(2, 4, 4):
+                part = tuple(slice(i * n, (i + 1) * n) for i, n in zip(at, chunks, strict=True))
+                data = ~hole[part]
+                if data.any():
+                    span = np.ptp(values[part][data])
+                    self.assertLessEqual(np.abs(read[part] - values[part])[data].max(), 1e-3 * span)
+
+    def test_sentinels_can_be_data(self) -> None:
+        """With parameter 4 a value far outside of all others is one of them."""
+        values = field() + 300
+        values[2:4, 10:20, 10:20] = -9999.0
+        sizes = []
+        for sentinels in (0, 1):
+            path = self.folder / "data.h5"
+            options = (*filter_parameters("rel", 1e-3), sentinels)
+            with h5py.File(path, "w") as file:
+                file.create_dataset(
+                    "u", data=values, chunks=values.shape, compression=FILTER_ID, compression_opts=options
+                )
+            with h5py.File(path) as file:
+                error = np.abs(file["u"][:] - values)
+                sizes.append(file["u"].id.get_storage_size())
+            data = values > 0
+            # A thousandth of the range with the value, or without it.
+            span = np.ptp(values) if sentinels else np.ptp(values[data])
+            self.assertLessEqual(error[data].max(), 1e-3 * span)
+            self.assertLessEqual(error[~data].max(), 1e-3 * span if sentinels else 0)
+        self.assertLess(sizes[1], sizes[0] / 2)
+
     def test_padding_of_edge_chunks_is_no_data(self) -> None:
         """Chunks that reach beyond the edge are padded by HDF5, with 0 where nobody says otherwise."""
         values = field()[:, :50, :70] + 300
