@@ -212,8 +212,10 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
         nrmse: commit.nrmse,
         detail,
     };
-    let masked: Vec<f64> =
+    let mut masked: Vec<f64> =
         args::options([args.fill_value.as_ref()])?.fill_value.or(info.fill_value()).into_iter().collect();
+    // What an archive's variable has of them is not stored.
+    masked.extend(field.data.sentinels());
     let values = picture::values(&field.data, 0..rows * columns, &masked);
     let png = picture::draw(None, &values, &Frame::new(rows, columns, &described), &caption)?;
     target::write(&args.output, |writer| writer.write_all(&png))

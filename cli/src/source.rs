@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::target::STANDARD;
 use crate::{netcdf_in, npy};
-use fieldpress::{DType, Element, FieldView, FieldViewMut, Shape};
+use fieldpress::{DType, Element, FieldView, FieldViewMut, SentinelSearch, Shape};
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
@@ -13,6 +13,21 @@ use std::path::Path;
 pub enum Data {
     F32(Vec<f32>),
     F64(Vec<f64>),
+}
+
+impl Data {
+    /// Values far outside of all others, which mark points without data.
+    pub fn sentinels(&self) -> Vec<f64> {
+        fn of<T: Element>(values: &[T]) -> Vec<f64> {
+            let mut search = SentinelSearch::new(&[]);
+            search.add(values);
+            search.take_sentinels().into_iter().map(|value| value.to_f64()).collect()
+        }
+        match self {
+            Self::F32(values) => of(values),
+            Self::F64(values) => of(values),
+        }
+    }
 }
 
 /// A field in memory.

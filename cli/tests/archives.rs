@@ -87,6 +87,24 @@ fn steps_are_drawn() {
         assert!(std::fs::read(w.path("picture.png")).unwrap().starts_with(b"\x89PNG"));
         std::fs::remove_file(w.path("picture.png")).unwrap();
     }
+    // Points that a value far outside marks are drawn as those without a value are.
+    let mut pictures = Vec::new();
+    for (name, mark) in [("marked", 1e20), ("missing", f64::NAN)] {
+        let options: WriterOptions = "threads=1;fm=off".parse().unwrap();
+        std::fs::create_dir(w.path(name)).unwrap();
+        let mut writer = Writer::open(Box::new(Serial), &w.path(&format!("{name}/run.fpa")), options).unwrap();
+        let shape = Shape::new(&[20, 30]).unwrap();
+        let variable = VariableInfo { name: "t".into(), shape, dtype: DType::F64, attributes: vec![] };
+        let t = writer.define(variable).unwrap();
+        writer.begin_step(0.0).unwrap();
+        let values: Vec<f64> = (0..600).map(|k| if k % 30 < 7 { mark } else { f64::from(k).sin() }).collect();
+        writer.put(t, &[0, 0], &FieldView::new(&values, &[20, 30]).unwrap(), Bound::Lossless).unwrap();
+        writer.end_step().unwrap();
+        writer.close().unwrap();
+        w.ok(&format!("plot {name}/run.fpa -o {name}.png"));
+        pictures.push(std::fs::read(w.path(&format!("{name}.png"))).unwrap());
+    }
+    assert!(pictures[0].len().abs_diff(pictures[1].len()) < 400, "{} {}", pictures[0].len(), pictures[1].len());
     w.fails("plot run.fpa -o x.png", USAGE, "--variable t|w");
     w.fails("plot run.fpa -o x.png --variable v", USAGE, "there are t, w");
     w.fails("plot run.fpa -o x.png --variable t --step 3", USAGE, "steps 0 to 2");
