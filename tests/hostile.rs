@@ -439,5 +439,9 @@ fn headers_are_those_of_their_versions() {
     let balanced = version("balanced-levels-f32", 6);
     assert_eq!(inspect(&balanced).unwrap().version, 6);
     assert_eq!(decode(&reader(), &balanced, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(inspect(&version(NAME, 9)).unwrap_err().kind(), ErrorKind::Unsupported);
+    // And one of version 8 of corrections of enhanced frames.
+    let corrected = version("fm-corrected-rel-f32", 8);
+    assert_eq!(inspect(&corrected).unwrap().version, 8);
+    assert_eq!(decode(&reader(), &corrected, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(inspect(&version(NAME, 10)).unwrap_err().kind(), ErrorKind::Unsupported);
 }

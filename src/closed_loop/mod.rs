@@ -31,4 +31,4 @@ mod work;
 pub(crate) use coder::{Window, WindowDecoder, WindowEncoder, window_frames};
 pub(crate) use offset::Account;
 pub(crate) use section::{BALANCED, Parameters};
-pub(crate) use tune::{Choice, Search, Subject};
+pub(crate) use tune::{Choice, Place, Search, Subject, boxes};

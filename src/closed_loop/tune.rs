@@ -14,6 +14,11 @@ const BOXES: usize = 2;
 const FIRST_BOX: usize = 1 << 13;
 const BOX: usize = 1 << 14;
 const FINAL_BOX: usize = 1 << 15;
+/// Bits that finalists must take of boxes, or these are taken so many times as large, if one is no more than one in so
+/// many points: a code of few bits is still learning, and little of it is typical.
+const ENOUGH: f64 = 8.0 * 4096.0;
+const LARGER: usize = 4;
+const LARGEST_SHARE: usize = 8;
 /// The bits over the least up to which a kind of predictor is tried in variants, and a variant is a finalist.
 const PROMISING: f64 = 1.5;
 const CLOSE: f64 = 1.06;
@@ -182,6 +187,30 @@ struct Piece<T> {
     mask: Option<Vec<bool>>,
 }
 
+/// Where a box of a segment begins, and its size.
+pub(crate) type Place = ([usize; AXES], [usize; AXES]);
+
+/// Boxes of about `size` points of a segment of size `whole`, or the whole of a small one.
+pub(crate) fn boxes(whole: [usize; AXES], size: usize) -> Vec<Place> {
+    let mut dims = whole;
+    let small = whole.iter().product::<usize>() <= 2 * BOXES * size;
+    while !small && dims.iter().product::<usize>() > size {
+        // Halves the longest axis.
+        let longest = (0..AXES).max_by_key(|&axis| dims[axis]).unwrap_or(0);
+        dims[longest] = dims[longest].div_ceil(2);
+    }
+    let origin = |k: usize| {
+        // A third and two thirds of the way along each axis, the second box in the other order of axes.
+        std::array::from_fn(|axis| (whole[axis] - dims[axis]) * if (k + axis).is_multiple_of(2) { 1 } else { 2 } / 3)
+    };
+    (0..if small { 1 } else { BOXES }).map(|k| (origin(k), dims)).collect()
+}
+
+/// The points of boxes.
+pub(crate) fn points(boxes: &[Place]) -> usize {
+    boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum()
+}
+
 /// Boxes of a segment.
 struct Sample<T> {
     boxes: Vec<Piece<T>>,
@@ -192,20 +221,7 @@ struct Sample<T> {
 impl<T: Element> Sample<T> {
     /// Boxes of about `size` points.
     fn new(subject: &impl Subject<T>, size: usize) -> Self {
-        let whole = subject.dims();
-        let mut dims = whole;
-        let small = whole.iter().product::<usize>() <= 2 * BOXES * size;
-        while !small && dims.iter().product::<usize>() > size {
-            // Halves the longest axis.
-            let longest = (0..AXES).max_by_key(|&axis| dims[axis]).unwrap_or(0);
-            dims[longest] = dims[longest].div_ceil(2);
-        }
-        let boxes = (0..if small { 1 } else { BOXES }).map(|k| {
-            // A third and two thirds of the way along each axis, the second box in the other order of axes.
-            let origin = std::array::from_fn(|axis| {
-                let thirds = if (k + axis) % 2 == 0 { 1 } else { 2 };
-                (whole[axis] - dims[axis]) * thirds / 3
-            });
+        let boxes = boxes(subject.dims(), size).into_iter().map(|(origin, dims)| {
             let (values, mask) = subject.piece(origin, dims);
             Piece { origin, dims, values, mask }
         });
@@ -228,7 +244,7 @@ impl<T: Element> Sample<T> {
         self.boxes.iter().map(|piece| piece.values.len()).sum()
     }
 
-    fn places(&self) -> Vec<([usize; AXES], [usize; AXES])> {
+    fn places(&self) -> Vec<Place> {
         self.boxes.iter().map(|piece| (piece.origin, piece.dims)).collect()
     }
 }
@@ -265,14 +281,14 @@ pub(crate) struct Choice {
     pub(crate) parameters: Parameters,
     /// The bits that they took.
     pub(crate) bits: f64,
-    /// The sample: boxes, by their origin and their size.
-    pub(crate) boxes: Vec<([usize; AXES], [usize; AXES])>,
+    /// The sample.
+    pub(crate) boxes: Vec<Place>,
 }
 
 impl Choice {
     /// How many points the sample has.
     pub(crate) fn points(&self) -> usize {
-        self.boxes.iter().map(|(_, dims)| dims.iter().product::<usize>()).sum()
+        points(&self.boxes)
     }
 }
 
@@ -405,6 +421,7 @@ impl<'a, T: Element, S: Subject<T>> Search<'a, S, T> {
 
     /// The best of those tried: of the finalists, as they will be coded, on larger boxes.
     fn finals(self, sample: Sample<T>, mut tried: Vec<(f64, Parameters)>) -> Choice {
+        let points = self.subject.dims().iter().product::<usize>();
         tried.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (least, best) = tried[0];
         let by_levels = |p: &Parameters| matches!(p.predictor, Predictor::Levels { .. });
@@ -417,13 +434,20 @@ impl<'a, T: Element, S: Subject<T>> Search<'a, S, T> {
         }
         let mut sample = sample;
         if finalists.len() > 1 || best.mixing {
-            sample = Sample::new(self.subject, FINAL_BOX);
-            for finalist in &mut finalists {
-                finalist.0 = sample.bits(&finalist.1);
+            let mut size = FINAL_BOX;
+            loop {
+                sample = Sample::new(self.subject, size);
+                for finalist in &mut finalists {
+                    finalist.0 = sample.bits(&finalist.1);
+                }
+                finalists.sort_by(|a, b| a.0.total_cmp(&b.0));
+                size *= LARGER;
+                if finalists[0].0 > ENOUGH || size * LARGEST_SHARE > points || finalists.len() == 1 {
+                    break;
+                }
             }
-            finalists.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        let share = sample.points() as f64 / self.subject.dims().iter().product::<usize>() as f64;
+        let share = sample.points() as f64 / points as f64;
         if finalists[0].0 < SMALL * share {
             tried.retain(|(_, p)| by_levels(p));
             finalists.extend(tried.first());

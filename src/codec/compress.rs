@@ -113,9 +113,12 @@ pub(crate) fn compress<T: Element>(
     Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
 }
 
-/// Whether a segment's section has corrections.
-fn corrects_points(section: &[u8]) -> bool {
-    !is_closed_loop(section) && SegmentBytes::read(section).is_ok_and(|(_, parts)| !parts.corrections.is_empty())
+/// Whether points are corrected in any of a field's sections, which are then clamped.
+fn clamps(context: &FieldContext<'_>, sections: &[Vec<u8>]) -> bool {
+    let corrects = |section: &Vec<u8>| {
+        !is_closed_loop(section) && SegmentBytes::read(section).is_ok_and(|(_, parts)| !parts.corrections.is_empty())
+    };
+    context.pointwise().is_some() && sections.iter().any(corrects)
 }
 
 /// The finite values that mark points of a field without data.
@@ -204,7 +207,7 @@ impl<T: Element> Asked<'_, T> {
             segment: tools.options.segment,
             model,
             kinds: SectionKinds::of(&done.sections),
-            clamped: context.pointwise().is_some() && done.sections.iter().any(|section| corrects_points(section)),
+            clamped: clamps(&context, &done.sections),
         };
         let sizes = (done.sections.iter().map(Vec::len).sum(), done.without_model);
         let header = with_errors(Header { content, ..self.header.clone() }, &done.errors);
@@ -244,7 +247,7 @@ impl<T: Element> Asked<'_, T> {
 
     /// The same stream, about the mean with which decoded values have the field's.
     fn about_its_mean(&self, mut found: Segments, tools: &Tools<'_>, stages: &mut StageSeconds) -> Result<Segments> {
-        let Content::Segments { normalisation, double, follows, .. } = &mut found.header.content else {
+        let Content::Segments { normalisation, double, follows, kinds, clamped, .. } = &mut found.header.content else {
             return Ok(found);
         };
         let follows = follows.is_some();
@@ -258,6 +261,8 @@ impl<T: Element> Asked<'_, T> {
         if let Some(Centred { mean, errors, sections }) = centred {
             (normalisation.mean, found.done.errors) = (mean, errors);
             if let Some(sections) = sections {
+                *kinds = SectionKinds::of(&sections);
+                *clamped = clamps(&passes.context, &sections);
                 found.done.sections = sections;
             }
             if !follows {

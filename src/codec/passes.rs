@@ -4,6 +4,7 @@ mod exact;
 mod mean;
 mod plan;
 mod pointwise;
+mod pricing;
 mod root;
 mod segment;
 #[cfg(test)]

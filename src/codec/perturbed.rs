@@ -35,6 +35,16 @@ fn steady(dims: &[usize; 3]) -> Vec<f32> {
         .collect()
 }
 
+/// The largest ℓ2 norm of a block of 8 × 8 × 8 errors.
+fn largest_norm(errors: &[f64], [_, h, w]: &[usize; 3]) -> f64 {
+    let mut squares = std::collections::HashMap::new();
+    for (i, error) in errors.iter().enumerate() {
+        let block = [i / (h * w), i / w % h, i % w].map(|at| at / 8);
+        *squares.entry(block).or_insert(0.0) += error * error;
+    }
+    squares.into_values().fold(0.0, f64::max).sqrt()
+}
+
 #[test]
 fn the_bound_holds_where_every_output_of_the_model_is_moved() {
     runtime();
@@ -54,7 +64,10 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
         ([17, 48, 64], Bound::Abs(5e-3)),
         ([16, 64, 64], Bound::Nrmse(1e-2)),
         ([16, 64, 64], Bound::Abs(2e-2)),
+        ([17, 48, 64], Bound::Rel(1e-2)),
+        ([17, 48, 64], Bound::BlockL2(0.3)),
     ];
+    let mut corrected = Vec::new();
     for ((codec, model), (dims, bound)) in codecs.iter().flat_map(|codec| cases.map(|case| (codec, case))) {
         let values = if dims[1] == dims[2] { steady(&dims) } else { moving(&dims) };
         let (bytes, _) = codec.compress(&FieldView::new(&values, &dims).unwrap(), bound).unwrap();
@@ -70,14 +83,24 @@ fn the_bound_holds_where_every_output_of_the_model_is_moved() {
         let moved = decode();
         model.set_perturbation(0.0);
         assert_eq!(plain != moved, info.model.is_some(), "{dims:?} {bound}: what is moved must show");
+        // Enhanced frames that are corrected came with this version.
+        corrected.extend((bytes[4] == 9).then_some(std::mem::discriminant(&bound)));
         let errors: Vec<f64> = values.iter().zip(&moved).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
         let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
         let largest = errors.iter().map(|e| e.abs()).fold(0.0, f64::max);
         match bound {
             Bound::Nrmse(e) => assert!(rms <= e * info.range, "{dims:?} {bound}: {rms} over {}", info.range),
             Bound::Abs(e) => assert!(largest <= e, "{dims:?} {bound}: {largest}"),
+            Bound::Rel(e) => assert!(largest <= e * info.range, "{dims:?} {bound}: {largest}"),
+            Bound::BlockL2(tau) => {
+                let norm = largest_norm(&errors, &dims);
+                assert!(norm <= tau, "{dims:?} {bound}: {norm}");
+            }
             _ => unreachable!("not among the bounds above"),
         }
+    }
+    for bound in [Bound::Rel(1.0), Bound::BlockL2(1.0)] {
+        assert!(corrected.contains(&std::mem::discriminant(&bound)), "{bound}: nothing is enhanced and corrected");
     }
     assert!(used.contains(&"hierarchical".to_owned()) && used.contains(&"latents".to_owned()), "{used:?}");
 }
@@ -94,14 +117,16 @@ fn the_model_stays_out_where_floats_are_coarser_than_the_grid() {
     let dims = [17, 48, 64];
     let values = moving(&dims);
     let view = FieldView::new(&values, &dims).unwrap();
-    // Points are coded at a step of 1.5 half-widths, and the field's range is between a half and one in working units.
+    // Points are coded at a step of about two half-widths, and the field's range is between a half and one in working
+    // units.
     let (low, high) = values.iter().fold((0f32, 0f32), |(low, high), v| (low.min(*v), high.max(*v)));
     let scale = 2f64.powi(libm::ilogb(f64::from(high - low)) + 1);
-    let coarsest = f64::from(fm::FINEST_GRID) * 4096.0 * 1.2 * scale / 1.5;
-    for (finer, used) in [(1.0, true), (2.0, false), (300.0, false)] {
+    let coarsest = f64::from(fm::FINEST_GRID) * 4096.0 * 1.2 * scale / 2.0;
+    let mut used = Vec::new();
+    for finer in [0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0, 300.0] {
         let epsilon = coarsest / finer;
         let (bytes, _) = codec.compress(&view, Bound::Abs(epsilon)).unwrap();
-        assert_eq!(inspect(&bytes).unwrap().model.is_some(), used, "{epsilon}");
+        used.push(inspect(&bytes).unwrap().model.is_some());
         model.set_perturbation(SEEN / fm::FINEST_GRID);
         let mut out = vec![0f32; values.len()];
         codec.decompress(&bytes, &Request::default(), &mut FieldViewMut::new(&mut out, &dims).unwrap()).unwrap();
@@ -109,4 +134,6 @@ fn the_model_stays_out_where_floats_are_coarser_than_the_grid() {
         let largest = values.iter().zip(&out).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max);
         assert!(largest <= epsilon, "{largest} over {epsilon}");
     }
+    // Once it stays out, it does for all that are finer.
+    assert!(used[0] && !used[7] && used.is_sorted_by(|coarser, finer| coarser >= finer), "{used:?}");
 }

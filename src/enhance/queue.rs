@@ -56,6 +56,12 @@ impl<'a> Queue<'a> {
         self.classes.extend_from_slice(classes);
     }
 
+    /// Whether the frames before the segment's frame `end` can be enhanced by now.
+    pub(crate) fn reaches(&self, end: usize) -> bool {
+        let held = self.first + self.frames.len() / self.points;
+        held == self.total || end + self.context() <= held
+    }
+
     /// Gives out the frames before `until` that can be enhanced by now, if any.
     ///
     /// # Errors

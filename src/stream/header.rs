@@ -12,7 +12,7 @@ use std::num::NonZeroU16;
 
 const MAGIC: &[u8; 4] = b"FPRS";
 /// The format's newest version. A stream has the oldest one that knows all that it holds.
-const VERSION: u16 = 8;
+const VERSION: u16 = 9;
 /// The version that closed-loop prediction came with.
 const CLOSED_LOOP_SINCE: u16 = 2;
 /// The version that repeats came with.
@@ -27,6 +27,8 @@ const TABLES_SINCE: u16 = 6;
 const MANY_SPECIALS_SINCE: u16 = 7;
 /// The version that closed-loop predictions which are offset, and another mean of the frame before, came with.
 const BALANCED_SINCE: u16 = 8;
+/// The version that corrections of enhanced frames came with.
+const ENHANCED_CORRECTED_SINCE: u16 = 9;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
@@ -95,6 +97,7 @@ impl Header {
     /// The format's version that the stream has.
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
+            Content::Segments { kinds, .. } if kinds.enhanced_corrected => ENHANCED_CORRECTED_SINCE,
             Content::Segments { kinds, normalisation, .. } if kinds.balanced || normalisation.apart() => BALANCED_SINCE,
             Content::Lossless(specials)
             | Content::Repeats(specials)
@@ -288,6 +291,7 @@ fn read_segments(reader: &mut Reader<'_>, dtype: DType, version: u16) -> Result<
         closed_loop: version >= CLOSED_LOOP_SINCE,
         tables: version >= TABLES_SINCE,
         balanced: version >= BALANCED_SINCE,
+        enhanced_corrected: version >= ENHANCED_CORRECTED_SINCE,
     };
     let clamped = flags & 8 != 0;
     Ok(Content::Segments { normalisation, specials, double, follows, segment, model, kinds, clamped })

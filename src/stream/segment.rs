@@ -65,6 +65,11 @@ pub(crate) fn is_closed_loop(section: &[u8]) -> bool {
     section.first().is_some_and(|first| first & 15 == CLOSED_LOOP)
 }
 
+/// Whether a segment's frames are corrected after they are enhanced.
+fn is_enhanced_and_corrected(section: &[u8]) -> bool {
+    SegmentBytes::read(section).is_ok_and(|(header, parts)| header.enhance.is_some() && !parts.corrections.is_empty())
+}
+
 /// What the sections of a stream's segments may be that its version tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SectionKinds {
@@ -74,6 +79,8 @@ pub(crate) struct SectionKinds {
     pub(crate) tables: bool,
     /// Of closed-loop prediction whose predictions are offset.
     pub(crate) balanced: bool,
+    /// Of enhanced frames that are corrected.
+    pub(crate) enhanced_corrected: bool,
 }
 
 impl SectionKinds {
@@ -85,6 +92,7 @@ impl SectionKinds {
                 closed_loop: kinds.closed_loop || closed_loop,
                 tables: kinds.tables || !closed_loop && section.get(1).is_some_and(|second| second & TABLES != 0),
                 balanced: kinds.balanced || closed_loop && section[0] & BALANCED != 0,
+                enhanced_corrected: kinds.enhanced_corrected || !closed_loop && is_enhanced_and_corrected(section),
             }
         })
     }
@@ -94,11 +102,15 @@ impl SectionKinds {
     /// # Errors
     /// `Corrupt` where it is not.
     pub(crate) fn check(&self, section: &[u8]) -> Result<()> {
-        let Self { closed_loop, tables, balanced } = Self::of(&[section]);
+        let Self { closed_loop, tables, balanced, enhanced_corrected } = Self::of(&[section]);
         let unknown = [
             (closed_loop && !self.closed_loop, "of closed-loop prediction in a stream of version 1"),
             (tables && !self.tables, "coded by tables in a stream of a version before 6"),
             (balanced && !self.balanced, "with predictions that are offset in a stream of a version before 8"),
+            (
+                enhanced_corrected && !self.enhanced_corrected,
+                "both enhanced and corrected in a stream of a version before 9",
+            ),
         ];
         match unknown.iter().find(|(is_unknown, _)| *is_unknown) {
             Some((_, what)) => Err(Error::corrupt(format!("a segment {what}"))),

@@ -175,8 +175,10 @@ const FILL: f64 = (1u128 << 100) as f64;
 /// Streams of encoders that knew no closed-loop prediction or no volumes, settled the account of several segments
 /// otherwise, had only one way to code without loss, took no value for a mark that nobody had named, let corrections lead
 /// points out of the field's range, or let the mean stray.
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 21] = [
     "axes-nrmse-f32",
+    "balanced-masked-f32",
+    "clamped-series-f64",
     "basis-rel-f32",
     "blocks-vectors-f32",
     "closed-counts-f32",
@@ -545,6 +547,12 @@ pub fn cases() -> Vec<Case> {
         "hierarchical",
         &["model", "enhanced"],
     );
+    let dims: &[usize] = &[17, 48, 64];
+    let shows = &["model", "enhanced", "corrections"];
+    let high = with_model(options(High));
+    add("fm-corrected-rel-f32", dims, narrow(moving(dims)), Bound::Rel(1e-2), high, "hierarchical", shows);
+    let normal = with_model(options(Normal));
+    add("fm-corrected-block-f32", dims, narrow(moving(dims)), Bound::BlockL2(3.0), normal, "previous", shows);
     // Noise that no frame shares with the next: no work for the interpolator.
     let dims: &[usize] = &[8, 64, 64];
     let noisy = field(dims, |_, t, y, x| {

@@ -85,7 +85,7 @@ impl Structure {
     /// says.
     pub fn of(bytes: &[u8]) -> Self {
         let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=8, 0]));
+        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=9, 0]));
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();

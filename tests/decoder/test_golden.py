@@ -19,6 +19,8 @@ PACKAGE = ROOT / "models/default"
 MODELLED = {
     "fm-hierarchical-nrmse-f32": "the model's interpolator predicts a frame",
     "fm-enhanced-nrmse-f32": "the model's interpolator predicts a frame",
+    "fm-corrected-rel-f32": "the model's interpolator predicts a frame",
+    "fm-corrected-block-f32": "frames are enhanced",
     "fm-latents-nrmse-f32": "latents",
 }
 

@@ -37,7 +37,7 @@ impl<T: Element> Passes<'_, T> {
             let closed = Closed { source: &source, context: &self.context, bound: 0.0 };
             let parameters = Search::new(&closed, mixing).finish().parameters;
             let coded = self.encode_closed(&closed, parameters, Account::default())?;
-            self.finish_closed(&closed, coded, f64::INFINITY)
+            self.finish_closed(&closed, coded)
         })?;
         segments.iter().for_each(|segment| stages.add(&segment.encoded.stages));
         Ok(Some(segments.into_iter().map(|segment| segment.encoded.bytes).collect()))

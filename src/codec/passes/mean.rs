@@ -12,9 +12,10 @@ use crate::codec::report::StageSeconds;
 use crate::codec::segment::closed_loop::Closed;
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::state::Buffers;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::field::{Element, Normalisation};
 use crate::residual::kernels::Kernel;
+use crate::stream::is_closed_loop;
 use std::time::Instant;
 
 /// What the mean of decoded values may differ by from the field's: of the range; and of itself, where no value has
@@ -25,9 +26,12 @@ const OF_ITSELF: f64 = 1e-4;
 const LEAST_OF_RANGE: f64 = 1e-8;
 /// What a segment may cost more for its mean's sake, as a share and in bytes.
 const DEARER: f64 = 0.01;
+/// The same where the mean is off by so many times what it may be: it would mislead whoever reads it.
+const DEARER_FAR: f64 = 0.1;
+const FAR: f64 = 100.0;
 const FEW_BYTES: f64 = 48.0;
 /// Checks at most: more than one where values are clamped, and move by less than the header's mean does.
-const CHECKS: usize = 8;
+const CHECKS: usize = 12;
 
 /// A mean for the header, the errors with it, and the sections where they are others.
 pub(in crate::codec) struct Centred {
@@ -40,7 +44,7 @@ impl<T: Element> Passes<'_, T> {
     /// The mean with which decoded values have the field's mean more closely, and their bound still holds; `None` where
     /// that which it was coded with does as well.
     ///
-    /// Corrections of points are relative to what was coded; those of blocks are coded anew.
+    /// Corrections of points and of blocks are coded anew; closed-loop prediction does not hang on the mean.
     ///
     /// # Errors
     /// What the model says, and `Internal` where the check of the own output fails.
@@ -51,12 +55,13 @@ impl<T: Element> Passes<'_, T> {
     ) -> Result<Option<Centred>> {
         let FieldContext { normalisation, bound, range, .. } = self.context;
         let allowed = self.mean_error_allowed();
-        if matches!(self.target, Target::Pointwise(_)) {
-            return Ok(None);
-        }
-        let most = done.bytes() as f64 * (1.0 + DEARER) + FEW_BYTES;
         let begin = Instant::now();
         let (mut best, mut least) = (None, done.errors.mean().abs());
+        let dearer = if least > FAR * allowed { DEARER_FAR } else { DEARER };
+        let most = done.bytes() as f64 * (1.0 + dearer) + FEW_BYTES;
+        if least <= allowed || done.sections.iter().all(|section| is_closed_loop(section)) {
+            return Ok(None);
+        }
         let mut search = RootSearch::new(normalisation.mean, done.errors.mean());
         for _ in 0..CHECKS {
             let Some(mean) = search.next().filter(|_| least > allowed) else { break };
@@ -121,9 +126,17 @@ impl<T: Element> Passes<'_, T> {
         let context = FieldContext { normalisation, progress: None, ..self.context };
         let parts = self.tools.map(0..done.sections.len(), |k| {
             let (source, coded, buffers) = (self.source(k), &done.sections[k], &mut Buffers::default());
+            if let (true, Target::Pointwise(bound)) = (is_closed_loop(coded), self.target) {
+                let closed = Closed { source: &source, context: &context, bound };
+                return Ok((self.check_closed(&closed, coded)?, Some(coded.clone())));
+            }
             let anew = match self.target {
-                Target::Block(_) => Some(self.corrected_anew::<R>(&source, coded, context, buffers)?),
-                Target::Rms(_) | Target::Pointwise(_) => None,
+                Target::Block(_) | Target::Pointwise(_) => {
+                    let found = self.corrected_anew::<R>(&source, coded, context, buffers)?;
+                    let hopeless = || Error::internal("what met its bound cannot be corrected to it");
+                    Some(found.ok_or_else(hopeless)?)
+                }
+                Target::Rms(_) => None,
             };
             let mut errors = self.check::<R>(&source, anew.as_ref().unwrap_or(coded), context, buffers)?;
             errors.guard(done.drift);

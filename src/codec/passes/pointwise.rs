@@ -2,34 +2,37 @@
 //! whichever is smaller.
 
 use super::plan::Plan;
+use super::pricing::{ENOUGH, NEXT, USUAL};
 use super::segment::CodedSegment;
 use super::{Attempt, PassResult, Passes};
 use crate::bound::check::Errors;
 use crate::closed_loop::{Account, Choice, Parameters, Search};
+use crate::codec::effort::SampleSize;
 use crate::codec::plan::candidate::{Candidate, untried};
-use crate::codec::rate::budget::Goal;
+use crate::codec::rate::step::STEP_POWER;
 use crate::codec::report::StageSeconds;
 use crate::codec::segment::closed_loop::{self, Closed};
 use crate::codec::segment::context::FieldContext;
 use crate::codec::segment::decode::Part;
-use crate::codec::segment::encode::{EncodedSegment, encode};
-use crate::codec::segment::state::Buffers;
+use crate::codec::segment::encode::EncodedSegment;
 use crate::error::{Error, Result};
 use crate::field::Element;
 use crate::options::FmMode;
-use crate::predict::Step;
-use crate::predict::hierarchical::ModelUse;
 use crate::residual::kernels::Kernel;
-use crate::stream::{SegmentHeader, is_closed_loop};
-use crate::window::Source;
+use crate::stream::is_closed_loop;
 use std::time::Instant;
 
-/// The step over the half-width of the bound.
-const STEP: f64 = 1.5;
-/// What boxes must say of the bytes of one way over the other's for the other not to be tried: boxes err.
+/// What boxes must say of the bytes of one way over the other's for the other not to be tried: boxes err, those of few
+/// bits by more.
 const SURE: f64 = 1.25;
-/// As much for the first look at a segment to be the last.
+/// As much for the first look at a segment to be the last, and where boxes take few bits.
 const HOPELESS: f64 = 1.6;
+/// Bits of a segment below which steps are tried on all of it.
+const ENOUGH_WHOLE: f64 = 8.0 * 16384.0;
+/// The least points of a segment that has its own step where others have shown theirs.
+const OWN_STEP: usize = 1 << 18;
+/// How much larger a section of closed-loop prediction may be for it to be coded again where its mean strays.
+const BALANCED: f64 = 1.5;
 
 /// How much larger closed-loop prediction may be in one segment for others to try it.
 const NEAR: f64 = 1.05;
@@ -48,6 +51,27 @@ struct Found {
     segment: Attempt<CodedSegment>,
     /// The parameters of closed-loop prediction, where it was smaller or nearly so.
     closed_loop: Option<Parameters>,
+    /// The step that transforms were found to cost least at.
+    step: f64,
+}
+
+/// What trials of some segments tell of the others.
+struct Lessons {
+    closed_loop: Vec<Parameters>,
+    step: f64,
+}
+
+impl Lessons {
+    fn of(found: &[Found]) -> Self {
+        let mut closed_loop = Vec::new();
+        for parameters in found.iter().filter_map(|found| found.closed_loop) {
+            if !closed_loop.contains(&parameters) {
+                closed_loop.push(parameters);
+            }
+        }
+        let logs: f64 = found.iter().map(|found| found.step.ln()).sum();
+        Self { closed_loop, step: (logs / found.len() as f64).exp() }
+    }
 }
 
 /// A section of closed-loop prediction, not yet checked.
@@ -62,6 +86,8 @@ pub(super) struct EncodedClosed {
 /// What a look at a segment says.
 struct Looked {
     index: usize,
+    /// The step at which transforms cost least.
+    step: f64,
     /// The bits of closed-loop prediction over those of transforms.
     ratio: f64,
     choice: Option<Choice>,
@@ -74,20 +100,15 @@ impl<T: Element> Passes<'_, T> {
     /// # Errors
     /// What the model says, and `Internal` where the check of the own output fails.
     pub(super) fn pointwise<R: Kernel>(&self, bound: f64, stages: &mut StageSeconds) -> Result<Option<PassResult>> {
-        let plan = Plan::at(bound / self.context.normalisation.scale() * STEP);
+        let step = bound / self.context.normalisation.scale() * USUAL;
         let count = self.cut.segments.len();
         let pilots = pilots(count);
-        let found = self.tools.map(0..pilots.len(), |k| self.smaller::<R>(pilots[k], &plan, bound))?;
-        let mut lessons = Vec::new();
-        for parameters in found.iter().filter_map(|found| found.closed_loop) {
-            if !lessons.contains(&parameters) {
-                lessons.push(parameters);
-            }
-        }
+        let found = self.tools.map(0..pilots.len(), |k| self.smaller::<R>(pilots[k], step, bound))?;
+        let lessons = Lessons::of(&found);
         let mut found: Vec<(usize, Attempt<CodedSegment>)> =
             pilots.iter().copied().zip(found.into_iter().map(|found| found.segment)).collect();
         let others: Vec<usize> = (0..count).filter(|index| !pilots.contains(index)).collect();
-        let coded = self.tools.map(0..others.len(), |k| self.taught::<R>(others[k], &plan, bound, &lessons))?;
+        let coded = self.tools.map(0..others.len(), |k| self.taught::<R>(others[k], bound, &lessons))?;
         found.extend(others.into_iter().zip(coded));
         found.sort_by_key(|(index, _)| *index);
         let mut segments = Vec::with_capacity(count);
@@ -104,61 +125,58 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// A segment, coded in the way that is smaller, after trials of every kind.
-    fn smaller<R: Kernel>(&self, index: usize, plan: &Plan, bound: f64) -> Result<Found> {
-        // Asked for by name, the model is always used.
-        if self.tools.options.fm == FmMode::On {
-            let segment = self.code_segment::<R>(index, plan, plan.step, None, None)?;
-            return Ok(Found { segment, closed_loop: None });
-        }
+    fn smaller<R: Kernel>(&self, index: usize, start: f64, bound: f64) -> Result<Found> {
         let begin = Instant::now();
         let source = self.source(index);
         let silent = FieldContext { progress: None, ..self.context };
         let closed = Closed { source: &source, context: &silent, bound };
+        // Asked for by name, the model is always used.
+        if self.tools.options.fm == FmMode::On {
+            let step = self.cheapest::<R>(index, &closed, start)?;
+            let segment = self.transformed::<R>(index, step)?.map_or(Attempt::Unreachable, Attempt::Done);
+            return Ok(Found { segment, closed_loop: None, step });
+        }
         let mut search = Some(Search::new(&closed, self.knobs().mixes_contexts()));
+        let _span = tracing::debug_span!("choose").entered();
         let (mut ratio, mut choice) = (1.0, None);
-        tracing::debug_span!("choose").in_scope(|| -> Result<()> {
-            if let Some(first) = search.as_ref().map(Search::first) {
-                ratio = self.ratio::<R>(index, plan.step, &first)?;
-            }
-            if ratio < HOPELESS {
-                choice = search.take().map(Search::finish);
-            }
-            if let Some(choice) = &choice {
-                ratio = self.ratio::<R>(index, plan.step, choice)?;
-            }
-            Ok(())
-        })?;
-        let looked = Looked { index, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
-        self.smaller_of::<R>(looked, plan, &closed, || search.take().map(Search::finish))
+        if let Some(first) = search.as_ref().map(Search::first) {
+            ratio = self.ratio(&first, self.bits_of_boxes::<R>(index, &first.boxes, start)?, index);
+        }
+        if ratio < HOPELESS {
+            choice = search.take().map(Search::finish);
+        }
+        let step = self.cheapest::<R>(index, &closed, start)?;
+        if let Some(choice) = &choice {
+            ratio = self.ratio(choice, self.bits_of_boxes::<R>(index, &choice.boxes, step)?, index);
+        }
+        drop(_span);
+        let looked = Looked { index, step, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
+        self.smaller_of::<R>(looked, &closed, || search.take().map(Search::finish))
     }
 
     /// A segment, coded in the way that is smaller; closed-loop prediction with what other segments have shown alone, and
     /// where they have shown nothing, transforms.
-    fn taught<R: Kernel>(
-        &self,
-        index: usize,
-        plan: &Plan,
-        bound: f64,
-        lessons: &[Parameters],
-    ) -> Result<Attempt<CodedSegment>> {
-        if self.tools.options.fm == FmMode::On {
-            return self.code_segment::<R>(index, plan, plan.step, None, None);
-        }
+    fn taught<R: Kernel>(&self, index: usize, bound: f64, lessons: &Lessons) -> Result<Attempt<CodedSegment>> {
         let begin = Instant::now();
         let source = self.source(index);
         let silent = FieldContext { progress: None, ..self.context };
         let closed = Closed { source: &source, context: &silent, bound };
-        let mixing = self.knobs().mixes_contexts();
+        let (mixing, known) = (self.knobs().mixes_contexts(), &lessons.closed_loop);
         let _span = tracing::debug_span!("choose").entered();
-        let choice = if lessons.is_empty() { None } else { Search::among(&closed, mixing, lessons) };
+        let own = self.size(index) >= OWN_STEP;
+        let step = if own { self.cheapest::<R>(index, &closed, lessons.step)? } else { lessons.step };
+        if self.tools.options.fm == FmMode::On {
+            return Ok(self.transformed::<R>(index, step)?.map_or(Attempt::Unreachable, Attempt::Done));
+        }
+        let choice = if known.is_empty() { None } else { Search::among(&closed, mixing, known) };
         let ratio = match &choice {
-            Some(choice) => self.ratio::<R>(index, plan.step, choice)?,
+            Some(choice) => self.ratio(choice, self.bits_of_boxes::<R>(index, &choice.boxes, step)?, index),
             None => f64::INFINITY,
         };
         drop(_span);
-        let looked = Looked { index, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
+        let looked = Looked { index, step, ratio, choice, seconds: begin.elapsed().as_secs_f64() };
         let search = || Some(Search::new(&closed, mixing).finish());
-        Ok(self.smaller_of::<R>(looked, plan, &closed, search)?.segment)
+        Ok(self.smaller_of::<R>(looked, &closed, search)?.segment)
     }
 
     /// Codes a segment in the way that a look at it says is smaller, or in both where it is in doubt. `search` is for a
@@ -166,71 +184,93 @@ impl<T: Element> Passes<'_, T> {
     fn smaller_of<R: Kernel>(
         &self,
         looked: Looked,
-        plan: &Plan,
         closed: &Closed<'_, T>,
         search: impl FnOnce() -> Option<Choice>,
     ) -> Result<Found> {
-        let Looked { index, ratio, mut choice, seconds } = looked;
+        let Looked { index, step, ratio, mut choice, seconds } = looked;
+        let few = choice.as_ref().is_some_and(|choice| choice.bits < ENOUGH);
+        let sure = if few { HOPELESS } else { SURE };
         let parameters = choice.as_ref().map(|choice| choice.parameters);
         tracing::debug!(segment = index, ?parameters, ratio, "closed-loop prediction over transforms");
         let mut best = None;
         // Boxes of volumes are of one frame, which need not be like the others.
-        if ratio > 1.0 / SURE || closed.source.segment.depth > 1 {
-            match self.code_segment::<R>(index, plan, plan.step, None, None)? {
+        if ratio > 1.0 / sure || closed.source.segment.depth > 1 {
+            match self.transformed::<R>(index, step)? {
                 // Held to the bound by corrections, but for what rounding to the caller's type adds.
-                Attempt::Done(segment) if segment.errors.guarded <= closed.bound => best = Some(segment),
+                Some(segment) if segment.errors.guarded <= closed.bound => best = Some(segment),
                 _ => choice = choice.or_else(search),
             }
         }
         let mut closed_loop = None;
-        if let Some(choice) = choice.filter(|_| ratio < SURE || best.is_none()) {
+        if let Some(choice) = choice.filter(|_| ratio < sure || best.is_none()) {
             // A segment's progress is counted once.
             let context = if best.is_some() { closed.context } else { &self.context };
             let closed = Closed { context, ..*closed };
-            let coded = self.encode_closed(&closed, choice.parameters, Account::default())?;
-            let size = coded.bytes.len() as f64;
+            let mut coded = self.encode_closed(&closed, choice.parameters, Account::default())?;
             let other = best.as_ref().map_or(f64::INFINITY, |best| best.encoded.bytes.len() as f64);
+            if (coded.bytes.len() as f64) < BALANCED * other {
+                coded = self.balanced(&closed, coded, BALANCED * other)?;
+            }
+            let size = coded.bytes.len() as f64;
             if size < NEAR * other {
                 closed_loop = Some(choice.parameters);
             }
             if size < other {
-                best = Some(self.finish_closed(&closed, coded, other)?);
+                best = Some(self.finish_closed(&closed, coded)?);
             }
         }
         let segment = best.map_or(Attempt::Unreachable, |mut segment| {
             segment.encoded.stages.mode_decision += seconds;
             Attempt::Done(segment)
         });
-        Ok(Found { segment, closed_loop })
+        Ok(Found { segment, closed_loop, step })
     }
 
-    /// The bits of closed-loop prediction over those of transforms, on the boxes of a choice; 1 where they are the whole
-    /// segment.
-    fn ratio<R: Kernel>(&self, index: usize, step: f64, choice: &Choice) -> Result<f64> {
-        if choice.points() >= self.size(index) {
-            return Ok(1.0);
-        }
-        let knobs = self.knobs();
-        let along = self.cut.strides(&self.field.strides);
-        let mut bits = 0.0;
-        // Boxes are of one frame where frames are volumes; transforms take all of them at once.
-        let [frames, depth, ..] = self.cut.segments[index].sizes();
-        let alike = if depth > 1 { frames as f64 } else { 1.0 };
-        for (origin, dims) in &choice.boxes {
-            let segment = self.cut.part(&self.cut.segments[index], *origin, *dims);
-            let placement = segment.place(&self.field.strides, along);
-            let source = Source { values: self.values, segment: &segment, placement };
-            let header = SegmentHeader { step: Step::at_most(step), ..untried(&segment, knobs.index_coder) };
-            let candidate = Candidate::plain(header);
-            let goal = Goal { step, budget: None, knobs };
-            let context = FieldContext { progress: None, ..self.context };
-            let mut buffers = Buffers::<R>::default();
-            match encode::<T, R>(&source, context, &candidate, &goal, ModelUse::Off, &mut buffers)? {
-                Attempt::Done(encoded) => bits += 8.0 * encoded.bytes.len() as f64,
-                _ => return Ok(0.0),
+    /// A segment coded by transforms, at about the step that boxes say costs least: where that is of few bytes, which
+    /// boxes say little of, or time does not count, at the best of those tried on the whole.
+    fn transformed<R: Kernel>(&self, index: usize, step: f64) -> Result<Option<CodedSegment>> {
+        let plan = Plan::at(step);
+        let begin = Instant::now();
+        let candidate = self.candidate_at::<R>(index, &plan, step)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        // Boxes are not enhanced: the step with which as much error is left.
+        let step = step * candidate.enhancement_ratio.powf(-1.0 / STEP_POWER);
+        let code = |step: f64| -> Result<Option<CodedSegment>> {
+            Ok(match self.code_segment::<R>(index, &plan, step, None, Some(&candidate))? {
+                Attempt::Done(segment) => Some(segment),
+                _ => None,
+            })
+        };
+        let Some(mut best) = code(step)? else { return Ok(None) };
+        best.encoded.stages.mode_decision += seconds;
+        let whole = self.knobs().sample == SampleSize::Whole;
+        if whole || 8.0 * (best.encoded.bytes.len() as f64) < ENOUGH_WHOLE {
+            for factor in [NEXT, 1.0 / NEXT] {
+                let (mut at, first) = (step, best.encoded.bytes.len());
+                loop {
+                    at *= factor;
+                    let Some(next) = code(at)? else { break };
+                    if next.encoded.bytes.len() >= best.encoded.bytes.len() {
+                        break;
+                    }
+                    best = next;
+                }
+                // Boxes err towards finer steps.
+                if best.encoded.bytes.len() < first || !whole {
+                    break;
+                }
             }
         }
-        Ok(alike * choice.bits / bits.max(1.0))
+        Ok(Some(best))
+    }
+
+    /// The bits of closed-loop prediction over those of transforms, on the boxes of a choice: 1 where they are the whole
+    /// segment, 0 where transforms cannot code them.
+    fn ratio(&self, choice: &Choice, transforms: Option<f64>, index: usize) -> f64 {
+        if choice.points() >= self.size(index) {
+            return 1.0;
+        }
+        transforms.map_or(0.0, |bits| choice.bits / bits.max(1.0))
     }
 
     /// Codes a segment in closed loop; `account` says how closely its errors are to cancel.
@@ -248,18 +288,12 @@ impl<T: Element> Passes<'_, T> {
         Ok(EncodedClosed { bytes, parameters, account, seconds: begin.elapsed().as_secs_f64() })
     }
 
-    /// A segment that was coded in closed loop; coded again where its mean strays and it stays below `other` bytes, and
-    /// checked.
+    /// A segment that was coded in closed loop, checked.
     ///
     /// # Errors
     /// `Internal` where the check of the own output fails.
-    pub(super) fn finish_closed(
-        &self,
-        closed: &Closed<'_, T>,
-        coded: EncodedClosed,
-        other: f64,
-    ) -> Result<CodedSegment> {
-        let EncodedClosed { bytes, seconds, .. } = self.balanced(closed, coded, other)?;
+    pub(super) fn finish_closed(&self, closed: &Closed<'_, T>, coded: EncodedClosed) -> Result<CodedSegment> {
+        let EncodedClosed { bytes, seconds, .. } = coded;
         let mut stages = StageSeconds { entropy: seconds, ..StageSeconds::default() };
         let _span = tracing::debug_span!("check").entered();
         let begin = Instant::now();
@@ -278,7 +312,7 @@ impl<T: Element> Passes<'_, T> {
     }
 
     /// The errors of a segment of closed-loop prediction as it is decoded.
-    fn check_closed(&self, closed: &Closed<'_, T>, bytes: &[u8]) -> Result<Errors> {
+    pub(super) fn check_closed(&self, closed: &Closed<'_, T>, bytes: &[u8]) -> Result<Errors> {
         let segment = closed.source.segment;
         let whole = Part { from: 0, until: segment.count, halvings: 0 };
         let mut errors = Errors::new(self.context.normalisation.scale());

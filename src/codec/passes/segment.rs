@@ -253,14 +253,15 @@ impl<T: Element> Passes<'_, T> {
         Ok(errors)
     }
 
-    /// A segment's section with corrections of blocks for another context than that which it was encoded in.
+    /// A segment's section with corrections for another context than that which it was encoded in; `None` where nothing
+    /// will do.
     pub(super) fn corrected_anew<R: Kernel>(
         &self,
         source: &Source<'_, T>,
         bytes: &[u8],
         context: FieldContext<'_>,
         buffers: &mut Buffers<R>,
-    ) -> Result<Vec<u8>> {
+    ) -> Result<Option<Vec<u8>>> {
         let work = Work { stages: &mut StageSeconds::default(), buffers };
         corrected_anew::<T, R>(bytes, source, context, work).map_err(failed)
     }

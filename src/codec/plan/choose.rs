@@ -53,7 +53,8 @@ pub(crate) fn choose<T: Element, R: Kernel>(
     let package = decision.package();
     let (fm_mode, count) = (tools.options.fm, source.segment.count);
     let of_volumes = source.segment.depth > 1;
-    if fm_mode != FmMode::On || package.is_none() || of_volumes {
+    // Windows of a hierarchy would cut the blocks of the block bound.
+    if fm_mode != FmMode::On || package.is_none() || of_volumes || context.block_bound() {
         decision.transforms()?;
     }
     let mut lengths = None;
@@ -92,10 +93,7 @@ struct Decision<'a, T, R> {
 impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
     /// The model, where it may be used for this segment.
     fn package(&self) -> Option<&'a Model> {
-        // Blocks are corrected with no room for device drift.
-        let may_run = self.tools.options.fm != FmMode::Off
-            && !self.context.block_bound()
-            && fm::grid(self.base.step) >= fm::FINEST_GRID;
+        let may_run = self.tools.options.fm != FmMode::Off && fm::grid(self.base.step) >= fm::FINEST_GRID;
         self.context.package.filter(|_| may_run && fm::takes(self.source.segment.h, self.source.segment.w))
     }
 
@@ -192,7 +190,11 @@ impl<'a, T: Element, R: Kernel> Decision<'a, T, R> {
         // Where that is one of them, they know its forecast better, and come first.
         candidates.extend(self.comparison.best.clone());
         let of_volumes = self.source.segment.depth > 1;
-        if package.has_latents() && !of_volumes && fm::grid(self.base.step) >= fm::FINEST_GRID_OF_LATENTS {
+        if package.has_latents()
+            && !of_volumes
+            && !self.context.block_bound()
+            && fm::grid(self.base.step) >= fm::FINEST_GRID_OF_LATENTS
+        {
             self.latents(package)?;
         }
         candidates.push(self.comparison.chosen(self.base.clone()));

@@ -5,6 +5,7 @@ use super::candidate::{Candidate, HOPELESS, over};
 use super::compare::Comparison;
 use super::trial::{Sample, TrialOutcome};
 use crate::bound::Bound;
+use crate::bound::check::BLOCK;
 use crate::codec::rate::step::STEP_POWER;
 use crate::codec::segment::context::{FieldContext, with_interpolator};
 use crate::codec::segment::frames::PART;
@@ -20,6 +21,8 @@ use crate::stream::{IndexCoder, PredictionMode, SegmentHeader};
 
 /// The finest NRMSE at which frames are enhanced.
 const ENHANCED_FROM: f64 = 5e-4;
+/// About the root mean square error of points over the half-width that bounds them.
+const OF_HALF_WIDTH: f64 = 0.5;
 /// The most that enhancement may leave of the squared error.
 const ENHANCED_MOST: f64 = 0.97;
 /// A cautious power for what less error is worth in bits.
@@ -251,13 +254,15 @@ fn every(bytes: f64) -> usize {
     if bytes < FEW_BYTES { 1 } else { PART }
 }
 
-/// Whether frames may be enhanced: where no corrections of points or blocks follow, and the error asked for is of the
-/// size that the enhancer knows.
+/// Whether frames may be enhanced: where the error asked for is of the size that the enhancer knows.
 pub(super) fn may_enhance<R>(context: &FieldContext<'_>) -> bool {
     let nrmse = match context.bound {
         Bound::Nrmse(nrmse) => nrmse,
         Bound::Psnr(decibels) => crate::bound::check::psnr_to_nrmse(decibels),
-        _ => return false,
+        Bound::Rel(epsilon) => OF_HALF_WIDTH * epsilon,
+        Bound::Abs(epsilon) => OF_HALF_WIDTH * epsilon / context.range,
+        Bound::BlockL2(tau) => tau / (BLOCK.pow(3) as f64).sqrt() / context.range,
+        Bound::Lossless => return false,
     };
     nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
 }

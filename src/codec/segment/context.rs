@@ -2,7 +2,7 @@
 
 use super::reference::{Reference, drift_of_grid};
 use crate::bound::Bound;
-use crate::bound::check::{BLOCK, product_below};
+use crate::bound::check::{BLOCK, POINT_DRIFT, product_below};
 use crate::codec::progress::Progress;
 use crate::error::{Error, Result};
 use crate::field::{DType, Element, Normalisation, Specials};
@@ -60,14 +60,17 @@ impl FieldContext<'_> {
         if self.clamped { (self.normalisation.min, self.normalisation.max) } else { (f64::NEG_INFINITY, f64::INFINITY) }
     }
 
-    /// The norm that blocks are corrected to: the bound, less what rounding to the caller's type may add to a block.
-    pub(crate) fn block_target<T: Element>(&self, tau: f64) -> f64 {
+    /// The norm that blocks of a segment coded so are corrected to: the bound, less what rounding to the caller's type and
+    /// device drift may add to a block.
+    pub(crate) fn block_target<T: Element>(&self, tau: f64, header: &SegmentHeader) -> f64 {
         let rounding = match T::DTYPE {
             DType::F32 => 2f64.powi(-24),
             DType::F64 => 2f64.powi(-53),
         };
         let largest = self.normalisation.min.abs().max(self.normalisation.max.abs());
-        tau - (BLOCK.pow(3) as f64).sqrt() * largest * rounding
+        // Only enhanced blocks have any, and no version before them leaves room for it. No reference frame has.
+        let drift = if header.enhance.is_some() { POINT_DRIFT * self.drift_after(0.0, header) } else { 0.0 };
+        tau - (BLOCK.pow(3) as f64).sqrt() * (largest * rounding + drift)
     }
 
     /// The model's autoencoder for frames of these rows and columns, in a segment whose first step is `step`.
@@ -92,13 +95,23 @@ impl FieldContext<'_> {
 
     /// Root mean square error that device drift may add to a segment coded so, in the field's units.
     pub(crate) fn drift(&self, header: &SegmentHeader) -> f64 {
+        self.drift_after(self.inherited_drift(), header)
+    }
+
+    /// The same, of a reference frame that has `inherited`.
+    fn drift_after(&self, inherited: f64, header: &SegmentHeader) -> f64 {
         let grid = fm::grid(header.step);
         let own = if header.uses_model { drift_of_grid(grid) } else { 0.0 };
-        let before = own * self.normalisation.scale() + self.inherited_drift();
+        let before = own * self.normalisation.scale() + inherited;
         if header.enhance.is_none() {
             return before;
         }
         (1.0 + ENHANCER_DRIFT) * before + f64::from(grid) * self.normalisation.scale()
+    }
+
+    /// Whether points or blocks that miss the bound are corrected.
+    pub(crate) fn corrects(&self) -> bool {
+        self.pointwise().is_some() || self.block_bound()
     }
 
     /// Whether the bound is one on blocks, which windows and tiles must not cut.

@@ -4,9 +4,9 @@
 //! corrections.
 
 use super::context::FieldContext;
-use super::units::finish;
+use super::units::{finish, in_units};
 use crate::bound::{
-    block,
+    Bound, block,
     check::POINT_DRIFT,
     pointwise::{HalfWidth, PointwiseModel},
 };
@@ -43,11 +43,29 @@ impl<'a, T: Element> Corrections<'a, T> {
         }
     }
 
-    /// Codes what a window's points need beyond `frames` to have no error above `epsilon`.
+    /// Codes what a window's points or blocks need beyond `frames` to meet the bound; false where nothing will do.
+    /// `classes` is empty where no point is masked.
     ///
     /// # Errors
     /// `Internal` where sizes contradict each other.
-    pub(super) fn points<R: Kernel>(
+    pub(super) fn window<R: Kernel>(
+        &mut self,
+        frames: &[R],
+        classes: &[u8],
+        window: Range<usize>,
+        header: &SegmentHeader,
+    ) -> Result<bool> {
+        let _span = tracing::debug_span!("correct").entered();
+        if let Some(epsilon) = self.context.pointwise() {
+            self.points(frames, classes, window, epsilon, header)?;
+        } else if let Bound::BlockL2(tau) = self.context.bound {
+            return self.blocks(frames, classes, window, self.context.block_target::<T>(tau, header));
+        }
+        Ok(true)
+    }
+
+    /// Codes what a window's points need to have no error above `epsilon`.
+    fn points<R: Kernel>(
         &mut self,
         frames: &[R],
         classes: &[u8],
@@ -66,19 +84,8 @@ impl<'a, T: Element> Corrections<'a, T> {
         Ok(())
     }
 
-    /// Corrects a window's blocks, in the field's units, until their errors have norms of at most `tau`, and codes that;
-    /// false where nothing will do. `classes` is empty where no point is masked.
-    ///
-    /// # Errors
-    /// `Internal` where sizes contradict each other.
-    pub(super) fn blocks(
-        &mut self,
-        decoded: &mut [f64],
-        classes: &[u8],
-        window: Range<usize>,
-        tau: f64,
-    ) -> Result<bool> {
-        let target = self.context.block_target::<T>(tau);
+    /// Codes what a window's blocks need for their errors to have norms of at most `target`; false where nothing will do.
+    fn blocks<R: Kernel>(&mut self, frames: &[R], classes: &[u8], window: Range<usize>, target: f64) -> Result<bool> {
         if target.is_nan() || target <= 0.0 {
             return Ok(false);
         }
@@ -86,7 +93,8 @@ impl<'a, T: Element> Corrections<'a, T> {
         let exact: Vec<f64> = self.exact.iter().map(|v| v.to_f64()).collect();
         let dims = [window.len(), self.source.segment.h, self.source.segment.w];
         let classes = Some(classes).filter(|classes| classes.iter().any(|&class| class != 0));
-        let stats = block::encode(&mut self.coder, &exact, decoded, classes, dims, target)?;
+        let mut decoded = in_units(frames, self.context);
+        let stats = block::encode(&mut self.coder, &exact, &mut decoded, classes, dims, target)?;
         self.needed |= stats.corrected > 0;
         Ok(true)
     }

@@ -19,6 +19,7 @@ use crate::residual::kernels::Kernel;
 use crate::residual::layout::Layout;
 use crate::stream::{PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::{Segment, Source};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// The part of a segment that is wanted.
@@ -60,23 +61,23 @@ pub(crate) fn decode<T: Element, R: Kernel>(
     mut sink: impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
 ) -> Result<()> {
     let (header, parts) = SegmentBytes::read(bytes)?;
-    check(&header, &parts, segment, &context)?;
+    check(&header, segment, &context)?;
     let layout = segment.layout();
     let run = Run::<T, R>::new(segment, &header, &layout, context, parts, part)?;
     run_through(run, work, &mut sink).map(|_| ())
 }
 
-/// The corrections that a segment's blocks need where they are decoded in this context, in which they were not encoded:
-/// the section, with these in place of its own.
+/// The corrections that a segment's points or blocks need where they are decoded in this context, in which they were not
+/// corrected: the section, with these in place of its own; `None` where nothing will do.
 ///
 /// # Errors
-/// What the model says, and `Internal` where the section cannot be read or corrected.
+/// What the model says, and `Internal` where the section cannot be read.
 pub(crate) fn corrected_anew<T: Element, R: Kernel>(
     bytes: &[u8],
     source: &Source<'_, T>,
     context: FieldContext<'_>,
     work: Work<'_, R>,
-) -> Result<Vec<u8>> {
+) -> Result<Option<Vec<u8>>> {
     let segment = source.segment;
     let (header, parts) = SegmentBytes::read(bytes)?;
     let layout = segment.layout();
@@ -84,7 +85,7 @@ pub(crate) fn corrected_anew<T: Element, R: Kernel>(
     let uncorrected = SegmentBytes { corrections: &bytes[..0], ..parts.clone() };
     let mut run = Run::<T, R>::new(segment, &header, &layout, context, uncorrected, whole)?;
     run.anew = Some(Corrections::new(source, context));
-    let corrections = run_through(run, work, &mut |_| Ok(()))?.unwrap_or_default();
+    let Some(corrections) = run_through(run, work, &mut |_| Ok(()))? else { return Ok(None) };
     let owned = SegmentBytes {
         side: parts.side.to_vec(),
         mask: parts.mask.to_vec(),
@@ -92,7 +93,7 @@ pub(crate) fn corrected_anew<T: Element, R: Kernel>(
         coefficients: parts.coefficients.to_vec(),
         corrections,
     };
-    Ok(owned.write(&header))
+    Ok(Some(owned.write(&header)))
 }
 
 /// Decodes the windows of a run; the corrections that it has made anew, where it was to.
@@ -157,7 +158,7 @@ pub(crate) fn verify<T: Element, R: Kernel>(
     buffers: &mut Buffers<R>,
 ) -> Result<()> {
     let (header, parts) = SegmentBytes::read(bytes)?;
-    check(&header, &parts, segment, &context)?;
+    check(&header, segment, &context)?;
     if header != known.header {
         return Err(Error::corrupt("a segment's header is not what was encoded"));
     }
@@ -189,12 +190,7 @@ pub(crate) fn verify<T: Element, R: Kernel>(
 }
 
 /// Whether a header can be decoded here.
-fn check(
-    header: &SegmentHeader,
-    parts: &SegmentBytes<&[u8]>,
-    segment: &Segment,
-    context: &FieldContext<'_>,
-) -> Result<()> {
+fn check(header: &SegmentHeader, segment: &Segment, context: &FieldContext<'_>) -> Result<()> {
     if header.needs_model() && context.package.is_none() {
         return Err(Error::corrupt("a segment uses a model that the header does not name"));
     }
@@ -214,9 +210,6 @@ fn check(
         return Err(Error::corrupt(format!(
             "a segment uses a model on frames of {h} × {w}, which are too small for one"
         )));
-    }
-    if header.enhance.is_some() && !parts.corrections.is_empty() {
-        return Err(Error::corrupt("a segment is both enhanced and corrected"));
     }
     Ok(())
 }
@@ -247,9 +240,11 @@ struct Run<'a, T, R> {
     pointwise: Option<PointwiseModel>,
     /// Whether corrections are applied. They run through all windows, and reduced scales have no use for them.
     corrected: bool,
-    /// What blocks need is coded here, in place of being read.
+    /// What points or blocks need is coded here, in place of being read.
     anew: Option<Corrections<'a, T>>,
     queue: Option<Queue<'a>>,
+    /// The ends of the windows in the queue.
+    ends: VecDeque<usize>,
     classes: Vec<u8>,
     values: Vec<T>,
     /// The window's frames, where they are not those of its reconstruction.
@@ -270,7 +265,8 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             (Some(how), Some(package)) if part.halvings == 0 => {
                 let enhancer = Enhancer::new(package, segment.h, segment.w, how, fm::grid(header.step))?;
                 let enhancer = enhancer.of_volumes(segment.depth).with(context.memo);
-                Some(Queue::new(enhancer, segment.count, layout.len(), part.from))
+                let from = if parts.corrections.is_empty() { part.from } else { 0 };
+                Some(Queue::new(enhancer, segment.count, layout.len(), from))
             }
             _ => None,
         };
@@ -290,6 +286,7 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
             corrected: part.halvings == 0 && !parts.corrections.is_empty(),
             anew: None,
             queue,
+            ends: VecDeque::new(),
             classes: Vec::new(),
             values: Vec::new(),
             copy: Vec::new(),
@@ -369,7 +366,9 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         } else if self.queue.is_some() {
             self.enhanced(frames, window, stages, sink)?;
         } else if window.wanted || self.corrected {
-            self.corrected(frames, window, sink)?;
+            let classes = std::mem::take(&mut self.classes);
+            self.corrected(frames, &classes, window, sink)?;
+            self.classes = classes;
         }
         self.copy = copy;
         stages.field += begin.elapsed().as_secs_f64();
@@ -396,46 +395,66 @@ impl<'a, T: Element, R: Kernel> Run<'a, T, R> {
         stages: &mut StageSeconds,
         sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
     ) -> Result<()> {
-        let Some(queue) = &mut self.queue else { return Ok(()) };
-        if window.wanted {
+        // Corrections are of whole windows, and run through all.
+        let by_windows = self.corrected || self.anew.is_some();
+        let Some(mut queue) = self.queue.take() else { return Ok(()) };
+        if window.wanted || by_windows {
             queue.push(frames, &self.classes);
+            self.ends.push_back(window.first + window.count);
         } else {
             queue.skip(window.count);
         }
-        let begin = Instant::now();
-        let enhanced = queue.pop(self.part.until)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        stages.model += seconds;
-        stages.field -= seconds;
-        let Some(Enhanced { first, count, frames, classes }) = enhanced else { return Ok(()) };
-        finish::<T, R>(&frames, classes, self.context, &mut self.values);
-        sink(DecodedWindow { first, count, h: self.segment.h, w: self.segment.w, values: &self.values })
+        loop {
+            let until = match self.ends.front() {
+                _ if !by_windows => self.part.until,
+                Some(&end) if queue.reaches(end) => end,
+                _ => break,
+            };
+            let begin = Instant::now();
+            let enhanced = queue.pop(until)?;
+            let seconds = begin.elapsed().as_secs_f64();
+            stages.model += seconds;
+            stages.field -= seconds;
+            let Some(Enhanced { first, count, frames, classes }) = enhanced else { break };
+            if by_windows {
+                self.ends.pop_front();
+            }
+            let wanted = first < self.part.until && first + count > self.part.from;
+            self.corrected(&frames, classes, Window { first, count, wanted }, sink)?;
+            if !by_windows {
+                break;
+            }
+        }
+        self.queue = Some(queue);
+        Ok(())
     }
 
+    /// Makes values of frames, corrects them, and hands them to `sink` where they are wanted.
     fn corrected(
         &mut self,
         frames: &[R],
+        classes: &[u8],
         Window { first, count, wanted }: Window,
         sink: &mut impl FnMut(DecodedWindow<'_, T>) -> Result<()>,
     ) -> Result<()> {
         let (h, w) = (self.segment.h, self.segment.w);
         let context = self.context;
-        if let Bound::BlockL2(tau) = context.bound {
-            let mut exact = in_units(frames, context);
-            if let Some(anew) = &mut self.anew {
-                if !anew.blocks(&mut exact, &self.classes, first..first + count, tau)? {
-                    return Err(Error::internal("blocks that met their bound cannot be corrected to it"));
-                }
-            } else if self.corrected {
-                let target = context.block_target::<T>(tau);
-                if target.is_nan() || target <= 0.0 {
-                    return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
-                }
-                block::decode(&mut self.corrections, &mut exact, [count, h, w], target)?;
+        if let Some(anew) = &mut self.anew {
+            if !anew.window(frames, classes, first..first + count, self.header)? {
+                self.anew = None;
             }
-            finish_exact(&exact, &self.classes, context, &mut self.values);
+            return Ok(());
+        }
+        if let (Bound::BlockL2(tau), true) = (context.bound, self.corrected) {
+            let mut exact = in_units(frames, context);
+            let target = context.block_target::<T>(tau, self.header);
+            if target.is_nan() || target <= 0.0 {
+                return Err(Error::corrupt("blocks are corrected to a bound that their values cannot meet"));
+            }
+            block::decode(&mut self.corrections, &mut exact, [count, h, w], target)?;
+            finish_exact(&exact, classes, context, &mut self.values);
         } else {
-            finish(frames, &self.classes, context, &mut self.values);
+            finish(frames, classes, context, &mut self.values);
             if let (Some(epsilon), true) = (context.pointwise(), self.corrected) {
                 let pointwise = self.pointwise.get_or_insert_with(|| PointwiseModel::new(h, w));
                 pointwise.decode(&mut self.corrections, &mut self.values, epsilon, context.limits())?;

@@ -5,11 +5,10 @@ use super::checked::Checker;
 use super::coefficients::CoefficientWriter;
 use super::context::FieldContext;
 use super::corrections::Corrections;
+use super::decode::{Work, corrected_anew};
 use super::fingerprint::Checked;
 use super::frames::{Frames, unlimited};
 use super::state::{Buffers, Prepared, SegmentState};
-use super::units::in_units;
-use crate::bound::Bound;
 use crate::codec::plan::candidate::Candidate;
 use crate::codec::rate::budget::{Attempt, Goal};
 use crate::codec::rate::control::{Rate, Window};
@@ -26,7 +25,6 @@ use crate::predict::{CodedWindow, Step};
 use crate::residual::kernels::Kernel;
 use crate::stream::{IndexCoder, PredictionMode, SegmentBytes, SegmentHeader};
 use crate::window::Source;
-use std::ops::Range;
 use std::time::Instant;
 
 /// An encoded segment.
@@ -56,7 +54,37 @@ pub(crate) fn encode<T: Element, R: Kernel>(
     model: ModelUse<'_>,
     buffers: &mut Buffers<R>,
 ) -> Result<Attempt<EncodedSegment>> {
+    let mut encoded = match encode_windows(source, context, candidate, goal, model, buffers)? {
+        Attempt::Done(encoded) => encoded,
+        other => return Ok(other),
+    };
+    if corrects_late(&candidate.header, &context) {
+        let work = Work { stages: &mut encoded.stages, buffers };
+        let context = FieldContext { progress: None, ..context };
+        match corrected_anew::<T, R>(&encoded.bytes, source, context, work)? {
+            Some(bytes) => encoded.bytes = bytes,
+            None => return Ok(Attempt::Unreachable),
+        }
+    }
+    Ok(Attempt::Done(encoded))
+}
+
+/// Whether frames are corrected as they are enhanced, once all windows are coded.
+fn corrects_late(header: &SegmentHeader, context: &FieldContext<'_>) -> bool {
+    header.enhance.is_some() && context.corrects()
+}
+
+/// As [`encode`], without corrections that come late.
+fn encode_windows<T: Element, R: Kernel>(
+    source: &Source<'_, T>,
+    context: FieldContext<'_>,
+    candidate: &Candidate,
+    goal: &Goal<'_>,
+    model: ModelUse<'_>,
+    buffers: &mut Buffers<R>,
+) -> Result<Attempt<EncodedSegment>> {
     let header = &candidate.header;
+    let late = corrects_late(header, &context);
     let segment = source.segment;
     let layout = segment.layout();
     let reference = context.reference_frame(segment);
@@ -80,9 +108,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         out.stages.field += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let predicted = predict_latents(&mut frames, source, &context, candidate)?;
-        if let Some(coded) = &predicted {
-            sections.latents.extend_from_slice(&coded.bytes);
-        }
+        sections.latents.extend(predicted.iter().flat_map(|coded| &coded.bytes));
         out.stages.model += begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         prepared = state.prepare(&frames.frames, count, prepared);
@@ -108,7 +134,7 @@ pub(crate) fn encode<T: Element, R: Kernel>(
         // The state goes on from the decoded residual; only the output has the autoencoder's prediction added.
         let decoded = &trial.decoded.frames;
         let output = predicted.as_ref().map_or(decoded, |predicted| added(decoded, &predicted.frames, &mut sum));
-        if !sections.correct(output, &frames, first..first + count)? {
+        if !late && !sections.corrections.window(output, &frames.classes, first..first + count, header)? {
             return Ok(Attempt::Unreachable);
         }
         state.advance(trial.decoded);
@@ -186,19 +212,6 @@ impl<'a, T: Element> Sections<'a, T> {
     fn write_window<R: Kernel>(&mut self, state: &mut SegmentState<'_, R>, coded: &mut CodedWindow<R>) -> Result<()> {
         state.code_side(&mut self.side_info, coded)?;
         self.coefficients.write(state, coded)
-    }
-
-    /// Writes what a window's points or blocks need beyond `output` to meet the bound; false where nothing will do.
-    fn correct<R: Kernel>(&mut self, output: &[R], frames: &Frames<R>, range: Range<usize>) -> Result<bool> {
-        let _span = tracing::debug_span!("correct").entered();
-        let context = self.context;
-        if let Some(epsilon) = context.pointwise() {
-            self.corrections.points(output, &frames.classes, range, epsilon, self.header)?;
-        } else if let Bound::BlockL2(tau) = context.bound {
-            let mut decoded = in_units(output, context);
-            return self.corrections.blocks(&mut decoded, &frames.classes, range, tau);
-        }
-        Ok(true)
     }
 
     /// The byte strings, and how the indices are coded.

@@ -77,7 +77,7 @@ def read_header(reader: Reader) -> Header:
     """Section 3."""
     require(reader.take(4) == b"FPRS", "not a stream")
     version = reader.u16()
-    if version not in range(1, 9):
+    if version not in range(1, 10):
         raise Unsupported(f"format version {version}")
     kind = reader.u8()
     require(kind <= 1, f"type of values {kind}")
@@ -110,6 +110,7 @@ def read_header(reader: Reader) -> Header:
         6: content == SEGMENTS,
         7: content != CONSTANT,
         8: content == SEGMENTS,
+        9: content == SEGMENTS,
     }
     require(known[version], f"content {content} in a stream of version {version}")
     require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")
@@ -124,7 +125,7 @@ def read_header(reader: Reader) -> Header:
         require(version > 4 or header.masked, "a stream of version 4 without anything that is new in it")
     patterns = header.segments.specials if header.segments else header.masked
     many = len(patterns) > FEW_PATTERNS
-    require(version == 8 or many == (version == 7), f"{len(patterns)} special patterns in version {version}")
+    require(version > 7 or many == (version == 7), f"{len(patterns)} special patterns in version {version}")
     return header
 
 

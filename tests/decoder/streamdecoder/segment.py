@@ -135,7 +135,8 @@ class SegmentDecoder:
             require(self.units.model, "a segment uses a model that the header does not name")
             require(takes_model(height, width), "a segment uses a model on frames too small for it")
         require(self.method.way == LATENTS or not self.method.latents, "latents that the way has no use for")
-        require(not (self.method.enhanced and self.method.corrections), "a segment is both enhanced and corrected")
+        late = self.method.enhanced and self.method.corrections
+        require(header.version > 8 or not late, "a segment is both enhanced and corrected before version 9")
         if segment.depth > 1:
             method = self.method
             plain = method.way == TRANSFORM and not method.modelled and method.basis is None
