@@ -95,7 +95,7 @@ pub struct CompressArgs {
     /// Type of the values, f32 or f64; for raw input
     #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
     pub dtype: Option<DType>,
-    /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
+    /// abs=E, rel=E, pw_rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
     /// has its own, NAME:KIND=VALUE; or ratio=R: the tightest nrmse whose stream is at most an Rth of the field
     #[arg(long, value_name = "[NAME:]KIND=VALUE", required = true, value_parser = Goal::from_str)]
     pub bound: Vec<Goal>,

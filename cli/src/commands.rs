@@ -223,6 +223,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         object.insert("rmse".into(), json!(errors.rmse));
         object.insert("psnr".into(), json!(errors.psnr()));
         object.insert("max_block_l2".into(), json!(errors.max_block_l2));
+        object.insert("max_pw_rel".into(), json!(errors.max_pw_rel));
         object.insert("points".into(), json!(errors.points));
         object.insert("masked_points".into(), json!(errors.masked));
         object.insert("masked_points_changed".into(), json!(errors.masked_changed));

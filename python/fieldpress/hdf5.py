@@ -24,7 +24,7 @@ VARIABLE = "FIELDPRESS_HDF5_PLUGIN"
 DEFAULT_FOLDER = "/usr/local/hdf5/lib/plugin"
 
 #: Numbers of the kinds of bounds, as docs/hosts.md has them.
-_KINDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6}
+_KINDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6, "pw_rel": 8}
 
 
 def plugin_folder() -> Path | None:

@@ -147,8 +147,8 @@ impl Trial<'_> {
         let tools = Tools { options: &options, package: None, keeps_mean: false, ..*self.tools };
         let stats = self.stats.clone();
         let done = match self.part.values {
-            Values::F32(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
-            Values::F64(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
+            Values::F32(values) => compress(&self.part, values, stats, self.bound, None, None, &tools)?,
+            Values::F64(values) => compress(&self.part, values, stats, self.bound, None, None, &tools)?,
         };
         Ok(done.bytes.len() as f64)
     }

@@ -52,6 +52,7 @@ pub fn parameters(bound: Bound, effort: u32, marks: Option<&[f64]>) -> Vec<c_uin
         Bound::Nrmse(value) => (3, value),
         Bound::Psnr(value) => (4, value),
         Bound::BlockL2(value) => (5, value),
+        Bound::PwRel(value) => (8, value),
         _ => (6, 0.0),
     };
     let halves = |value: f64| [value.to_bits() as c_uint, (value.to_bits() >> 32) as c_uint];

@@ -286,7 +286,7 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     count = VALUE_HIGH + 1;
   if (count <= VALUE_HIGH) {
     COMPLAIN(&library, "parameters are missing; expected: bound kind (1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2, "
-                       "6 lossless), low and high 32 bits of the bound as a double, and, optionally, effort (0, 1, 2)");
+                       "6 lossless, 8 pw_rel), low and high 32 bits of the bound as a double, and, optionally, effort (0, 1, 2)");
     return -1;
   }
   if (count <= EFFORT)
@@ -312,8 +312,10 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     return -1;
   }
   const double value = bound_value(parameters);
-  if (parameters[KIND] < FIELDPRESS_BOUND_ABS || parameters[KIND] > FIELDPRESS_BOUND_LOSSLESS) {
-    COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2 or 6 lossless");
+  const int is_known = parameters[KIND] >= FIELDPRESS_BOUND_ABS && parameters[KIND] <= FIELDPRESS_BOUND_LOSSLESS;
+  if (!is_known && parameters[KIND] != FIELDPRESS_BOUND_PW_REL) {
+    COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2, 6 lossless or "
+                       "8 pw_rel");
     return -1;
   }
   if (parameters[KIND] != FIELDPRESS_BOUND_LOSSLESS && !(value > 0 && value <= 1.7976931348623157e308)) {
