@@ -103,7 +103,7 @@ def rival(function, values, bound, scratch):
             stored, error = pool.submit(function, values, bound, scratch / "rival.h5").result()
         except (BrokenProcessPool, OSError, RuntimeError, ValueError):
             return None, "fails"
-    return (stored, "") if error <= bound else (None, f"misses: {error:.3g}")
+    return (stored, "") if error <= bound else (None, "misses")
 
 
 def ours(values, tool, bound, effort, scratch):

@@ -47,8 +47,7 @@ fn inspect(name: &str, stream: &[u8]) -> Result<StreamInfo, Failure> {
 /// Compresses a field into a file of its own.
 pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, goal: &Goal) -> Result<Report, Failure> {
     let mut options = args.options()?;
-    let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
-    let field = source::read_field(input, expected)?;
+    let field = source::read_field(input, args.raw.expected())?;
     options.fill_value = options.fill_value.or(field.fill_value);
 
     let codec = Codec::new(options)?;
@@ -106,7 +105,7 @@ pub fn decompress_field(args: &DecompressArgs, input: &str, output: &Path) -> Re
     let stream = source::read_stream(input)?;
     let info = inspect(input, &stream)?;
     let codec = Codec::new(args.running.options()?)?;
-    let request = Request { scale: args.scale, region: args.region() };
+    let request = Request { scale: args.scale, region: args.part.region() };
     let (field, report) = {
         let _progress = Progress::start(&format!("decompressing {input}"));
         decode(&codec, &info, &stream, &request)?

@@ -3,6 +3,7 @@
 
 use crate::source::{Data, Field, advance, is_masked};
 use fieldpress::{Bound, Element};
+use std::ops::Range;
 
 /// Sides of the blocks of `block_l2` along frames, rows and columns.
 const BLOCK: usize = 8;
@@ -71,6 +72,19 @@ pub fn errors(original: &Field, decoded: &Field, masked: &[f64]) -> Errors {
     }
 }
 
+/// Compares some of the steps that lie along the first dimension of fields of the same shape and type.
+pub fn errors_of_steps(original: &Field, decoded: &Field, steps: Range<usize>, masked: &[f64]) -> Errors {
+    let mut dims = original.shape.dims().to_vec();
+    let size: usize = dims[1..].iter().product();
+    dims[0] = steps.len();
+    let part = steps.start * size..steps.end * size;
+    match (&original.data, &decoded.data) {
+        (Data::F32(x), Data::F32(y)) => errors_of(&x[part.clone()], &y[part], &dims, masked),
+        (Data::F64(x), Data::F64(y)) => errors_of(&x[part.clone()], &y[part], &dims, masked),
+        _ => unreachable!("the decoded field is made with the original's type"),
+    }
+}
+
 /// The last three sizes, with ones before them where there are fewer.
 fn last_three(dims: &[usize]) -> [usize; 3] {
     let mut out = [1; 3];
@@ -135,9 +149,9 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], masked: 
     out
 }
 
-/// The error of a value that changed over its size: infinite where its sign or its being zero did.
+/// The error of a value that changed over its size: infinite where its sign or its being zero did, or it was lost.
 fn relative(x: f64, y: f64) -> f64 {
-    let keeps_sign = x != 0.0 && y != 0.0 && (x < 0.0) == (y < 0.0);
+    let keeps_sign = x != 0.0 && !y.is_nan() && y != 0.0 && (x < 0.0) == (y < 0.0);
     if keeps_sign { (x - y).abs() / x.abs() } else { f64::INFINITY }
 }
 

@@ -1,7 +1,7 @@
 //! The codec as callers hold it: compress, decompress, inspect.
 
 use super::axes;
-use super::compress::compress;
+use super::compress::{Beside, compress};
 use super::effort::EffortKnobs;
 use super::output::Output;
 use super::report::{Report, StageSeconds, StreamInfo};
@@ -176,9 +176,10 @@ impl Codec {
         let tools = Tools { options: &options, ..tools };
         // Nothing is predicted for frames that are volumes.
         let reference = reference.filter(|_| axes.is_none_or(|axes| axes.planes.is_none()));
+        let beside = Beside { reference, rival };
         let mut done = match field.values {
-            Values::F32(values) => compress(field, values, stats, bound, reference, rival, &tools)?,
-            Values::F64(values) => compress(field, values, stats, bound, reference, rival, &tools)?,
+            Values::F32(values) => compress(field, values, stats, bound, beside, &tools)?,
+            Values::F64(values) => compress(field, values, stats, bound, beside, &tools)?,
         };
         done.stages.field += field_seconds;
         let report = Report {

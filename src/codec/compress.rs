@@ -44,14 +44,22 @@ const LOSSLESS_FROM: f64 = 0.4;
 const LOSSLESS_DOUBT: f64 = 1.5;
 const LOSSLESS_FEW: f64 = 512.0;
 
-/// Compresses a field of type `T` and of these statistics; `rival` is a stream that competes with those made here.
+/// What there is beside a field.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    /// The last frame of the field before it.
+    pub(crate) reference: Option<&'a Reference>,
+    /// A stream that competes with those that are made of it.
+    pub(crate) rival: Option<Compressed>,
+}
+
+/// Compresses a field of type `T` and of these statistics.
 pub(crate) fn compress<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
     stats: FieldStats,
     bound: Bound,
-    reference: Option<&Reference>,
-    rival: Option<Compressed>,
+    Beside { reference, rival }: Beside<'_>,
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
     let mut stages = rival.as_ref().map_or_else(StageSeconds::default, |rival| rival.stages);

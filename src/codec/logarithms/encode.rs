@@ -6,7 +6,7 @@ use super::side::{Around, Side};
 use crate::bound::Bound;
 use crate::bound::check::Errors;
 use crate::codec::axes;
-use crate::codec::compress::{Compressed, compress as compress_field};
+use crate::codec::compress::{Beside, Compressed, compress as compress_field};
 use crate::codec::decompress::decompress as decompress_field;
 use crate::codec::lossless::outlook::gather;
 use crate::codec::output::Output;
@@ -159,7 +159,7 @@ impl<T: Element> Source<'_, T> {
         };
         let options = Options { axes, ..options.clone() };
         let tools = Tools { options: &options, ..tools };
-        compress_field(&field, logarithms, stats, bound, None, None, &tools)
+        compress_field(&field, logarithms, stats, bound, Beside::default(), &tools)
     }
 
     fn decode_logarithms<L: Element>(&self, stream: &Stream<'_>, out: &mut [L]) -> Result<()> {
