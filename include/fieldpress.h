@@ -142,6 +142,8 @@ enum fieldpress_bound_kind
   // which is 1 or more, under the tightest bound of kind NRMSE (or LOSSLESS) that is found with it; streams and reports
   // have that bound. Up to nine streams are made for it.
   FIELDPRESS_BOUND_RATIO = 7,
+  // |x - x'| at most the value times |x| at every point: zeros and signs are exact.
+  FIELDPRESS_BOUND_PW_REL = 8,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

@@ -185,6 +185,7 @@ constexpr bound rel(double value) noexcept { return {FIELDPRESS_BOUND_REL, value
 constexpr bound nrmse(double value) noexcept { return {FIELDPRESS_BOUND_NRMSE, value}; }
 constexpr bound psnr(double decibels) noexcept { return {FIELDPRESS_BOUND_PSNR, decibels}; }
 constexpr bound block_l2(double value) noexcept { return {FIELDPRESS_BOUND_BLOCK_L2, value}; }
+constexpr bound pw_rel(double value) noexcept { return {FIELDPRESS_BOUND_PW_REL, value}; }
 constexpr bound lossless() noexcept { return {FIELDPRESS_BOUND_LOSSLESS, 0.0}; }
 // A size in place of a bound, for codec::compress: at most the field's bytes over the value.
 constexpr bound ratio(double value) noexcept { return {FIELDPRESS_BOUND_RATIO, value}; }

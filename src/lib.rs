@@ -30,9 +30,9 @@
 //!
 //! # What to ask for
 //!
-//! - **The error**: [`Bound`] has six kinds. [`Bound::Abs`] and [`Bound::Rel`] hold at every point, [`Bound::Nrmse`]
-//!   and [`Bound::Psnr`] over the field, [`Bound::BlockL2`] over every 8×8×8 block; [`Bound::Lossless`] keeps every
-//!   bit.
+//! - **The error**: [`Bound`] has seven kinds. [`Bound::Abs`] and [`Bound::Rel`] hold at every point,
+//!   [`Bound::PwRel`] in proportion to each, [`Bound::Nrmse`] and [`Bound::Psnr`] over the field, [`Bound::BlockL2`]
+//!   over every 8×8×8 block; [`Bound::Lossless`] keeps every bit.
 //! - **How hard to try**: [`Effort`]. [`Effort::Fast`] runs no model; [`Effort::High`] is for archives.
 //! - **Points without data**: NaN and ±Inf come back bit for bit, and so does the value in [`Options::fill_value`],
 //!   and others that lie as far outside as 1e20 and −9999 do ([`Sentinels`]). They disturb neither the range nor their
@@ -66,7 +66,7 @@
 //! assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 //! assert_eq!(
 //!     error.to_string(),
-//!     "bound 'nrsme' is not known; expected one of abs, rel, nrmse, psnr, block_l2, lossless"
+//!     "bound 'nrsme' is not known; expected one of abs, rel, nrmse, psnr, block_l2, lossless, pw_rel"
 //! );
 //!
 //! let error = FieldView::new(&[0f32; 100], &[10, 11]).unwrap_err();

@@ -18,6 +18,7 @@ fn bounds_hold_on_the_global_field() {
         Bound::Psnr(50.0),
         Bound::BlockL2(0.5),
         Bound::Lossless,
+        Bound::PwRel(1e-3),
     ]
     .into_iter()
     .enumerate()
@@ -40,6 +41,9 @@ fn bounds_hold_on_the_global_field() {
             }
             Bound::BlockL2(_) => {}
             Bound::Lossless => assert_eq!(largest, 0.0),
+            Bound::PwRel(e) => {
+                assert!(values.iter().zip(&decoded).all(|(a, b)| (a - b).abs() <= e * a.abs()) && largest > 0.0);
+            }
             _ => unreachable!("no other bound is tried"),
         }
     }

@@ -67,9 +67,16 @@ fn features(bytes: &[u8]) -> BTreeSet<String> {
                 show(["raw", "pco"][usize::from(bytes[section.start])], true);
             }
         }
+        5 if structure.of_logarithms != Some(2) => show("logarithms", true),
         _ => {
+            show("logarithms", structure.content == 5);
+            for section in &structure.sections[..structure.beside] {
+                let code = usize::from(bytes[section.clone()].first().copied().unwrap_or(0));
+                show("signs", code > 0);
+                show("kept", section.len() > code + 1);
+            }
             show(if structure.double { "double" } else { "single" }, true);
-            for index in 0..structure.sections.len() {
+            for index in structure.beside..structure.sections.len() {
                 let segment = structure.segment(bytes, index);
                 let way = ["transform", "previous", "hierarchical", "latents-way", "closed-loop"];
                 show(way[usize::from(segment.way)], true);
@@ -235,6 +242,7 @@ fn holds(name: &str, case: &Case, decoded: &[u8]) {
             assert!(blocks.values().all(|sum| f64::sqrt(*sum) <= tau * (1.0 + 1e-12)), "{name}");
         }
         Bound::Lossless => assert_eq!(largest, 0.0, "{name}"),
+        Bound::PwRel(e) => assert!(errors.iter().all(|&(i, error)| error.abs() <= e * original[i].abs()), "{name}"),
         _ => unreachable!("no other bound is tried"),
     }
 }
@@ -262,6 +270,10 @@ fn every_part_is_used() {
         "psnr",
         "block_l2",
         "lossless",
+        "pw_rel",
+        "logarithms",
+        "signs",
+        "kept",
         "axes",
         "volumes",
         "specials",

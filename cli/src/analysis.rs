@@ -6,7 +6,7 @@ use crate::described::{Coordinate, Described};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::report;
-use crate::source::{self, Expected, Field};
+use crate::source::{self, Field};
 use crate::target;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
@@ -113,14 +113,13 @@ fn temporary() -> Result<TempDir, Failure> {
 /// Finds the loosest bound under which a field reaches a target.
 pub fn suggest(args: &SuggestArgs) -> Result<(), Failure> {
     let python = Python::find()?;
-    let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
-    let field = source::read_field(&args.input, expected)?;
+    let field = source::read_field(&args.input, args.raw.expected())?;
     let folder = temporary()?;
     let (input, stream) = (folder.path().join("field.npy"), folder.path().join("stream.fp"));
     target::write_as(&input, &field, true)?;
-    let own = [Some(&args.effort), Some(&args.fm), args.fill_value.as_ref()];
+    let own = [Some(&args.trying.effort), Some(&args.trying.fm), args.fill_value.as_ref()];
     let mut options: Vec<String> =
-        own.into_iter().chain(args.running.settings()).flatten().map(crate::args::Setting::text).collect();
+        own.into_iter().flatten().map(crate::args::Setting::text).chain(args.running.texts()).collect();
     if let (None, Some(fill)) = (&args.fill_value, field.fill_value) {
         options.push(format!("fill_value={fill:e}"));
     }

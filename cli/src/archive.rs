@@ -1,6 +1,6 @@
 //! The commands on archives: show, extract, check, repair.
 
-use crate::args::{self, ExtractArgs, ExtractTo, PlotArgs, RepairArgs, VerifyArgs};
+use crate::args::{self, ExtractArgs, ExtractTo, PlotArgs, RepairArgs, Steps, VerifyArgs};
 use crate::commands;
 use crate::described::{self, Described};
 use crate::failure::Failure;
@@ -13,12 +13,12 @@ use crate::report;
 use crate::source::Field;
 use crate::target;
 use fieldpress::archive::{Attribute, Reader, Selection, VerifyDepth, is_archive, repair, verify};
-use fieldpress::{ErrorKind, Options, Region};
+use fieldpress::{ErrorKind, Options};
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 use std::path::Path;
 
-fn open(path: &str, options: Options) -> Result<Reader, Failure> {
+pub fn open(path: &str, options: Options) -> Result<Reader, Failure> {
     Reader::open_with(path.as_ref(), options).map_err(|error| match error.kind() {
         ErrorKind::Corrupt => Failure::input(format!("{error}; fieldpress repair may save the rest")),
         ErrorKind::Io => Failure::input(error.message()),
@@ -122,7 +122,7 @@ fn facts(reader: &Reader, bytes: u64) -> Vec<String> {
 }
 
 /// The steps that the arguments name.
-fn steps(args: &ExtractArgs, reader: &Reader) -> Result<Range<u64>, Failure> {
+pub fn steps(args: &Steps, reader: &Reader) -> Result<Range<u64>, Failure> {
     let all = reader.steps();
     let (first, end) = match (args.step, &args.steps) {
         (Some(step), _) => (step, step.saturating_add(1)),
@@ -135,13 +135,23 @@ fn steps(args: &ExtractArgs, reader: &Reader) -> Result<Range<u64>, Failure> {
     Ok(first..end)
 }
 
+/// The number of the variable of this name, or of the only one.
+pub fn only_variable(reader: &Reader, name: Option<&str>) -> Result<usize, Failure> {
+    let definitions = reader.definitions();
+    match (name, &definitions.variables[..]) {
+        (Some(name), _) => Ok(definitions.number(name)?),
+        (None, [_]) => Ok(0),
+        (None, variables) => {
+            let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+            Err(Failure::usage(format!("one variable is wanted: choose with --variable {}", names.join("|"))))
+        }
+    }
+}
+
 pub fn extract(args: &ExtractArgs) -> Result<(), Failure> {
     let reader = open(&args.input, args.running.options()?)?;
-    let steps = steps(args, &reader)?;
-    let region = match (&args.start, &args.count) {
-        (Some(start), Some(count)) => Some(Region { start: start.0.clone(), count: count.0.clone() }),
-        _ => None,
-    };
+    let steps = steps(&args.steps, &reader)?;
+    let region = args.part.region();
     let definitions = reader.definitions();
     let numbers = match args.variable.as_slice() {
         [] => (0..definitions.variables.len()).collect(),
@@ -174,14 +184,7 @@ pub fn plot(args: &PlotArgs) -> Result<(), Failure> {
     }
     let reader = open(&args.original, args.running.options()?)?;
     let definitions = reader.definitions();
-    let number = match (&args.variable, &definitions.variables[..]) {
-        (Some(name), _) => definitions.number(name)?,
-        (None, [_]) => 0,
-        (None, variables) => {
-            let names: Vec<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
-            return Err(Failure::usage(format!("one variable is drawn: choose with --variable {}", names.join("|"))));
-        }
-    };
+    let number = only_variable(&reader, args.variable.as_deref())?;
     let last = reader.steps().saturating_sub(1);
     let step = args.step.unwrap_or(last);
     if step > last {

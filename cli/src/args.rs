@@ -1,8 +1,10 @@
 //! The command line's grammar. Text becomes the library's types here, and nowhere later.
 
 use crate::goal::Goal;
+use crate::settings::option;
+pub use crate::settings::{Part, RawInput, Running, Setting, Steps, Trying, options};
 use clap::{Args, Parser, Subcommand};
-use fieldpress::{DType, Options, Region, Scale};
+use fieldpress::{Options, Scale};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -89,25 +91,17 @@ pub struct CompressArgs {
     /// Stream to write, - for standard output; for a whole NetCDF file another one, name.nc; for several inputs a folder
     #[arg(short, long, value_name = "OUT")]
     pub output: PathBuf,
-    /// Sizes of the field, slowest first, for example 96,192,288 or 96x192x288; for raw input
-    #[arg(long, value_name = "N,N,...", value_parser = Sizes::from_str)]
-    pub dims: Option<Sizes>,
-    /// Type of the values, f32 or f64; for raw input
-    #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
-    pub dtype: Option<DType>,
-    /// abs=E, rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
+    #[command(flatten)]
+    pub raw: RawInput,
+    /// abs=E, rel=E, pw_rel=E, nrmse=E, psnr=DB, block_l2=T or lossless; for whole NetCDF files once more for each variable that
     /// has its own, NAME:KIND=VALUE; or ratio=R: the tightest nrmse whose stream is at most an Rth of the field
     #[arg(long, value_name = "[NAME:]KIND=VALUE", required = true, value_parser = Goal::from_str)]
     pub bound: Vec<Goal>,
     /// Variables of whole NetCDF files that are compressed [default: those of floats, but for coordinates]
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// How much is tried: 0 is fast, 2 is smallest and very slow
-    #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
-    pub effort: Setting,
-    /// Use of the foundation model: where it helps, always, never
-    #[arg(long, value_name = "auto|on|off", default_value = "auto", value_parser = option("fm"))]
-    pub fm: Setting,
+    #[command(flatten)]
+    pub trying: Trying,
     #[command(flatten)]
     pub running: Running,
     /// Value that marks points without data; they come back bit-exact
@@ -148,12 +142,8 @@ pub struct DecompressArgs {
     /// Spatial resolution: 2 and 4 give a half and a quarter of the rows and columns, and of the planes of volumes
     #[arg(long, value_name = "1|2|4", default_value = "1", value_parser = scale)]
     pub scale: Scale,
-    /// First index of a box along each dimension
-    #[arg(long, value_name = "N,N,...", requires = "count", value_parser = Sizes::from_str)]
-    pub start: Option<Sizes>,
-    /// Number of indices of the box along each dimension
-    #[arg(long, value_name = "N,N,...", requires = "start", value_parser = Sizes::from_str)]
-    pub count: Option<Sizes>,
+    #[command(flatten)]
+    pub part: Part,
     #[command(flatten)]
     pub running: Running,
     /// Print one JSON object
@@ -175,7 +165,9 @@ pub struct InfoArgs {
 #[command(after_help = "Errors are computed here, in f64, from the decoded values. With --scale, the output at reduced
 scales is compared with the original's averages over 2x2 or 4x4 points, too.
 
-An archive is checked by itself: its index, the checksum of every chunk, and with --decode every chunk's content.
+An archive is checked by itself: its index, the checksum of every chunk, and with --decode every chunk's content; or one
+of its variables is compared with an original, which has the steps along its first dimension: all of them, or those that
+--step or --steps name. Bounds hold for the steps of a commit together, and are judged where it is whole.
 
 With --report the errors are also compared with what the climate literature asks for, in a page with pictures, made by
 the Python package: pip install 'fieldpress[quality]'.
@@ -183,15 +175,21 @@ the Python package: pip install 'fieldpress[quality]'.
 Examples:
   fieldpress verify ts.f32 ts.fp --scale 2,4 --json
   fieldpress verify winds.nc:UWND uwnd.fp --report uwnd.html
+  fieldpress verify t.npy run.fpa --variable t --steps 0..8 --report t.html
   fieldpress verify run.fpa --decode")]
 pub struct VerifyArgs {
     /// The field that was compressed: raw, x.npy, or file.nc:variable; or an archive, alone
     #[arg(value_name = "ORIGINAL")]
     pub original: String,
-    /// Its stream
+    /// Its stream, or an archive with it
     #[arg(value_name = "STREAM")]
     pub stream: Option<String>,
-    /// With an archive: decode every chunk, too, not only test its checksum
+    /// Of an archive that is given instead: the variable that is compared [default: the only one]
+    #[arg(long, value_name = "NAME", requires = "stream")]
+    pub variable: Option<String>,
+    #[command(flatten)]
+    pub steps: Steps,
+    /// With an archive alone: decode every chunk, too, not only test its checksum
     #[arg(long, conflicts_with = "stream")]
     pub decode: bool,
     /// Page to write, one HTML file: pictures, statistics, thresholds of the climate literature, a verdict
@@ -231,18 +229,10 @@ pub struct SuggestArgs {
     /// Where the field's stream under that bound is written, too
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
-    /// Sizes of the field, slowest first, for example 96,192,288 or 96x192x288; for raw input
-    #[arg(long, value_name = "N,N,...", value_parser = Sizes::from_str)]
-    pub dims: Option<Sizes>,
-    /// Type of the values, f32 or f64; for raw input
-    #[arg(long = "type", value_name = "TYPE", value_parser = DType::from_str)]
-    pub dtype: Option<DType>,
-    /// How much is tried: 0 is fast, 2 is smallest and very slow
-    #[arg(long, value_name = "0|1|2", default_value = "1", value_parser = option("effort"))]
-    pub effort: Setting,
-    /// Use of the foundation model: where it helps, always, never
-    #[arg(long, value_name = "auto|on|off", default_value = "auto", value_parser = option("fm"))]
-    pub fm: Setting,
+    #[command(flatten)]
+    pub raw: RawInput,
+    #[command(flatten)]
+    pub trying: Trying,
     /// Value that marks points without data
     #[arg(long, value_name = "V", allow_hyphen_values = true, value_parser = option("fill_value"))]
     pub fill_value: Option<Setting>,
@@ -330,18 +320,10 @@ pub struct ExtractArgs {
     /// Variable; may be given several times for NetCDF [default: all]
     #[arg(long, value_name = "NAME")]
     pub variable: Vec<String>,
-    /// One step, counted from 0
-    #[arg(long, value_name = "K", conflicts_with = "steps")]
-    pub step: Option<u64>,
-    /// Steps from A to before B [default: all]
-    #[arg(long, value_name = "A..B", value_parser = step_range)]
-    pub steps: Option<(u64, u64)>,
-    /// First index of a box along each dimension
-    #[arg(long, value_name = "N,N,...", requires = "count", value_parser = Sizes::from_str)]
-    pub start: Option<Sizes>,
-    /// Number of indices of the box along each dimension
-    #[arg(long, value_name = "N,N,...", requires = "start", value_parser = Sizes::from_str)]
-    pub count: Option<Sizes>,
+    #[command(flatten)]
+    pub steps: Steps,
+    #[command(flatten)]
+    pub part: Part,
     /// What points get that no rank wrote [default: the variable's fill value; without one an error, in NetCDF its own]
     #[arg(long, value_name = "V", allow_hyphen_values = true)]
     pub missing: Option<f64>,
@@ -365,64 +347,11 @@ pub struct RepairArgs {
     pub output: PathBuf,
 }
 
-fn step_range(text: &str) -> Result<(u64, u64), String> {
-    let bad = || format!("'{text}' is not of the form A..B");
-    let (a, b) = text.split_once("..").ok_or_else(bad)?;
-    Ok((a.parse().map_err(|_| bad())?, b.parse().map_err(|_| bad())?))
-}
-
-/// Where and with what the model runs.
-#[derive(Debug, Args)]
-pub struct Running {
-    /// Where the model runs
-    #[arg(long, value_name = "auto|cpu|cuda:0", default_value = "auto", value_parser = option("device"))]
-    pub device: Setting,
-    /// Threads [default: as many as this process may use]
-    #[arg(long, value_name = "N", value_parser = option("threads"))]
-    pub threads: Option<Setting>,
-    /// Model package, in place of the one compiled in
-    #[arg(long, value_name = "PATH", value_parser = option("model"))]
-    pub model: Option<Setting>,
-    /// Run the model that an archive carries, although it is not installed here: a model is a program
-    #[arg(long)]
-    pub trust_model: bool,
-}
-
-/// One of the library's options, already checked by it.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    key: &'static str,
-    value: String,
-}
-
-fn option(key: &'static str) -> impl Fn(&str) -> fieldpress::Result<Setting> + Clone {
-    move |value| {
-        Options::default().set(key, value)?;
-        Ok(Setting { key, value: value.to_owned() })
-    }
-}
-
-/// The library's options from those settings that were given.
-pub fn options<'a>(settings: impl IntoIterator<Item = Option<&'a Setting>>) -> fieldpress::Result<Options> {
-    let mut options = Options::default();
-    for setting in settings.into_iter().flatten() {
-        options.set(setting.key, &setting.value)?;
-    }
-    Ok(options)
-}
-
-impl Setting {
-    /// As an option string has it: `key=value`.
-    pub fn text(&self) -> String {
-        format!("{}={}", self.key, self.value)
-    }
-}
-
 impl CompressArgs {
     pub fn options(&self) -> fieldpress::Result<Options> {
         let own = [
-            Some(&self.effort),
-            Some(&self.fm),
+            Some(&self.trying.effort),
+            Some(&self.trying.fm),
             Some(&self.sentinels),
             self.fill_value.as_ref(),
             self.axes.as_ref(),
@@ -430,36 +359,6 @@ impl CompressArgs {
         ];
         let given = options(own.into_iter().chain(self.running.settings()))?;
         Ok(given.with_trust_embedded_model(self.running.trust_model))
-    }
-}
-
-impl DecompressArgs {
-    pub fn region(&self) -> Option<Region> {
-        let (start, count) = (self.start.as_ref()?, self.count.as_ref()?);
-        Some(Region { start: start.0.clone(), count: count.0.clone() })
-    }
-}
-
-impl Running {
-    pub fn settings(&self) -> [Option<&Setting>; 3] {
-        [Some(&self.device), self.threads.as_ref(), self.model.as_ref()]
-    }
-
-    pub fn options(&self) -> fieldpress::Result<Options> {
-        Ok(options(self.settings())?.with_trust_embedded_model(self.trust_model))
-    }
-}
-
-/// Whole numbers separated by commas, or by `x` as reports print them.
-#[derive(Clone, Debug)]
-pub struct Sizes(pub Vec<usize>);
-
-impl FromStr for Sizes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let size = |part: &str| part.trim().parse().map_err(|_| format!("'{part}' is not a whole number"));
-        text.split([',', 'x']).map(size).collect::<Result<_, _>>().map(Self)
     }
 }
 

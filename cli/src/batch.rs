@@ -7,7 +7,7 @@ use crate::goal::Goal;
 use crate::measure::Errors;
 use crate::target::{self, STANDARD};
 use crate::{commands, netcdf_in, report};
-use fieldpress::{Bound, Effort, Report};
+use fieldpress::{Bound, Report};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -57,8 +57,8 @@ pub fn compress(args: &CompressArgs) -> Result<(), Failure> {
 
 fn compress_dataset(args: &CompressArgs, job: &Job) -> Result<Vec<Row>, Failure> {
     let of_fields = [
-        ("--dims", args.dims.is_some()),
-        ("--type", args.dtype.is_some()),
+        ("--dims", args.raw.dims.is_some()),
+        ("--type", args.raw.dtype.is_some()),
         ("--axes", args.axes.is_some()),
         ("--segment", args.segment.is_some()),
         ("--fill-value", args.fill_value.is_some()),
@@ -70,12 +70,8 @@ fn compress_dataset(args: &CompressArgs, job: &Job) -> Result<Vec<Row>, Failure>
     let bounds = bounds(args, &job.input)?;
     let settings = Settings {
         wanted: Wanted { bounds: &bounds, only: &args.only },
-        effort: match options.effort {
-            Effort::Fast => 0,
-            Effort::High => 2,
-            _ => 1,
-        },
-        sentinels: &options.sentinels,
+        options: &options,
+        running: &args.running.texts(),
     };
     Ok(dataset::compress(&job.input, &job.output, settings)?.into_iter().map(|one| row(job, one)).collect())
 }
@@ -143,7 +139,11 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
     for job in &jobs {
         if netcdf_in::is_dataset(&job.input) {
             check_dataset_arguments(args, job)?;
-            rows.extend(dataset::decompress(&job.input, &job.output)?.into_iter().map(|one| row(job, one)));
+            rows.extend(
+                dataset::decompress(&job.input, &job.output, &args.running.texts())?
+                    .into_iter()
+                    .map(|one| row(job, one)),
+            );
         } else {
             let (report, _) = commands::decompress_field(args, &job.input, &job.output)?;
             rows.push(field_row(job, &report));
@@ -153,7 +153,7 @@ pub fn decompress(args: &DecompressArgs) -> Result<(), Failure> {
 }
 
 fn check_dataset_arguments(args: &DecompressArgs, job: &Job) -> Result<(), Failure> {
-    if args.start.is_some() || args.scale != fieldpress::Scale::Full {
+    if args.part.start.is_some() || args.scale != fieldpress::Scale::Full {
         return Err(Failure::usage(format!(
             "{} is a dataset, and is decompressed whole; boxes of it are read by any NetCDF reader with the HDF5 plugin",
             job.input

@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::report::{self, Common};
 use crate::source::{self, Expected, Field};
 use crate::target;
-use fieldpress::{Codec, Region, Report, Request, Scale, Shape, StreamInfo};
+use fieldpress::{Codec, ErrorKind, Region, Report, Request, Scale, Shape, StreamInfo};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::time::Instant;
@@ -47,8 +47,7 @@ fn inspect(name: &str, stream: &[u8]) -> Result<StreamInfo, Failure> {
 /// Compresses a field into a file of its own.
 pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, goal: &Goal) -> Result<Report, Failure> {
     let mut options = args.options()?;
-    let expected = Expected { dims: args.dims.as_ref().map(|dims| dims.0.as_slice()), dtype: args.dtype };
-    let field = source::read_field(input, expected)?;
+    let field = source::read_field(input, args.raw.expected())?;
     options.fill_value = options.fill_value.or(field.fill_value);
 
     let codec = Codec::new(options)?;
@@ -56,7 +55,16 @@ pub fn compress_field(args: &CompressArgs, input: &str, output: &Path, goal: &Go
         let _progress = Progress::start(&format!("compressing {input}"));
         match goal {
             Goal::Bound(of) => codec.compress(&field.view()?, of.bound)?,
-            Goal::Ratio(ratio) => codec.compress_to_ratio(&field.view()?, *ratio)?,
+            Goal::Ratio(ratio) => {
+                let view = field.view()?;
+                // What is left after this is a ratio that cannot be had.
+                codec.check(view.shape())?;
+                let cannot = |error: fieldpress::Error| match error.kind() {
+                    ErrorKind::InvalidArgument => Failure::bound(error.message()),
+                    _ => error.into(),
+                };
+                codec.compress_to_ratio(&view, *ratio).map_err(cannot)?
+            }
         }
     };
     target::write(output, |writer| writer.write_all(&stream))?;
@@ -106,7 +114,7 @@ pub fn decompress_field(args: &DecompressArgs, input: &str, output: &Path) -> Re
     let stream = source::read_stream(input)?;
     let info = inspect(input, &stream)?;
     let codec = Codec::new(args.running.options()?)?;
-    let request = Request { scale: args.scale, region: args.region() };
+    let request = Request { scale: args.scale, region: args.part.region() };
     let (field, report) = {
         let _progress = Progress::start(&format!("decompressing {input}"));
         decode(&codec, &info, &stream, &request)?
@@ -223,6 +231,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         object.insert("rmse".into(), json!(errors.rmse));
         object.insert("psnr".into(), json!(errors.psnr()));
         object.insert("max_block_l2".into(), json!(errors.max_block_l2));
+        object.insert("max_pw_rel".into(), json!(errors.max_pw_rel));
         object.insert("points".into(), json!(errors.points));
         object.insert("masked_points".into(), json!(errors.masked));
         object.insert("masked_points_changed".into(), json!(errors.masked_changed));

@@ -6,6 +6,7 @@ mod args;
 mod batch;
 mod classic;
 mod commands;
+mod compared;
 mod dataset;
 mod described;
 mod failure;
@@ -19,12 +20,14 @@ mod npy;
 mod picture;
 mod progress;
 mod report;
+mod settings;
 mod source;
 mod target;
 
 use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
+use fieldpress::archive::is_archive;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -43,11 +46,12 @@ fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compress(args) => batch::compress(args),
         Command::Decompress(args) => batch::decompress(args),
-        Command::Info(args) if fieldpress::archive::is_archive(args.input.as_ref()) => {
-            archive::info(&args.input, args.json)
-        }
+        Command::Info(args) if is_archive(args.input.as_ref()) => archive::info(&args.input, args.json),
         Command::Info(args) => commands::info(args),
         Command::Verify(args) if args.stream.is_none() => archive::check(args),
+        Command::Verify(args) if args.stream.as_ref().is_some_and(|name| is_archive(name.as_ref())) => {
+            compared::verify(args)
+        }
         Command::Verify(args) => commands::verify(args),
         Command::Suggest(args) => analysis::suggest(args),
         Command::Plot(args) if args.stream.is_none() => archive::plot(args),

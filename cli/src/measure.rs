@@ -3,6 +3,7 @@
 
 use crate::source::{Data, Field, advance, is_masked};
 use fieldpress::{Bound, Element};
+use std::ops::Range;
 
 /// Sides of the blocks of `block_l2` along frames, rows and columns.
 const BLOCK: usize = 8;
@@ -28,6 +29,8 @@ pub struct Errors {
     pub max_abs: f64,
     /// Largest ℓ2 norm of the error over an 8×8×8 block.
     pub max_block_l2: f64,
+    /// Largest error over the size of the point's own value; infinite where a zero or a sign changed.
+    pub max_pw_rel: f64,
 }
 
 impl Errors {
@@ -51,6 +54,7 @@ impl Errors {
             Bound::Psnr(decibels) => within(self.rmse, range * 10f64.powf(-decibels / 20.0)),
             Bound::BlockL2(limit) => within(self.max_block_l2, limit),
             Bound::Lossless => self.changed == 0,
+            Bound::PwRel(limit) => within(self.max_pw_rel, limit),
             // A kind that this tool does not know cannot be said to hold.
             _ => false,
         };
@@ -64,6 +68,19 @@ pub fn errors(original: &Field, decoded: &Field, masked: &[f64]) -> Errors {
     match (&original.data, &decoded.data) {
         (Data::F32(x), Data::F32(y)) => errors_of(x, y, dims, masked),
         (Data::F64(x), Data::F64(y)) => errors_of(x, y, dims, masked),
+        _ => unreachable!("the decoded field is made with the original's type"),
+    }
+}
+
+/// Compares some of the steps that lie along the first dimension of fields of the same shape and type.
+pub fn errors_of_steps(original: &Field, decoded: &Field, steps: Range<usize>, masked: &[f64]) -> Errors {
+    let mut dims = original.shape.dims().to_vec();
+    let size: usize = dims[1..].iter().product();
+    dims[0] = steps.len();
+    let part = steps.start * size..steps.end * size;
+    match (&original.data, &decoded.data) {
+        (Data::F32(x), Data::F32(y)) => errors_of(&x[part.clone()], &y[part], &dims, masked),
+        (Data::F64(x), Data::F64(y)) => errors_of(&x[part.clone()], &y[part], &dims, masked),
         _ => unreachable!("the decoded field is made with the original's type"),
     }
 }
@@ -113,6 +130,9 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], masked: 
                 continue;
             }
             out.points += 1;
+            if !is_same {
+                out.max_pw_rel = out.max_pw_rel.max(relative(x.to_f64(), y.to_f64()));
+            }
             (low, high) = (low.min(x.to_f64()), high.max(x.to_f64()));
             let square = (difference(x, y) / unit).powi(2);
             frame_squares += square;
@@ -127,6 +147,12 @@ fn errors_of<T: Element>(original: &[T], decoded: &[T], dims: &[usize], masked: 
         out.rmse = (squares / out.points as f64).sqrt() * unit;
     }
     out
+}
+
+/// The error of a value that changed over its size: infinite where its sign or its being zero did, or it was lost.
+fn relative(x: f64, y: f64) -> f64 {
+    let keeps_sign = x != 0.0 && !y.is_nan() && y != 0.0 && (x < 0.0) == (y < 0.0);
+    if keeps_sign { (x - y).abs() / x.abs() } else { f64::INFINITY }
 }
 
 /// Root mean square and largest error of output at a reduced scale, against the original's averages over the points
@@ -187,9 +213,17 @@ mod tests {
         assert_eq!(errors.max_block_l2, 5.0f64.sqrt());
         assert!(errors.hold(Bound::Abs(2.0), errors.range) && !errors.hold(Bound::Abs(1.9), errors.range));
         assert!(errors.hold(Bound::Rel(0.2), errors.range) && !errors.hold(Bound::Lossless, errors.range));
+        assert_eq!(errors.max_pw_rel, f64::INFINITY, "a zero changed");
+        let signs = errors_of(&[4.0f64, -2.0, 0.0], &[5.0, -1.0, 0.0], &[3], &[]);
+        assert!(signs.hold(Bound::PwRel(0.5), 6.0) && !signs.hold(Bound::PwRel(0.49), 6.0));
+        assert_eq!(errors_of(&[1e-9f64], &[-1e-9], &[1], &[]).max_pw_rel, f64::INFINITY);
         let lost = errors_of(&[1.0f64, 2.0], &[1.0, f64::NAN], &[2], &[]);
         assert_eq!(lost.max_abs, f64::INFINITY);
-        assert!(!lost.hold(Bound::Nrmse(1.0), 1.0) && !lost.hold(Bound::Abs(1e300), 1.0));
+        assert!(
+            !lost.hold(Bound::Nrmse(1.0), 1.0)
+                && !lost.hold(Bound::Abs(1e300), 1.0)
+                && !lost.hold(Bound::PwRel(1.0), 1.0)
+        );
     }
 
     #[test]

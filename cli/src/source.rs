@@ -87,6 +87,29 @@ impl Field {
         }
     }
 
+    /// Some of the indices of the first dimension.
+    pub fn with_first(mut self, range: std::ops::Range<usize>) -> Self {
+        let mut dims = self.shape.dims().to_vec();
+        let size: usize = dims[1..].iter().product();
+        dims[0] = range.len();
+        let Ok(shape) = Shape::new(&dims) else { return self };
+        fn keep<T>(values: &mut Vec<T>, part: std::ops::Range<usize>) {
+            values.truncate(part.end);
+            values.drain(..part.start);
+        }
+        let part = range.start * size..range.end * size;
+        match &mut self.data {
+            Data::F32(values) => keep(values, part),
+            Data::F64(values) => keep(values, part),
+        }
+        Self { shape, ..self }
+    }
+
+    /// The same values in another shape of as many.
+    pub fn reshaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
     /// The field of these values in memory with its dimensions the other way round.
     fn transposed(self) -> Self {
         let order: Vec<usize> = (0..self.shape.ndim()).rev().collect();

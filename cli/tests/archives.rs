@@ -8,6 +8,7 @@ use workplace::Workplace;
 
 const USAGE: i32 = 2;
 const INPUT: i32 = 3;
+const BOUND: i32 = 4;
 
 fn text(name: &str, value: &str) -> (String, Attribute) {
     (name.to_owned(), Attribute::Text(value.to_owned()))
@@ -112,4 +113,71 @@ fn steps_are_drawn() {
     w.fails("plot run.fpa -o x.png --variable w --frame 3", USAGE, "3 frames");
     w.fails("plot run.fpa -o x.svg --variable t", USAGE, "PNG");
     w.fails("plot x.f32 -o x.png", USAGE, "stream");
+}
+
+#[test]
+fn variables_are_compared_with_their_originals() {
+    let w = with_archive();
+    let step: Vec<f32> = (0..600).map(|k| (k as f32 * 0.01).sin()).collect();
+    w.write_f32("one.f32", &step);
+    w.write_f32("all.f32", &step.repeat(3));
+    let volume: Vec<u8> = (0..1800).flat_map(|k| (f64::from(k) * 0.5).to_le_bytes()).collect();
+    std::fs::write(w.path("w.f64"), volume).unwrap();
+    for (arguments, dims, bound) in [
+        ("all.f32 run.fpa --variable t", vec![3, 20, 30], "rel=0.001"),
+        ("all.f32 run.fpa --variable t --steps 1..3", vec![2, 20, 30], "rel=0.001"),
+        ("all.f32 run.fpa --variable t --step 2", vec![1, 20, 30], "rel=0.001"),
+        ("one.f32 run.fpa --variable t --step 1", vec![1, 20, 30], "rel=0.001"),
+        ("w.f64 run.fpa --variable w --step 2", vec![1, 3, 20, 30], "lossless"),
+    ] {
+        let said = w.json(&format!("verify {arguments}"));
+        assert_eq!((&said["holds"], &said["dims"]), (&true.into(), &serde_json::json!(dims)), "{arguments}: {said}");
+        assert_eq!(said["bounds"], serde_json::json!([bound]), "{arguments}");
+        assert!(said["ratio"].as_f64().unwrap() > 1.0 && said["points"] == dims.iter().product::<usize>());
+    }
+    // The largest error is what the bound allows at most, and more than nothing.
+    let said = w.json("verify all.f32 run.fpa --variable t");
+    let largest = said["max_abs_error"].as_f64().unwrap();
+    assert!(largest > 0.0 && largest <= 1e-3 * said["range"].as_f64().unwrap());
+    assert!(w.ok("verify one.f32 run.fpa --variable t --step 0").contains("holds     yes"));
+
+    let wrong: Vec<f32> = step.iter().map(|v| v + 0.01).collect();
+    w.write_f32("wrong.f32", &[step.clone(), wrong, step].concat());
+    let output = w.run("verify wrong.f32 run.fpa --variable t");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(BOUND), "{said}");
+    assert!(said.contains("the bound rel=0.001 of steps 1 to 1 does not hold"), "{said}");
+    w.ok("verify wrong.f32 run.fpa --variable t --step 0");
+    w.fails("verify all.f32 run.fpa", USAGE, "--variable t|w");
+    w.fails("verify w.f64 run.fpa --variable w", INPUT, "not written in step 0");
+    w.fails("verify one.f32 run.fpa --variable t", INPUT, "need 7200");
+    w.fails("verify all.f32 run.fpa --variable t --scale 2", USAGE, "--scale");
+    w.fails("verify all.f32 run.fpa --variable t --steps 2..9", USAGE, "the archive has 3");
+}
+
+/// A bound over the steps of a window is judged where all of them are compared.
+#[test]
+fn bounds_of_windows_are_judged_whole() {
+    let w = Workplace::new();
+    let options: WriterOptions = "threads=1;fm=off;window=2".parse().unwrap();
+    let mut writer = Writer::open(Box::new(Serial), &w.path("run.fpa"), options).unwrap();
+    let shape = Shape::new(&[20, 30]).unwrap();
+    let t = writer.define(VariableInfo { name: "t".into(), shape, dtype: DType::F32, attributes: vec![] }).unwrap();
+    let values: Vec<f32> = (0..1800).map(|k| (k as f32 * 0.013).sin() + (k % 7) as f32 * 0.01).collect();
+    for (step, bound) in [Bound::Nrmse(1e-3), Bound::Nrmse(1e-3), Bound::PwRel(1e-2)].into_iter().enumerate() {
+        writer.begin_step(step as f64).unwrap();
+        let part = &values[600 * step..][..600];
+        writer.put(t, &[0, 0], &FieldView::new(part, &[20, 30]).unwrap(), bound).unwrap();
+        writer.end_step().unwrap();
+    }
+    writer.close().unwrap();
+    w.write_f32("t.f32", &values);
+    let said = w.json("verify t.f32 run.fpa");
+    assert_eq!((&said["holds"], &said["not_told"]), (&true.into(), &serde_json::json!([])), "{said}");
+    assert_eq!(said["bounds"], serde_json::json!(["nrmse=0.001", "pw_rel=0.01"]));
+    let said = w.json("verify t.f32 run.fpa --step 1");
+    assert_eq!(said["holds"], serde_json::Value::Null, "{said}");
+    assert_eq!(said["not_told"], serde_json::json!(["the bound nrmse=0.001 of steps 0 to 1"]));
+    assert!(w.ok("verify t.f32 run.fpa --steps 1..3").contains("as far as it can be told"));
+    assert_eq!(w.json("verify t.f32 run.fpa --step 2")["holds"], true);
 }

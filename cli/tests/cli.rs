@@ -60,7 +60,7 @@ fn every_bound_holds() {
     let w = Workplace::new();
     w.write_f32("x.f32", &wave());
     for effort in 0..2 {
-        for bound in ["abs=0.1", "rel=1e-3", "nrmse=1e-3", "psnr=60", "block_l2=0.5", "lossless"] {
+        for bound in ["abs=0.1", "rel=1e-3", "nrmse=1e-3", "psnr=60", "block_l2=0.5", "lossless", "pw_rel=1e-3"] {
             for axes in ["", "--axes 2,0,1"] {
                 let rest = format!("--bound {bound} --effort {effort} {axes} --fm off");
                 w.ok(&format!("compress x.f32 -o x.fp --dims 12,40,52 --type f32 {rest}"));

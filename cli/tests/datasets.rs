@@ -184,3 +184,18 @@ fn undeclared_marks_are_those_of_the_variable() {
         assert!(report["variables"][0]["max_abs_error"].as_f64().unwrap() <= 1e-3 * range);
     }
 }
+
+/// Where and with what the filter runs, and whether with the model, is said as it is for fields.
+#[test]
+fn options_reach_the_filter() {
+    let w = Workplace::new();
+    dataset(&w, "in.nc");
+    w.ok("compress in.nc -o out.nc --bound pw_rel=1e-2 --effort 0 --fm off --threads 1");
+    w.ok("decompress out.nc -o plain.nc --threads 1");
+    let (original, decoded) = (values::<f32>(&w, "in.nc", "u"), values::<f32>(&w, "plain.nc", "u"));
+    assert!(original.iter().zip(&decoded).all(|(x, y)| (x - y).abs() <= 1.0001e-2 * x.abs()));
+    assert_ne!(original, decoded);
+    w.fails("compress in.nc -o no.nc --bound rel=1e-3 --model no-such-model", 1, "no-such-model");
+    let alone = w.shell("ORT_DYLIB_PATH=/none fieldpress compress in.nc -o no.nc --bound rel=1e-3 --fm on");
+    assert!(!alone.status.success() && !w.path("no.nc").exists());
+}

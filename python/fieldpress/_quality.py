@@ -44,6 +44,8 @@ class Quality:
     """Largest error; infinite where a value was lost."""
     max_block_l2: float
     """Largest ℓ2 norm of the error over a block of 8×8×8."""
+    max_pw_rel: float
+    """Largest error over the size of the point's own value; infinite where a zero or a sign changed."""
     mean_error: float
     """Mean of decoded − original."""
     pearson: float
@@ -70,6 +72,7 @@ class Quality:
             "nrmse": self.rmse <= value * self.range * slack,
             "psnr": self.rmse <= self.range * 10 ** (-value / 20) * slack,
             "block_l2": self.max_block_l2 <= value * slack,
+            "pw_rel": self.max_pw_rel <= value * slack,
             "lossless": self.changed == 0,
         }
         return within[kind] and self.masked_changed == 0
@@ -112,6 +115,13 @@ def _differences(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     return np.where(np.isnan(difference), np.inf, difference)
 
 
+def _relative(x: NDArray[Any], y: NDArray[Any], changed: NDArray[np.bool_]) -> float:
+    lost = changed & ((x == 0) | (y == 0) | (np.signbit(x) != np.signbit(y)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.abs(_differences(x, y)) / np.abs(x.astype(np.float64))
+    return float(np.max(np.where(lost, np.inf, np.where(changed, shares, 0.0)), initial=0.0))
+
+
 def _largest(x: NDArray[Any], y: NDArray[Any], masked: Sequence[float]) -> float:
     return float(np.max(np.abs(_differences(x, y)), initial=0.0, where=valid_points(x, masked)))
 
@@ -123,7 +133,7 @@ class _Sums:
         self.unit, self.marks = unit, marks
         self.points = self.masked = self.masked_changed = self.changed = 0
         self.low, self.high = math.inf, -math.inf
-        self.squares = self.errors = self.block = 0.0
+        self.squares = self.errors = self.block = self.relative = 0.0
         #: Sums of x, y, x², y², xy, less the first value, so that little is lost where the mean is large.
         self.moments = np.zeros(5)
         self.first: float | None = None
@@ -140,6 +150,7 @@ class _Sums:
         self.points += int(valid.sum())
         values = x[valid].astype(np.float64)
         self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
+        self.relative = max(self.relative, _relative(x[valid], y[valid], changed[valid]))
         errors = np.where(valid, _differences(x, y), 0.0) / self.unit
         self.errors += float(errors.sum())
         squares = errors**2
@@ -166,6 +177,7 @@ class _Sums:
             rmse=math.sqrt(self.squares / n) * self.unit,
             max_abs_error=largest,
             max_block_l2=self.block * self.unit,
+            max_pw_rel=self.relative,
             mean_error=self.errors / n * self.unit,
             pearson=float(min(pearson, 1.0)) if np.isfinite(pearson) else math.nan,
         )

@@ -35,6 +35,8 @@ class Bounds(TypedDict, total=False):
     """20 log10(range / RMSE) at least this many dB."""
     block_l2: float
     """The ℓ2 norm of the error of every 8×8×8 block at most this, in the field's units."""
+    pw_rel: float
+    """No error above this × the size of the point's own value: zeros and signs are exact."""
     lossless: bool
     """Every bit as it was."""
 
@@ -144,7 +146,8 @@ def bound(bounds: Mapping[str, Any]) -> tuple[str, float]:
     given = {k: v for k, v in bounds.items() if v is not None and not (k == "lossless" and v is False)}
     if len(given) != 1:
         what = f"the bounds {', '.join(given)} are given" if given else "no bound is given"
-        raise InvalidArgument(f"{what}; expected one of {'=, '.join(_fieldpress.BOUND_NAMES)}=True")
+        names = [f"{name}={'True' * (name == 'lossless')}" for name in _fieldpress.BOUND_NAMES]
+        raise InvalidArgument(f"{what}; expected one of {', '.join(names)}")
     ((kind, value),) = given.items()
     return kind, 0.0 if kind == "lossless" else float(value)
 

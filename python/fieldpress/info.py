@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bound:
-    """An error bound: its kind, one of ``abs``, ``rel``, ``nrmse``, ``psnr``, ``block_l2``, ``lossless``, and value."""
+    """An error bound: its kind, one of ``abs``, ``rel``, ``nrmse``, ``psnr``, ``block_l2``, ``pw_rel``, ``lossless``, and value."""
 
     kind: str
     value: float

@@ -15,6 +15,7 @@ BOUNDS: list[dict[str, Any]] = [
     {"rel": 1e-3},
     {"psnr": 60},
     {"block_l2": 0.5},
+    {"pw_rel": 1e-3},
     {"lossless": True},
 ]
 

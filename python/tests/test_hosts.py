@@ -206,6 +206,20 @@ class TestHdf5:
                 stream = u.id.read_direct_chunk((0, y, 0))[1]
                 assert stream == fieldpress.compress(field[chunk], effort=0, **bound)
 
+    @pytest.mark.parametrize(
+        "options", [{"fm": "off"}, {"effort": 2, "fm": False}, {"sentinels": "off"}, {"sentinels": [-9999, 1e20]}], ids=str
+    )
+    def test_options_are_those_of_compress(self, tmp_path: Path, field: np.ndarray, options: dict[str, Any]) -> None:
+        field[:, 4:9, 4:9] = -9999
+        field[3:5, 30:39, 4:9] = 1e20
+        field[6, 20:25, 9:20] = 5e6
+        with self.h5py.File(tmp_path / "u.h5", "w") as file:
+            u = file.create_dataset("u", data=field, chunks=field.shape, **fieldpress.h5(pw_rel=1e-3, **options))
+            stream = u.id.read_direct_chunk((0, 0, 0))[1]
+        given = options.get("sentinels")
+        own = options | ({"sentinels": ",".join(map(str, given))} if isinstance(given, list) else {})
+        assert stream == fieldpress.compress(field, pw_rel=1e-3, **own)
+
     def test_xarray_and_h5netcdf(self, tmp_path: Path, field: np.ndarray) -> None:
         xarray = pytest.importorskip("xarray")
         pytest.importorskip("h5netcdf")
@@ -243,6 +257,10 @@ class TestHdf5:
             fieldpress.h5()
         with pytest.raises(fieldpress.InvalidArgument, match="effort=3"):
             fieldpress.h5(abs=1, effort=3)
+        with pytest.raises(fieldpress.InvalidArgument, match="fm='never'"):
+            fieldpress.h5(abs=1, fm="never")  # type: ignore[arg-type]
+        with pytest.raises(fieldpress.InvalidArgument, match="up to 8"):
+            fieldpress.h5(abs=1, sentinels=range(9))
 
 
 def test_h5_says_where_the_plugin_is_looked_for(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fieldpress
 import netCDF4
 import numpy as np
 import pytest
@@ -63,6 +64,32 @@ def test_pages_are_written_where_the_bound_does_not_hold(folder: Path) -> None:
     done = tool(folder, "verify", "other.f32", "x.fp", "--report", "x.html", "--json")
     assert done.returncode == 4 and '"holds": false' in done.stdout
     assert "The bound abs=0.001 DOES NOT hold." in (folder / "x.html").read_text()
+
+
+def test_variables_of_archives_have_pages(folder: Path) -> None:
+    values = waves((5, 24, 32))
+    np.save(folder / "t.npy", values)
+    with fieldpress.create(folder / "run.fpa", window=2, fm="off", time_units="days since 2000-01-01") as run:
+        run.define("t", (24, 32), dtype="f4", dims=("lat", "lon"), attrs={"units": "K"})
+        run.coordinate("lat", np.linspace(80, -80, 24), {"units": "degrees_north"})
+        for time, step in enumerate(values):
+            with run.step(float(time)):
+                run.put("t", step, rel=1e-3)
+    done = tool(folder, "verify", "t.npy", "run.fpa", "--variable", "t", "--report", "t.html")
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.rstrip().endswith("yes")
+    text = (folder / "t.html").read_text()
+    assert "The bound rel=0.001 holds." in text and "run.fpa: t" in text and " K" in text
+    assert "zonal means, largest difference" in text
+    # One step, and a bound over others, too, which cannot be told of it.
+    with fieldpress.create(folder / "mean.fpa", window=5, fm="off") as run:
+        run.define("t", (24, 32), dtype="f4")
+        for time, step in enumerate(values):
+            with run.step(float(time)):
+                run.put("t", step, nrmse=1e-3)
+    done = tool(folder, "verify", "t.npy", "mean.fpa", "--step", "3", "--report", "mean.html")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert "as far as it can be told" in done.stdout and "not told" in done.stdout
+    assert "holds." not in (folder / "mean.html").read_text().split("<table")[0]
 
 
 def test_failures_are_said(folder: Path) -> None:

@@ -150,7 +150,8 @@ impl Errors {
             Bound::BlockL2(tau) => {
                 self.block + POINT_DRIFT * drift_of_unit * (BLOCK as f64).powf(1.5) <= tau / self.unit
             }
-            Bound::Lossless => false,
+            // Each point is compared with itself.
+            Bound::Lossless | Bound::PwRel(_) => false,
         }
     }
 }
@@ -161,6 +162,16 @@ pub(crate) fn product_below(a: f64, b: f64) -> f64 {
     let product = a * b;
     // Exact but for its own rounding, which keeps the sign, also of what is rounded to zero.
     if a.mul_add(b, -product).is_sign_negative() { product.next_down() } else { product }
+}
+
+/// Whether a decoded value is within a share of its own size of the original.
+pub(crate) fn is_within_relative(original: f64, decoded: f64, epsilon: f64) -> bool {
+    // A difference of values that are no more than twice as large as the other is exact; that of others is rounded up.
+    let difference = (original - decoded).abs();
+    let is_exact = decoded.abs() <= 2.0 * original.abs() && original.abs() <= 2.0 * decoded.abs();
+    let difference = if is_exact { difference } else { difference.next_up() };
+    let same_sign = original == 0.0 || (original < 0.0) == (decoded < 0.0);
+    same_sign && difference <= product_below(epsilon, original.abs())
 }
 
 /// The NRMSE of a PSNR: 10^(−dB / 20).

@@ -22,11 +22,13 @@ pub enum Bound {
     BlockL2(f64),
     /// Every bit as it was.
     Lossless,
+    /// `|x − x̂| ≤ ε · |x|` at every point: zeros and signs are exact.
+    PwRel(f64),
 }
 
 impl Bound {
     /// The names that [`FromStr`] takes before `=`.
-    pub const NAMES: [&'static str; 6] = ["abs", "rel", "nrmse", "psnr", "block_l2", "lossless"];
+    pub const NAMES: [&'static str; 7] = ["abs", "rel", "nrmse", "psnr", "block_l2", "lossless", "pw_rel"];
 
     /// The kind's name as in [`Bound::NAMES`].
     pub fn name(&self) -> &'static str {
@@ -37,13 +39,14 @@ impl Bound {
             Self::Psnr(_) => "psnr",
             Self::BlockL2(_) => "block_l2",
             Self::Lossless => "lossless",
+            Self::PwRel(_) => "pw_rel",
         }
     }
 
     /// The value; 0 for `lossless`.
     pub fn value(&self) -> f64 {
         match *self {
-            Self::Abs(v) | Self::Rel(v) | Self::Nrmse(v) | Self::Psnr(v) | Self::BlockL2(v) => v,
+            Self::Abs(v) | Self::Rel(v) | Self::Nrmse(v) | Self::Psnr(v) | Self::BlockL2(v) | Self::PwRel(v) => v,
             Self::Lossless => 0.0,
         }
     }
@@ -59,6 +62,7 @@ impl Bound {
             "nrmse" => Self::Nrmse(value),
             "psnr" => Self::Psnr(value),
             "block_l2" => Self::BlockL2(value),
+            "pw_rel" => Self::PwRel(value),
             "lossless" => return Ok(Self::Lossless),
             _ => {
                 return Err(Error::invalid(format!(

@@ -4,7 +4,7 @@
 //! worst choice by a factor of two where time is coherent. Axes of one index change nothing: the choice is made among the
 //! others.
 
-use super::compress::compress;
+use super::compress::{Beside, compress};
 use super::tools::Tools;
 use crate::bound::Bound;
 use crate::error::Result;
@@ -147,8 +147,8 @@ impl Trial<'_> {
         let tools = Tools { options: &options, package: None, keeps_mean: false, ..*self.tools };
         let stats = self.stats.clone();
         let done = match self.part.values {
-            Values::F32(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
-            Values::F64(values) => compress(&self.part, values, stats, self.bound, None, &tools)?,
+            Values::F32(values) => compress(&self.part, values, stats, self.bound, Beside::default(), &tools)?,
+            Values::F64(values) => compress(&self.part, values, stats, self.bound, Beside::default(), &tools)?,
         };
         Ok(done.bytes.len() as f64)
     }

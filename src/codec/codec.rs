@@ -1,18 +1,18 @@
 //! The codec as callers hold it: compress, decompress, inspect.
 
 use super::axes;
-use super::compress::compress;
+use super::compress::{Beside, compress};
 use super::effort::EffortKnobs;
 use super::output::Output;
-use super::report::{Report, StreamInfo};
+use super::report::{Report, StageSeconds, StreamInfo};
 use super::request::Request;
 use super::segment::reference::{Reference, ReferenceFrame};
 use super::tools::Tools;
 use super::workers::Workers;
-use super::{decompress, inspect as inspection};
+use super::{decompress, inspect as inspection, logarithms};
 use crate::bound::Bound;
 use crate::error::{Error, Result};
-use crate::field::{DType, FieldStats, FieldView, FieldViewMut, Shape, Values, ValuesMut};
+use crate::field::{DType, Element, FieldStats, FieldView, FieldViewMut, Shape, Values, ValuesMut};
 use crate::model::{Model, Package, Source};
 use crate::options::{FmMode, MOST_GIVEN, Options, Sentinels};
 use crate::stream::{Content, Stream};
@@ -157,18 +157,29 @@ impl Codec {
         if !stats.sentinels.is_empty() {
             tracing::info!(sentinels = ?stats.sentinels, "values that mark points without data, kept bit for bit");
         }
+        let by_logarithms = match (bound, field.values) {
+            (Bound::PwRel(epsilon), Values::F32(values)) => {
+                logarithms::compress(field, values, &stats, epsilon, &tools)?
+            }
+            (Bound::PwRel(epsilon), Values::F64(values)) => {
+                logarithms::compress(field, values, &stats, epsilon, &tools)?
+            }
+            _ => None,
+        };
         // A field that follows another has its axes.
-        let axes = match (options.axes, reference) {
-            (None, None) => axes::choose(field, &stats, bound, &tools)?,
-            (given, _) => given,
+        let (rival, axes) = match (by_logarithms, options.axes, reference) {
+            (Some((rival, axes)), _, _) => (Some(rival), axes),
+            (None, None, None) => (None, axes::choose(field, &stats, bound, &tools)?),
+            (None, given, _) => (None, given),
         };
         let options = Options { axes, ..options.clone() };
         let tools = Tools { options: &options, ..tools };
         // Nothing is predicted for frames that are volumes.
         let reference = reference.filter(|_| axes.is_none_or(|axes| axes.planes.is_none()));
+        let beside = Beside { reference, rival };
         let mut done = match field.values {
-            Values::F32(values) => compress(field, values, stats, bound, reference, &tools)?,
-            Values::F64(values) => compress(field, values, stats, bound, reference, &tools)?,
+            Values::F32(values) => compress(field, values, stats, bound, beside, &tools)?,
+            Values::F64(values) => compress(field, values, stats, bound, beside, &tools)?,
         };
         done.stages.field += field_seconds;
         let report = Report {
@@ -245,12 +256,8 @@ impl Codec {
         let reference = reference.as_ref();
         let strides = out.strides;
         let stages = match &mut out.values {
-            ValuesMut::F32(values) => {
-                decompress::decompress(&parsed, request, reference, Output { values, strides }, &tools)?
-            }
-            ValuesMut::F64(values) => {
-                decompress::decompress(&parsed, request, reference, Output { values, strides }, &tools)?
-            }
+            ValuesMut::F32(values) => decode(&parsed, request, reference, Output { values, strides }, &tools)?,
+            ValuesMut::F64(values) => decode(&parsed, request, reference, Output { values, strides }, &tools)?,
         };
         Ok(Report {
             input_bytes: (header.shape.len() * header.dtype.size()) as u64,
@@ -262,6 +269,20 @@ impl Codec {
             seconds: begin.elapsed().as_secs_f64(),
             stages,
         })
+    }
+}
+
+/// Decodes what `request` names into `out`, by logarithms or not.
+fn decode<T: Element>(
+    stream: &Stream<'_>,
+    request: &Request,
+    reference: Option<&Reference>,
+    out: Output<'_, T>,
+    tools: &Tools<'_>,
+) -> Result<StageSeconds> {
+    match &stream.header.content {
+        Content::Logarithms(_) => logarithms::decompress(stream, request, out, tools),
+        _ => decompress::decompress(stream, request, reference, out, tools),
     }
 }
 

@@ -44,16 +44,25 @@ const LOSSLESS_FROM: f64 = 0.4;
 const LOSSLESS_DOUBT: f64 = 1.5;
 const LOSSLESS_FEW: f64 = 512.0;
 
+/// What there is beside a field.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    /// The last frame of the field before it.
+    pub(crate) reference: Option<&'a Reference>,
+    /// A stream that competes with those that are made of it.
+    pub(crate) rival: Option<Compressed>,
+}
+
 /// Compresses a field of type `T` and of these statistics.
 pub(crate) fn compress<T: Element>(
     field: &FieldView<'_>,
     values: &[T],
     stats: FieldStats,
     bound: Bound,
-    reference: Option<&Reference>,
+    Beside { reference, rival }: Beside<'_>,
     tools: &Tools<'_>,
 ) -> Result<Compressed> {
-    let mut stages = StageSeconds::default();
+    let mut stages = rival.as_ref().map_or_else(StageSeconds::default, |rival| rival.stages);
     let range = tools.options.range.unwrap_or(stats.range());
     let header = Header {
         dtype: T::DTYPE,
@@ -101,14 +110,16 @@ pub(crate) fn compress<T: Element>(
             *found = other;
         }
     }
-    let exact = asked.without_loss(best.as_ref().map(|found| found.bytes.len()), tools, &mut stages)?;
-    let (bytes, drift, mean_error) = match (exact, best) {
-        (Some(bytes), _) => (bytes, 0.0, 0.0),
-        (None, Some(found)) => {
+    let most = best.as_ref().map(|found| found.bytes.len()).or(rival.as_ref().map(|rival| rival.bytes.len()));
+    let exact = asked.without_loss(most, tools, &mut stages)?;
+    let (bytes, drift, mean_error) = match (exact, best, rival) {
+        (Some(bytes), _, _) => (bytes, 0.0, 0.0),
+        (None, Some(found), _) => {
             let found = if tools.keeps_mean { asked.about_its_mean(found, tools, &mut stages)? } else { found };
             (found.bytes, found.done.drift, found.done.errors.mean())
         }
-        (None, None) => return Err(Error::internal("lossless coding has no bytes for a field")),
+        (None, None, Some(rival)) => (rival.bytes, rival.drift, rival.mean_error),
+        (None, None, None) => return Err(Error::internal("lossless coding has no bytes for a field")),
     };
     Ok(Compressed { bytes, drift, sentinels: stats.sentinels, mean_error, stages })
 }

@@ -53,6 +53,7 @@ pub(crate) fn decompress<T: Element>(
             Ok(StageSeconds { entropy: begin.elapsed().as_secs_f64(), ..Default::default() })
         }
         Content::Segments { .. } => decompress_segments(stream, &region, request.scale.factor(), reference, out, tools),
+        Content::Logarithms(_) => Err(Error::internal("a stream of logarithms is no field of its own")),
     }
 }
 

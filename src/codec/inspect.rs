@@ -2,15 +2,19 @@
 
 use super::report::{SectionBytes, StreamInfo};
 use super::segment::closed_loop;
+use crate::bytes::Reader;
 use crate::error::{Error, Result};
-use crate::field::{DType, Element, Region, Specials};
-use crate::stream::{ClosedLoopBytes, Content, SegmentBytes, Stream, is_closed_loop};
+use crate::field::{DType, Element, Region};
+use crate::stream::{ClosedLoopBytes, Content, Logarithms, SegmentBytes, Stream, is_closed_loop};
 use crate::window::{Cut, Segment};
 
 /// What a stream's header, its table and the heads of its sections say, of those sections that `region` touches; of all
 /// where none is given. Tests no section's checksum, and so reads little of each.
 pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<StreamInfo> {
     let header = &stream.header;
+    if let Content::Logarithms(held) = &header.content {
+        return of_logarithms(stream, held, region);
+    }
     let whole = Region::whole(&header.shape);
     let region = region.unwrap_or(&whole);
     let mut sections = SectionBytes { header: stream.header_bytes as u64, ..Default::default() };
@@ -20,14 +24,15 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
     match &header.content {
         Content::Constant(_) => modes.push(("constant".to_owned(), 1)),
         Content::Lossless(values) | Content::Repeats(values) | Content::Raw(values) => {
-            masked = finite(header.dtype, values);
+            masked = finite(header.dtype, values.patterns());
             for k in 0..stream.len() {
                 sections.lossless += stream.untested(k).len() as u64;
             }
             modes.push(("lossless".to_owned(), stream.len() as u64));
         }
+        Content::Logarithms(_) => {}
         Content::Segments { model: named, follows: before, segment, specials, .. } => {
-            masked = finite(header.dtype, specials);
+            masked = finite(header.dtype, specials.patterns());
             follows = before.is_some();
             model = named.as_ref().map(|m| (m.name.clone(), crate::model::hex(&m.hash)));
             let cut = Cut::new(&header.shape, header.axes, *segment).map_err(|e| Error::corrupt(e.message()))?;
@@ -65,13 +70,37 @@ pub(crate) fn inspect(stream: &Stream<'_>, region: Option<&Region>) -> Result<St
     })
 }
 
+/// What a stream of logarithms says: what they say, and what stands beside them.
+fn of_logarithms(stream: &Stream<'_>, held: &Logarithms, region: Option<&Region>) -> Result<StreamInfo> {
+    let header = &stream.header;
+    let of_logarithms = stream.logarithms(held);
+    let mut info = inspect(&of_logarithms, region)?;
+    info.sections.header += stream.header_bytes as u64;
+    for k in 0..stream.len() - of_logarithms.len() {
+        let section = Reader::new(stream.untested(k));
+        let signs = section.clone().length().unwrap_or(0) as u64;
+        info.sections.mask += signs;
+        info.sections.corrections += section.remaining() as u64 - signs;
+    }
+    Ok(StreamInfo {
+        version: header.version(),
+        dtype: header.dtype,
+        bound: header.bound,
+        nrmse: header.nrmse,
+        max_abs_error: header.max_abs_error,
+        range: header.range,
+        masked: finite(header.dtype, held.data_less()),
+        ..info
+    })
+}
+
 /// The finite ones of a field's masked values.
-fn finite(dtype: DType, masked: &Specials) -> Vec<f64> {
+fn finite(dtype: DType, masked: &[u64]) -> Vec<f64> {
     let value = |&bits: &u64| match dtype {
         DType::F32 => f32::from_bits_u64(bits).to_f64(),
         DType::F64 => f64::from_bits_u64(bits),
     };
-    masked.patterns().iter().map(value).filter(|value| value.is_finite()).collect()
+    masked.iter().map(value).filter(|value| value.is_finite()).collect()
 }
 
 /// What a segment's section says of itself.

@@ -12,6 +12,7 @@ mod decompress;
 mod effort;
 mod fixed_size;
 mod inspect;
+mod logarithms;
 mod lossless;
 mod output;
 mod passes;

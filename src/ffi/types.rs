@@ -79,6 +79,8 @@ pub enum fieldpress_bound_kind {
     /// which is 1 or more, under the tightest bound of kind NRMSE (or LOSSLESS) that is found with it; streams and reports
     /// have that bound. Up to nine streams are made for it.
     FIELDPRESS_BOUND_RATIO = 7,
+    /// |x - x'| at most the value times |x| at every point: zeros and signs are exact.
+    FIELDPRESS_BOUND_PW_REL = 8,
 }
 
 /// A compressor and decompressor: its options, and the model's sessions once they are needed. Opaque. Several threads
@@ -261,13 +263,14 @@ pub(super) fn dtype_of(code: i32) -> Result<DType> {
     })
 }
 
-const BOUND_NAMES: [(fieldpress_bound_kind, &str); 6] = [
+const BOUND_NAMES: [(fieldpress_bound_kind, &str); 7] = [
     (fieldpress_bound_kind::FIELDPRESS_BOUND_ABS, "abs"),
     (fieldpress_bound_kind::FIELDPRESS_BOUND_REL, "rel"),
     (fieldpress_bound_kind::FIELDPRESS_BOUND_NRMSE, "nrmse"),
     (fieldpress_bound_kind::FIELDPRESS_BOUND_PSNR, "psnr"),
     (fieldpress_bound_kind::FIELDPRESS_BOUND_BLOCK_L2, "block_l2"),
     (fieldpress_bound_kind::FIELDPRESS_BOUND_LOSSLESS, "lossless"),
+    (fieldpress_bound_kind::FIELDPRESS_BOUND_PW_REL, "pw_rel"),
 ];
 
 /// Whether a kind's code asks for a size.

@@ -29,10 +29,14 @@ const MANY_SPECIALS_SINCE: u16 = 7;
 const BALANCED_SINCE: u16 = 8;
 /// The version that corrections of enhanced frames came with.
 const ENHANCED_CORRECTED_SINCE: u16 = 9;
+/// The version that bounds relative at each point, and logarithms, came with.
+const LOGARITHMS_SINCE: u16 = 9;
 /// Values of a section of a lossless stream.
 pub(crate) const LOSSLESS_CHUNK: usize = 1 << 18;
 /// The same where values repeat: what is repeated may be far away.
 pub(crate) const REPEATS_CHUNK: usize = 1 << 24;
+/// Values whose signs are a section, beside logarithms.
+pub(crate) const SIGNS_CHUNK: usize = 1 << 20;
 
 /// Choices of axes that are named: frames of planes, or of volumes.
 const OF_PLANES: u8 = 1;
@@ -76,6 +80,26 @@ pub(crate) enum Content {
         /// Whether values are within the field's range after corrections, too.
         clamped: bool,
     },
+    /// A section for each run of [`SIGNS_CHUNK`] values in C order, then those of the logarithms.
+    Logarithms(Box<Logarithms>),
+}
+
+/// A field held by the logarithms of its magnitudes.
+#[derive(Clone, Debug)]
+pub(crate) struct Logarithms {
+    /// Patterns without a logarithm, in whose place NaNs stand.
+    pub(crate) patterns: Specials,
+    /// As many of those, from the first on, mark points without data.
+    pub(crate) without_data: u8,
+    /// The header of the field of logarithms.
+    pub(crate) field: Header,
+}
+
+impl Logarithms {
+    /// The patterns of points without data.
+    pub(crate) fn data_less(&self) -> &[u64] {
+        &self.patterns.patterns()[..usize::from(self.without_data)]
+    }
 }
 
 /// A stream's header.
@@ -98,6 +122,8 @@ impl Header {
     pub(crate) fn version(&self) -> u16 {
         match &self.content {
             Content::Segments { kinds, .. } if kinds.enhanced_corrected => ENHANCED_CORRECTED_SINCE,
+            Content::Logarithms(_) => LOGARITHMS_SINCE,
+            _ if matches!(self.bound, Bound::PwRel(_)) => LOGARITHMS_SINCE,
             Content::Segments { kinds, normalisation, .. } if kinds.balanced || normalisation.apart() => BALANCED_SINCE,
             Content::Lossless(specials)
             | Content::Repeats(specials)
@@ -129,6 +155,10 @@ impl Header {
             Content::Segments { segment, .. } => {
                 Cut::count(&self.shape, self.axes, *segment).map_err(|e| Error::corrupt(e.message()))
             }
+            Content::Logarithms(held) => {
+                let own = self.shape.len().div_ceil(SIGNS_CHUNK);
+                own.checked_add(held.field.section_count()?).ok_or_else(|| Error::corrupt("too many sections"))
+            }
         }
     }
 
@@ -157,6 +187,12 @@ impl Header {
             Content::Lossless(masked) => self.write_whole(out, 1, masked),
             Content::Raw(masked) => self.write_whole(out, 3, masked),
             Content::Repeats(masked) => self.write_whole(out, 4, masked),
+            Content::Logarithms(held) => {
+                out.u8(5);
+                write_specials(out, self.dtype, &held.patterns);
+                out.u8(held.without_data);
+                held.field.write(out);
+            }
             Content::Segments { normalisation, specials, double, follows, segment, model, clamped, .. } => {
                 out.u8(2);
                 out.f64(normalisation.mean);
@@ -230,6 +266,7 @@ impl Header {
             3 => Content::Raw(read_masked(reader, dtype, version)?),
             4 => Content::Repeats(read_masked(reader, dtype, version)?),
             2 => read_segments(reader, dtype, version)?,
+            5 => Content::Logarithms(Box::new(read_logarithms(reader, dtype, &shape, axes)?)),
             other => return Err(Error::corrupt(format!("content {other} is not known"))),
         };
         let header = Self { dtype, shape, axes, bound, nrmse, max_abs_error, range, content };
@@ -239,6 +276,30 @@ impl Header {
         }
         Ok(header)
     }
+}
+
+/// What the header says of logarithms, of a field of this type, shape and these axes.
+fn read_logarithms(reader: &mut Reader<'_>, dtype: DType, shape: &Shape, axes: Option<Axes>) -> Result<Logarithms> {
+    let patterns = read_specials(reader, dtype)?;
+    let without_data = reader.u8()?;
+    if usize::from(without_data) > patterns.patterns().len() {
+        return Err(Error::corrupt(format!(
+            "{without_data} patterns of points without data; there are fewer patterns"
+        )));
+    }
+    // Headers hold each other no deeper than this.
+    let mut ahead = reader.clone();
+    ahead.bytes(MAGIC.len())?;
+    if ahead.u16()? >= LOGARITHMS_SINCE {
+        return Err(Error::corrupt("logarithms are not held by logarithms"));
+    }
+    let field = Header::read(reader)?;
+    let alone =
+        !matches!(&field.content, Content::Segments { follows, model, .. } if follows.is_some() || model.is_some());
+    if field.shape != *shape || field.axes != axes || !alone {
+        return Err(Error::corrupt("logarithms are not a field of the same shape that stands alone"));
+    }
+    Ok(Logarithms { patterns, without_data, field })
 }
 
 /// What the header says of segments.

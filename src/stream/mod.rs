@@ -7,7 +7,7 @@ mod segment;
 mod segment_header;
 
 pub(crate) use described::{read_bound, read_type_and_shape, write_bound, write_type_and_shape};
-pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, ModelName, REPEATS_CHUNK};
+pub(crate) use header::{Content, Header, LOSSLESS_CHUNK, Logarithms, ModelName, REPEATS_CHUNK, SIGNS_CHUNK};
 pub(crate) use segment::{ClosedLoopBytes, SectionKinds, SegmentBytes, is_closed_loop};
 pub(crate) use segment_header::{IndexCoder, PredictionMode, SegmentHeader};
 
@@ -54,6 +54,12 @@ impl<'a> Stream<'a> {
             return Err(Error::corrupt(format!("{} bytes follow the end of the stream", reader.remaining())));
         }
         Ok(Self { header, header_bytes, sections })
+    }
+
+    /// The stream of the logarithms, by which this one holds its field.
+    pub(crate) fn logarithms(&self, held: &Logarithms) -> Self {
+        let own = self.header.shape.len().div_ceil(SIGNS_CHUNK);
+        Self { header: held.field.clone(), header_bytes: 0, sections: self.sections[own..].to_vec() }
     }
 
     /// How many sections there are.

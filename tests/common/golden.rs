@@ -104,6 +104,12 @@ fn options(effort: Effort) -> Options {
     Options::default().with_effort(effort).with_fm(FmMode::Off)
 }
 
+/// 2^(`exponent` / 256), about: exact in f64.
+fn swell(exponent: i64) -> f64 {
+    let whole = f64::from_bits(((1023 + exponent.div_euclid(256)) as u64) << 52);
+    whole * (256 + exponent.rem_euclid(256)) as f64
+}
+
 /// A steady pattern under a little noise.
 fn steady(dims: &[usize]) -> Vec<f64> {
     field(dims, |s, t, y, x| {
@@ -421,6 +427,27 @@ pub fn cases() -> Vec<Case> {
     let dims: &[usize] = &[16, 32, 40];
     let glided = Data::F64(rain(gliding(dims)));
     add("clamped-abs-f64", dims, glided, Bound::Abs(0.22624), options(Fast), "previous", shows);
+    let dims: &[usize] = &[6, 20, 27];
+    let signed = field(dims, |_, t, y, x| {
+        let (t, y, x) = (t as i64, y as i64, x as i64);
+        let sign = if flow(21, 30 * t, 60 * y, 60 * x) < 0 { -1.0 } else { 1.0 };
+        sign * swell(flow(22, 12 * t, 70 * y + 21 * t, 70 * x + 34 * t) / 8)
+    });
+    let showers = masked(dims, signed.iter().map(|&v| if v.abs() < 1.0 { 0.0 } else { v }).collect());
+    let shows = &["logarithms", "signs", "specials", "mask", "single"];
+    add("logarithms-signs-f32", dims, narrow(showers), Bound::PwRel(1e-2), fill(options(Normal)), "", shows);
+    let tiny = |i: usize, v: f64| if i % 37 == 5 { f64::from_bits(7000 + i as u64) } else { v.abs() };
+    let wide = signed.iter().enumerate().map(|(i, &v)| tiny(i, v)).collect();
+    add(
+        "logarithms-wide-f64",
+        dims,
+        Data::F64(wide),
+        Bound::PwRel(1e-4),
+        options(Fast).with_axes([1, 0, 2]),
+        "",
+        &["logarithms", "kept", "axes"],
+    );
+    add("pw-rel-exact-f64", dims, Data::F64(signed), Bound::PwRel(1e-16), options(Normal), "lossless", &["pco"]);
     let dims: &[usize] = &[2500];
     add(
         "one-axis-rel-f32",

@@ -11,8 +11,12 @@ pub struct Structure {
     pub dims: Vec<usize>,
     /// Whether the axes are named.
     pub axes: bool,
-    /// 0: constant, 1: lossless, 2: segments, 3: raw, 4: repeats.
+    /// 0: constant, 1: lossless, 2: segments, 3: raw, 4: repeats, 5: logarithms.
     pub content: u8,
+    /// The content that logarithms have.
+    pub of_logarithms: Option<u8>,
+    /// Sections that stand beside logarithms, before theirs.
+    pub beside: usize,
     /// Whether segments work in f64.
     pub double: bool,
     /// Whether the frames of a segment are named.
@@ -81,11 +85,12 @@ impl Cursor<'_> {
 }
 
 impl Structure {
-    /// The structure of a sound stream; panics for others. `sections` is how many it has, which the cut of the field
-    /// says.
-    pub fn of(bytes: &[u8]) -> Self {
-        let mut c = Cursor { bytes, at: 6 };
-        assert!(&bytes[..4] == b"FPRS" && matches!(bytes[4..6], [1..=9, 0]));
+    /// What a header says, from its magic on; no sections yet.
+    fn head(c: &mut Cursor<'_>) -> Self {
+        let bytes = c.bytes;
+        let start = c.at;
+        assert!(&bytes[start..start + 4] == b"FPRS" && matches!(bytes[start + 4..start + 6], [1..=9, 0]));
+        c.at += 6;
         let size = if c.u8() == 0 { 4 } else { 8 };
         let ndim = c.u8();
         let dims: Vec<usize> = (0..ndim).map(|_| c.varint()).collect();
@@ -98,7 +103,7 @@ impl Structure {
         let mut flags_at = 0;
         match content {
             0 => c.at += size,
-            1 | 3 | 4 if bytes[4] < 4 => {}
+            1 | 3 | 4 if bytes[start + 4] < 4 => {}
             1 | 3 | 4 => {
                 specials = usize::from(c.u8());
                 c.at += specials * size;
@@ -123,8 +128,38 @@ impl Structure {
                     _ => name + 8,
                 };
             }
+            5 => {
+                specials = usize::from(c.u8());
+                c.at += specials * size + 1; // how many of them mark points without data
+                let held = Self::head(c);
+                let beside = dims.iter().product::<usize>().div_ceil(1 << 20);
+                return Self { size, dims, axes, content, of_logarithms: Some(held.content), beside, specials, ..held };
+            }
             other => panic!("content {other}"),
         }
+        Self {
+            size,
+            dims,
+            axes,
+            content,
+            of_logarithms: None,
+            beside: 0,
+            double,
+            segment,
+            flags: flags_at,
+            specials,
+            clamped,
+            model,
+            checksums: Vec::new(),
+            header_checksum: 0,
+            sections: Vec::new(),
+        }
+    }
+
+    /// The structure of a sound stream; panics for others.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut c = Cursor { bytes, at: 0 };
+        let head = Self::head(&mut c);
         // The number of sections follows from the cut of the field; here it is found as the one whose lengths and
         // checksum add up, so that this reader does not depend on the library's cut.
         let mut lengths = Vec::new();
@@ -150,21 +185,7 @@ impl Structure {
                 start - length..start
             })
             .collect();
-        Self {
-            size,
-            dims,
-            axes,
-            content,
-            double,
-            segment,
-            flags: flags_at,
-            specials,
-            clamped,
-            model,
-            checksums,
-            header_checksum,
-            sections,
-        }
+        Self { checksums, header_checksum, sections, ..head }
     }
 
     /// Makes all checksums right again after bytes of the stream were changed in place.

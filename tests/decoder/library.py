@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 
 MOST = 5
-BOUNDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6}
+BOUNDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6, "pw_rel": 8}
 
 
 class Field(ctypes.Structure):

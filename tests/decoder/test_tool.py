@@ -82,6 +82,7 @@ def cases(draw: st.DrawFn) -> Case:
                 f"abs={fraction * span!r}",
                 f"rel={fraction!r}",
                 f"nrmse={fraction!r}",
+                f"pw_rel={fraction!r}",
                 f"psnr={draw(st.integers(20, 130))}",
                 "lossless",
                 # Whose blocks lie in frames that are planes.

@@ -1,7 +1,7 @@
 //! The HDF5 filter that the tool carries: its registration, its parameters, and what HDF5 stores by it.
 
 use super::nc::{Error, Result, Storage};
-use fieldpress::Bound;
+use fieldpress::{Bound, Effort, FmMode, Options};
 use hdf5_sys::{h5d, h5f, h5p, h5z};
 use std::ffi::{CStr, CString};
 use std::os::raw::{c_char, c_uint, c_void};
@@ -14,18 +14,26 @@ pub const FILTER: c_uint = 413;
 unsafe extern "C" {
     /// The filter's description, in HDF5's form. Of `src/ffi/hdf5/filter.c`, as HDF5 asks plugins for it.
     fn H5PLget_plugin_info() -> *const c_void;
+    /// What the filter gives the library beside a dataset's own options.
+    static mut fieldpress_filter_options: *const c_char;
     /// Of the C ABI: what went wrong last in this thread.
     fn fieldpress_last_error() -> *const c_char;
 }
 
-/// Makes HDF5 know the filter, so that no plugin has to be installed.
+/// Makes HDF5 know the filter, so that no plugin has to be installed. `running` says where and with what it runs, as
+/// `key=value` each; it is told so once.
 ///
 /// # Errors
 /// Where HDF5 does not take it.
-pub fn register() -> Result<()> {
+pub fn register(running: &[String]) -> Result<()> {
     static REGISTERED: OnceLock<bool> = OnceLock::new();
+    static RUNNING: OnceLock<CString> = OnceLock::new();
     let registered = REGISTERED.get_or_init(|| {
         let _lock = netcdf_sys::libnetcdf_lock.lock();
+        let text: String = running.iter().map(|option| format!(";{option}")).collect();
+        let text = RUNNING.get_or_init(|| CString::new(text.replace('\0', "")).unwrap_or_default());
+        // SAFETY: the text lives as long as the program, and the filter, which reads it, is not registered yet.
+        unsafe { fieldpress_filter_options = text.as_ptr() };
         // SAFETY: HDF5 is opened first; the description is static and of the form that HDF5's headers have.
         unsafe { hdf5_sys::h5::H5open() >= 0 && h5z::H5Zregister(H5PLget_plugin_info()) >= 0 }
     });
@@ -43,6 +51,21 @@ pub fn complaint() -> Option<String> {
 const MARKS: usize = 14;
 const MOST_MARKS: usize = 8;
 
+/// The parameter for an effort and the use of the model.
+pub fn effort(options: &Options) -> c_uint {
+    let effort = match options.effort {
+        Effort::Fast => 0,
+        Effort::High => 2,
+        _ => 1,
+    };
+    let use_of_model = match options.fm {
+        FmMode::Off => 4,
+        FmMode::On => 8,
+        _ => 0,
+    };
+    effort + use_of_model
+}
+
 /// The filter's parameters, as docs/hosts.md has them: kind, low and high half of the value, effort; and, where they are
 /// known, all values that mark points without data, one more than their number first.
 pub fn parameters(bound: Bound, effort: u32, marks: Option<&[f64]>) -> Vec<c_uint> {
@@ -52,6 +75,7 @@ pub fn parameters(bound: Bound, effort: u32, marks: Option<&[f64]>) -> Vec<c_uin
         Bound::Nrmse(value) => (3, value),
         Bound::Psnr(value) => (4, value),
         Bound::BlockL2(value) => (5, value),
+        Bound::PwRel(value) => (8, value),
         _ => (6, 0.0),
     };
     let halves = |value: f64| [value.to_bits() as c_uint, (value.to_bits() >> 32) as c_uint];

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::{netcdf_in, target};
 use check::{Known, Sums};
 use copy::FillError;
-use fieldpress::{Bound, Sentinels};
+use fieldpress::{Bound, Options, Sentinels};
 use nc::{File, Storage, Variable};
 use std::path::Path;
 
@@ -26,8 +26,9 @@ const VALUES: usize = 1 << 24;
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     pub wanted: Wanted<'a>,
-    pub effort: u32,
-    pub sentinels: &'a Sentinels,
+    pub options: &'a Options,
+    /// Options of where and with what it runs, as `key=value`.
+    pub running: &'a [String],
 }
 
 /// A variable that is compressed.
@@ -62,7 +63,7 @@ pub struct Outcome {
 /// # Errors
 /// Bad input: no NetCDF, names that it lacks, variables that are compressed already. A bound that does not hold.
 pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Vec<Outcome>, Failure> {
-    let from = open(input)?;
+    let from = open(input, settings.running)?;
     let reading = |error: nc::Error| Failure::reading(input, error);
     let variables = all_variables(from.root()).map_err(reading)?;
     let coordinates = wanted::coordinates(from.root()).map_err(reading)?;
@@ -73,7 +74,7 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
     }
     check_plan(input, &from, &variables, &plan, settings)?;
     let looked = |(variable, bound): (&Variable<'_>, Option<Bound>)| {
-        bound.map(|bound| planned(variable, bound, settings.sentinels)).transpose().map_err(reading)
+        bound.map(|bound| planned(variable, bound, &settings.options.sentinels)).transpose().map_err(reading)
     };
     let plan = variables.iter().zip(plan).map(looked).collect::<Result<Vec<_>, _>>()?;
     target::write_at(output, |temporary| {
@@ -82,7 +83,7 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
             Some(planned) => {
                 let marks = (planned.bound != Bound::Lossless).then_some(&planned.known.fills[..]);
                 let bound = absolute(planned.bound, planned.known.range);
-                Ok(Some(compressed(variable, filter::parameters(bound, settings.effort, marks))))
+                Ok(Some(compressed(variable, filter::parameters(bound, filter::effort(settings.options), marks))))
             }
             None => plain(&from, variable),
         };
@@ -96,8 +97,8 @@ pub fn compress(input: &str, output: &Path, settings: Settings<'_>) -> Result<Ve
 ///
 /// # Errors
 /// Bad input: no NetCDF, or none with compressed variables; a damaged stream.
-pub fn decompress(input: &str, output: &Path) -> Result<Vec<Outcome>, Failure> {
-    let from = open(input)?;
+pub fn decompress(input: &str, output: &Path, running: &[String]) -> Result<Vec<Outcome>, Failure> {
+    let from = open(input, running)?;
     let reading = |error: nc::Error| Failure::reading(input, error);
     let variables = all_variables(from.root()).map_err(reading)?;
     let mut found = Vec::new();
@@ -160,9 +161,9 @@ fn ask_what_is_stored(outcomes: &mut [Outcome], file: &Path) {
     }
 }
 
-fn open(input: &str) -> Result<File, Failure> {
+fn open(input: &str, running: &[String]) -> Result<File, Failure> {
     netcdf_in::refuse_damaged(input, None)?;
-    filter::register().map_err(|error| Failure::other(error.to_string()))?;
+    filter::register(running).map_err(|error| Failure::other(error.to_string()))?;
     File::open(input.as_ref()).map_err(|error| Failure::reading(input, error))
 }
 

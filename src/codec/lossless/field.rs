@@ -7,8 +7,9 @@ use super::{chunk, repeats};
 use crate::codec::output::Output;
 use crate::codec::tools::Tools;
 use crate::error::{Error, Result};
-use crate::field::{Element, FieldView, Region, Specials, for_each_run};
+use crate::field::{Element, FieldView, MAX_DIMS, Region, Shape, Specials, for_each_run};
 use crate::stream::{Content, LOSSLESS_CHUNK, REPEATS_CHUNK, Stream};
+use std::collections::HashMap;
 
 /// How values are averaged at reduced scales.
 #[derive(Clone, Copy)]
@@ -21,37 +22,94 @@ pub(crate) struct Averaged<'a> {
     pub(crate) masked: &'a Specials,
 }
 
-/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of planes, rows and columns: over
-/// the points with data, or else as the first point.
+/// The points of a box, averaged over blocks of planes, rows and columns: over those with data, or else as the first.
+pub(crate) struct Averages<'a, T> {
+    shape: Shape,
+    averaged: Averaged<'a>,
+    /// By how much each axis is reduced, and the first of its scaled points that is wanted and the end of those.
+    factors: Vec<usize>,
+    scaled: Vec<(usize, usize)>,
+    /// Strides of the output.
+    strides: [usize; MAX_DIMS],
+    /// Sums, counts and first points of the scaled points.
+    sums: HashMap<usize, (f64, usize, T)>,
+}
+
+impl<'a, T: Element> Averages<'a, T> {
+    /// None yet, of a box of a field.
+    pub(crate) fn new(shape: &Shape, region: &Region, averaged: Averaged<'a>, strides: [usize; MAX_DIMS]) -> Self {
+        let factor = |axis| if averaged.axes[1..].contains(&Some(axis)) { averaged.factor } else { 1 };
+        let factors: Vec<usize> = (0..shape.ndim()).map(factor).collect();
+        let bounds = |axis: usize| {
+            let (first, f) = (region.start[axis], factors[axis]);
+            (first / f, (first + region.count[axis]).div_ceil(f))
+        };
+        let scaled = (0..shape.ndim()).map(bounds).collect();
+        Self { shape: *shape, averaged, factors, scaled, strides, sums: HashMap::new() }
+    }
+
+    /// The points that the averages are made of: they reach to the ends of their blocks.
+    pub(crate) fn reach(&self) -> Region {
+        let from = |axis: usize| self.scaled[axis].0 * self.factors[axis];
+        let until = |axis: usize| (self.scaled[axis].1 * self.factors[axis]).min(self.shape.dims()[axis]);
+        let axes = 0..self.shape.ndim();
+        Region { start: axes.clone().map(from).collect(), count: axes.map(|axis| until(axis) - from(axis)).collect() }
+    }
+
+    /// Where the point of this C-order index goes; `None` where it is not wanted.
+    fn target(&self, index: usize) -> Option<usize> {
+        let (mut rest, mut target) = (index, 0);
+        for axis in (0..self.shape.ndim()).rev() {
+            let at = rest % self.shape.dims()[axis] / self.factors[axis];
+            rest /= self.shape.dims()[axis];
+            let (from, until) = self.scaled[axis];
+            if at < from || at >= until {
+                return None;
+            }
+            target += (at - from) * self.strides[axis];
+        }
+        Some(target)
+    }
+
+    /// Adds the point of this C-order index, if it is wanted.
+    pub(crate) fn add(&mut self, index: usize, value: T) {
+        let Some(target) = self.target(index) else { return };
+        let slot = self.sums.entry(target).or_insert((0.0, 0, value));
+        if value.to_f64().is_finite() && self.averaged.masked.class_of(value.to_bits_u64()).is_none() {
+            slot.0 += value.to_f64();
+            slot.1 += 1;
+        }
+    }
+
+    /// Puts the averages in place.
+    pub(crate) fn put(self, out: &mut [T]) {
+        for (target, (sum, count, first)) in self.sums {
+            out[target] = if count > 0 { T::from_f64(sum / count as f64) } else { first };
+        }
+    }
+}
+
+/// Decodes the part of a lossless stream that lies in `region`, averaged over blocks of planes, rows and columns.
 ///
 /// # Errors
 /// `Corrupt`.
 pub(crate) fn decompress<T: Element>(
     stream: &Stream<'_>,
     region: &Region,
-    Averaged { axes, factor, masked }: Averaged<'_>,
+    averaged: Averaged<'_>,
     out: Output<'_, T>,
 ) -> Result<()> {
     let shape = &stream.header.shape;
     let total = shape.len();
     let strides = shape.contiguous_strides();
-    let ndim = shape.ndim();
-    let factors: Vec<usize> = (0..ndim).map(|axis| if axes[1..].contains(&Some(axis)) { factor } else { 1 }).collect();
-    let scaled: Vec<(usize, usize)> = (0..ndim)
-        .map(|axis| {
-            let (first, f) = (region.start[axis], factors[axis]);
-            (first / f, (first + region.count[axis]).div_ceil(f))
-        })
-        .collect();
+    let mut averages = Averages::new(shape, region, averaged, out.strides);
     let size = if matches!(stream.header.content, Content::Repeats(_)) { REPEATS_CHUNK } else { LOSSLESS_CHUNK };
     let mut chunk = vec![T::from_bits_u64(0); size.min(total)];
-    // Sums, counts and first points of the scaled points, kept only where points are averaged.
-    let mut sums = std::collections::HashMap::<usize, (f64, usize, T)>::new();
-    // C-order indices of the first and the last point wanted; chunks outside are not decoded. Averages reach to the
-    // ends of their blocks.
-    let (first, last) = (0..ndim).fold((0, 0), |(first, last), axis| {
-        let (from, until) = (scaled[axis].0 * factors[axis], scaled[axis].1 * factors[axis]);
-        (first + from * strides[axis], last + (until.min(shape.dims()[axis]) - 1) * strides[axis])
+    // C-order indices of the first and the last point wanted; chunks outside are not decoded.
+    let reach = averages.reach();
+    let (first, last) = (0..shape.ndim()).fold((0, 0), |(first, last), axis| {
+        let (start, count) = (reach.start[axis], reach.count[axis]);
+        (first + start * strides[axis], last + (start + count - 1) * strides[axis])
     });
     let raw = match stream.header.content {
         Content::Raw(_) => Some(stored_raw::<T>(stream, total)?),
@@ -68,34 +126,15 @@ pub(crate) fn decompress<T: Element>(
             None if size == REPEATS_CHUNK => repeats::decode(stream.section(k)?, chunk)?,
             None => chunk::decode(stream.section(k)?, chunk)?,
         }
-        for_each_run(shape, &strides, from, until, |index, _, count, _| {
-            'points: for i in index..index + count {
-                let mut rest = i;
-                let mut target = 0;
-                for axis in (0..ndim).rev() {
-                    let at = rest % shape.dims()[axis] / factors[axis];
-                    rest /= shape.dims()[axis];
-                    if at < scaled[axis].0 || at >= scaled[axis].1 {
-                        continue 'points;
-                    }
-                    target += (at - scaled[axis].0) * out.strides[axis];
-                }
-                let value = chunk[i - from];
-                if factor == 1 {
-                    out.values[target] = value;
-                } else {
-                    let slot = sums.entry(target).or_insert((0.0, 0, value));
-                    if value.to_f64().is_finite() && masked.class_of(value.to_bits_u64()).is_none() {
-                        slot.0 += value.to_f64();
-                        slot.1 += 1;
-                    }
-                }
+        for (index, &value) in (from..until).zip(chunk.iter()) {
+            if averaged.factor > 1 {
+                averages.add(index, value);
+            } else if let Some(target) = averages.target(index) {
+                out.values[target] = value;
             }
-        });
+        }
     }
-    for (target, (sum, count, first)) in sums {
-        out.values[target] = if count > 0 { T::from_f64(sum / count as f64) } else { first };
-    }
+    averages.put(out.values);
     Ok(())
 }
 

@@ -63,7 +63,13 @@ pub(super) fn near(dims: &[usize]) -> [usize; 2] {
 }
 
 /// The values `from..until` of C order.
-pub(super) fn gather<T: Element>(field: &FieldView<'_>, values: &[T], from: usize, until: usize, out: &mut Vec<T>) {
+pub(in crate::codec) fn gather<T: Element>(
+    field: &FieldView<'_>,
+    values: &[T],
+    from: usize,
+    until: usize,
+    out: &mut Vec<T>,
+) {
     out.clear();
     out.reserve(until - from);
     for_each_run(field.shape(), &field.strides, from, until, |_, start, count, stride| {

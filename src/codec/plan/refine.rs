@@ -262,7 +262,8 @@ pub(super) fn may_enhance<R>(context: &FieldContext<'_>) -> bool {
         Bound::Rel(epsilon) => OF_HALF_WIDTH * epsilon,
         Bound::Abs(epsilon) => OF_HALF_WIDTH * epsilon / context.range,
         Bound::BlockL2(tau) => tau / (BLOCK.pow(3) as f64).sqrt() / context.range,
-        Bound::Lossless => return false,
+        // Logarithms are a field of their own, under `abs`.
+        Bound::PwRel(_) | Bound::Lossless => return false,
     };
     nrmse >= ENHANCED_FROM && size_of::<R>() == size_of::<f32>()
 }

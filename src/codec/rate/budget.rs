@@ -32,7 +32,7 @@ impl Target {
             Bound::Nrmse(epsilon) => Self::Rms((epsilon * range).min(most)),
             Bound::Psnr(decibels) => Self::Rms((psnr_to_nrmse(decibels) * range).min(most)),
             Bound::BlockL2(tau) => Self::Block(tau.min(most * (BLOCK.pow(3) as f64).sqrt())),
-            Bound::Lossless => return None,
+            Bound::Lossless | Bound::PwRel(_) => return None,
         };
         Some(target).filter(|target| target.size() > 0.0 && target.size().is_finite())
     }

@@ -23,7 +23,7 @@ module fieldpress
 
   public :: fieldpress_codec, fieldpress_steps, fieldpress_bound, fieldpress_report, fieldpress_info
   public :: fieldpress_abs, fieldpress_rel, fieldpress_nrmse, fieldpress_psnr, fieldpress_block_l2, fieldpress_lossless, &
-    fieldpress_ratio
+    fieldpress_ratio, fieldpress_pw_rel
   public :: fieldpress_inspect, fieldpress_version, fieldpress_status_name
   ! What module fieldpress_mpi is made with; programs need none of it.
   public :: fieldpress_c_field, fieldpress_describe, fieldpress_finish
@@ -261,6 +261,13 @@ contains
     real(real64), intent(in) :: value
     type(fieldpress_bound) :: bound
     bound = fieldpress_bound(5, value)
+  end function
+
+  !> No error above value times the size of the point's own value: zeros and signs are exact.
+  pure function fieldpress_pw_rel(value) result(bound)
+    real(real64), intent(in) :: value
+    type(fieldpress_bound) :: bound
+    bound = fieldpress_bound(8, value)
   end function
 
   !> Every bit as it was.

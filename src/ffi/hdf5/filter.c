@@ -24,6 +24,15 @@
 /* In HDF5's range for testing, 256 to 511, until an id is registered. */
 #define FILTER_ID 413
 
+/* Options of every handle beside those of its dataset, each `;key=value`: a program that has the filter inside sets them
+ * before it uses it. */
+__attribute__((visibility("hidden"))) const char *fieldpress_filter_options = "";
+
+/* Of the parameter that has the effort: the effort, and the use of the model, 0 where it pays, 1 never, 2 always. */
+#define EFFORTS 4
+#define MODEL_USES 3
+static const char *const model_use[MODEL_USES] = {"", ";fm=off", ";fm=on"};
+
 /* The most values that are given to mark points without data. */
 #define MOST_MARKS 8
 
@@ -123,7 +132,11 @@ static double double_of(unsigned low, unsigned high)
 
 static double bound_value(const unsigned *parameters) { return double_of(parameters[VALUE_LOW], parameters[VALUE_HIGH]); }
 
-/* An effort, and the values of points without data: the fill value, if there is one, and others, if they are known. */
+/* Whether a parameter has an effort and a use of the model. */
+static int is_effort(unsigned parameter) { return parameter % EFFORTS <= 2 && parameter / EFFORTS < MODEL_USES; }
+
+/* An effort with the use of the model, and the values of points without data: the fill value, if there is one, and
+ * others, if they are known. */
 struct setting {
   unsigned effort;
   int has_fill;
@@ -140,24 +153,31 @@ static int are_same(const struct setting *a, const struct setting *b)
 
 static fieldpress_handle *create(const struct setting *setting)
 {
-  char options[64 + 32 * (1 + MOST_MARKS)];
+  const size_t room = 64 + 32 * (1 + MOST_MARKS) + strlen(fieldpress_filter_options);
+  char *options = malloc(room);
   fieldpress_handle *handle = NULL;
   /* A number as the option has it, whatever the program's locale writes for a point. */
   const locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-  if (plain == (locale_t)0)
+  if (options == NULL || plain == (locale_t)0) {
+    if (plain != (locale_t)0)
+      freelocale(plain);
+    free(options);
     return NULL;
+  }
   const locale_t before = uselocale(plain);
-  int length = snprintf(options, sizeof options, "effort=%u", setting->effort);
+  int length = snprintf(options, room, "effort=%u%s%s", setting->effort % EFFORTS, model_use[setting->effort / EFFORTS],
+                        fieldpress_filter_options);
   if (setting->has_fill)
-    length += snprintf(options + length, sizeof options - (size_t)length, ";fill_value=%.17g", setting->fill);
+    length += snprintf(options + length, room - (size_t)length, ";fill_value=%.17g", setting->fill);
   if (setting->marks == 1)
-    snprintf(options + length, sizeof options - (size_t)length, ";sentinels=off");
+    snprintf(options + length, room - (size_t)length, ";sentinels=off");
   for (unsigned k = 0; k + 1 < setting->marks; k++)
-    length += snprintf(options + length, sizeof options - (size_t)length, k == 0 ? ";sentinels=%.17g" : ",%.17g",
+    length += snprintf(options + length, room - (size_t)length, k == 0 ? ";sentinels=%.17g" : ",%.17g",
                        setting->mark[k]);
   uselocale(before);
   freelocale(plain);
   fieldpress_create(options, &handle);
+  free(options);
   return handle;
 }
 
@@ -286,7 +306,7 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     count = VALUE_HIGH + 1;
   if (count <= VALUE_HIGH) {
     COMPLAIN(&library, "parameters are missing; expected: bound kind (1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2, "
-                       "6 lossless), low and high 32 bits of the bound as a double, and, optionally, effort (0, 1, 2)");
+                       "6 lossless, 8 pw_rel), low and high 32 bits of the bound as a double, and, optionally, effort (0, 1, 2)");
     return -1;
   }
   if (count <= EFFORT)
@@ -302,8 +322,8 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     COMPLAIN(&library, "more values are given to mark points without data than eight");
     return -1;
   }
-  if (parameters[EFFORT] > 2) {
-    COMPLAIN(&library, "effort is not valid; expected 0, 1 or 2");
+  if (!is_effort(parameters[EFFORT])) {
+    COMPLAIN(&library, "effort is not valid; expected 0, 1 or 2, and 4 more without the model, 8 more with it always");
     return -1;
   }
   if (library.get_filter_count(creation) < 1 ||
@@ -312,8 +332,10 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
     return -1;
   }
   const double value = bound_value(parameters);
-  if (parameters[KIND] < FIELDPRESS_BOUND_ABS || parameters[KIND] > FIELDPRESS_BOUND_LOSSLESS) {
-    COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2 or 6 lossless");
+  const int is_known = parameters[KIND] >= FIELDPRESS_BOUND_ABS && parameters[KIND] <= FIELDPRESS_BOUND_LOSSLESS;
+  if (!is_known && parameters[KIND] != FIELDPRESS_BOUND_PW_REL) {
+    COMPLAIN(&library, "the bound's kind is not known; expected 1 abs, 2 rel, 3 nrmse, 4 psnr, 5 block_l2, 6 lossless or "
+                       "8 pw_rel");
     return -1;
   }
   if (parameters[KIND] != FIELDPRESS_BOUND_LOSSLESS && !(value > 0 && value <= 1.7976931348623157e308)) {
@@ -356,7 +378,7 @@ static herr_t set_local(hid_t creation, hid_t type, hid_t space)
 static size_t chunk_bytes(size_t count, const unsigned *parameters)
 {
   if (count < FEWEST_PARAMETERS || (parameters[DTYPE] != FIELDPRESS_F32 && parameters[DTYPE] != FIELDPRESS_F64) ||
-      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || parameters[EFFORT] > 2)
+      parameters[NDIM] < 1 || parameters[NDIM] > FIELDPRESS_MAX_DIMS || !is_effort(parameters[EFFORT]))
     return 0;
   size_t bytes = parameters[DTYPE] == FIELDPRESS_F32 ? 4 : 8;
   for (unsigned axis = 0; axis < parameters[NDIM]; axis++)

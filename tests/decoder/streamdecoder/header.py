@@ -8,9 +8,9 @@ import numpy as np
 
 from .data import FEW_PATTERNS, Reader, Unsupported, crc, require
 
-CONSTANT, LOSSLESS, SEGMENTS, RAW, REPEATS = range(5)
-ABS, REL, NRMSE, PSNR, BLOCK_L2, LOSSLESS_BOUND = range(6)
-BOUNDS = ("abs", "rel", "nrmse", "psnr", "block_l2", "lossless")
+CONSTANT, LOSSLESS, SEGMENTS, RAW, REPEATS, LOGARITHMS = range(6)
+ABS, REL, NRMSE, PSNR, BLOCK_L2, LOSSLESS_BOUND, PW_REL = range(7)
+BOUNDS = ("abs", "rel", "nrmse", "psnr", "block_l2", "lossless", "pw_rel")
 SECTION_VALUES = 1 << 18
 REPEATS_VALUES = 1 << 24
 DEFAULT_FRAMES = 128
@@ -66,7 +66,10 @@ class Header:
     constant: bytes = b""
     segments: Normalisation | None = field(default=None)
     masked: list[bytes] = field(default_factory=list)
-    """Without segments: bits of finite values that mark points without data, which matters at reduced scales only."""
+    """Without segments: bits of finite values that mark points without data, which matters at reduced scales only. With
+    logarithms: of all values that have none."""
+    logarithms: "Header | None" = field(default=None)
+    """What the stream says of the field of logarithms."""
 
     @property
     def values(self) -> int:
@@ -93,13 +96,13 @@ def read_header(reader: Reader) -> Header:
         axes = tuple(reader.u8() for _ in range(2 + named))
         require(len(set(axes)) == len(axes) and max(axes) < dimensions, f"axes {axes} of {dimensions}")
     bound, bound_value = reader.u8(), reader.f64()
-    if bound > LOSSLESS_BOUND:
+    if bound > PW_REL:
         raise Unsupported(f"bound {bound}")
     if bound != LOSSLESS_BOUND:
         require(math.isfinite(bound_value) and bound_value > 0, f"bound {bound_value}")
     nrmse, largest_error, value_range = reader.f64(), reader.f64(), reader.f64()
     content = reader.u8()
-    if content > REPEATS:
+    if content > LOGARITHMS:
         raise Unsupported(f"content {content}")
     known = {
         1: content != REPEATS,
@@ -110,15 +113,20 @@ def read_header(reader: Reader) -> Header:
         6: content == SEGMENTS,
         7: content != CONSTANT,
         8: content == SEGMENTS,
-        9: content == SEGMENTS,
+        9: content in (SEGMENTS, LOGARITHMS) or bound == PW_REL,
     }
     require(known[version], f"content {content} in a stream of version {version}")
+    require(version == 9 or (content != LOGARITHMS and bound != PW_REL), f"what is new in 9 in version {version}")
     require(named < 2 or version >= 5, f"frames of volumes in a stream of version {version}")
     header = Header(version, dtype, shape, axes, bound, bound_value, nrmse, largest_error, value_range, content)
     if content == CONSTANT:
         header.constant = reader.take(dtype.itemsize)
     elif content == SEGMENTS:
         header.segments = read_normalisation(reader, dtype, version)
+    elif content == LOGARITHMS:
+        header.masked = read_patterns(reader, dtype)
+        require(reader.u8() <= len(header.masked), "more patterns of points without data than patterns")
+        header.logarithms = read_logarithms(reader, header)
     elif version > 3:
         header.masked = read_patterns(reader, dtype)
         require(all(math.isfinite(np.frombuffer(m, dtype)[0]) for m in header.masked), "masked values not finite")
@@ -126,6 +134,17 @@ def read_header(reader: Reader) -> Header:
     patterns = header.segments.specials if header.segments else header.masked
     many = len(patterns) > FEW_PATTERNS
     require(version > 7 or many == (version == 7), f"{len(patterns)} special patterns in version {version}")
+    return header
+
+
+def read_logarithms(reader: Reader, outer: Header) -> Header:
+    """The header of a field of logarithms."""
+    version = int.from_bytes(reader.data[reader.at + 4 : reader.at + 6], "little")
+    require(version < 9, "logarithms held by logarithms")
+    header = read_header(reader)
+    require(header.shape == outer.shape and header.axes == outer.axes, "logarithms of another shape")
+    segments = header.segments
+    require(segments is None or not (segments.follows or segments.model_hash), "logarithms that do not stand alone")
     return header
 
 

@@ -9,6 +9,7 @@ from .cut import up as ceil_divide
 from .data import NeedsModel, Reader, crc, require
 from .header import (
     CONSTANT,
+    LOGARITHMS,
     LOSSLESS,
     RAW,
     REPEATS,
@@ -18,6 +19,7 @@ from .header import (
     read_header,
     read_sections,
 )
+from .logarithms import SIGNS_VALUES, restore
 from .lossless import decode_repeats, decode_section
 from .segment import decode_segment
 
@@ -40,6 +42,8 @@ def section_count(header: Header) -> int:
         return ceil_divide(header.values, SECTION_VALUES)
     if header.content == REPEATS:
         return ceil_divide(header.values, REPEATS_VALUES)
+    if header.logarithms is not None:
+        return ceil_divide(header.values, SIGNS_VALUES) + section_count(header.logarithms)
     assert header.segments is not None
     return segment_count(header, header.segments.frames)
 
@@ -57,6 +61,17 @@ def decode(data: bytes, before: np.ndarray | None = None) -> Decoded:
     Where the stream needs a model, everything that does not is decoded and checked; then `NeedsModel` says why.
     """
     header, sections = inspect(data)
+    return decode_sections(header, sections, before)
+
+
+def decode_sections(header: Header, sections: list[bytes], before: np.ndarray | None = None) -> Decoded:
+    """A field of its header and sections."""
+    if header.content == LOGARITHMS:
+        assert header.logarithms is not None
+        beside = ceil_divide(header.values, SIGNS_VALUES)
+        logarithms = decode_sections(header.logarithms, sections[beside:]).values.ravel()
+        whole = restore(logarithms, sections[:beside], header.masked, header.shape, header.dtype)
+        return Decoded(header, whole.reshape(header.shape))
     if header.content == CONSTANT:
         return Decoded(header, np.full(header.shape, np.frombuffer(header.constant, header.dtype)[0], header.dtype))
     if header.content == RAW:

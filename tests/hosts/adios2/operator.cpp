@@ -315,7 +315,7 @@ static void errors_of_writing()
   };
   refused({"'acuracy' is not known", "accuracy", "mode", "effort", "fill_value"}, {{"acuracy", "1"}});
   refused({"accuracy is missing"}, {{"mode", "REL"}});
-  refused({"mode='max'", "ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS"}, {{"mode", "MAX"}, {"accuracy", "1"}});
+  refused({"mode='max'", "ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS|PW_REL"}, {{"mode", "MAX"}, {"accuracy", "1"}});
   refused({"accuracy='tight'", "number"}, {{"accuracy", "tight"}});
   refused({"greater than 0"}, {{"accuracy", "-1"}});
   refused({"greater than 0"}, {{"accuracy", "nan"}});

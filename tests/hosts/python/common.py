@@ -17,7 +17,7 @@ os.environ["ADIOS2_PLUGIN_PATH"] = str(BUILD / "plugins/adios2")
 os.environ["HDF5_PLUGIN_PATH"] = str(BUILD / "plugins/hdf5")
 
 FILTER_ID = 413
-KINDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6}
+KINDS = {"abs": 1, "rel": 2, "nrmse": 3, "psnr": 4, "block_l2": 5, "lossless": 6, "pw_rel": 8}
 
 
 def field(shape: tuple[int, int, int] = (16, 64, 96), dtype: str = "f4") -> np.ndarray:

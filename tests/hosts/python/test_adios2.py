@@ -99,7 +99,7 @@ class Errors(HostTest):
 
     def test_parameters(self) -> None:
         self.refused("'acuracy' is not known", "accuracy", "mode", "effort", acuracy="1")
-        self.refused("ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS", mode="max", accuracy="1")
+        self.refused("ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS|PW_REL", mode="max", accuracy="1")
         self.refused("greater than 0", accuracy="0")
         self.refused("0, 1 or 2", accuracy="1", effort="fast")
         self.refused("axes", accuracy="1", axes="0,1,9")

@@ -101,6 +101,20 @@ class WritingAndReading(HostTest):
                     span = np.ptp(values[part][data])
                     self.assertLessEqual(np.abs(read[part] - values[part])[data].max(), 1e-3 * span)
 
+    def test_the_model_can_be_left_out(self) -> None:
+        """4 more than the effort: no reader needs the model. Other numbers are refused when the dataset is created."""
+        values = field()
+        for effort in (4, 5, 6, 8):
+            with h5py.File(self.folder / "model.h5", "w") as file:
+                options = filter_parameters("lossless", effort=effort)
+                file.create_dataset("u", data=values, chunks=values.shape, compression=FILTER_ID, compression_opts=options)
+                if effort < 8:
+                    np.testing.assert_array_equal(file["u"][:], values)
+        for effort in (3, 7, 12, 4096):
+            with h5py.File(self.folder / "model.h5", "w") as file, self.assertRaisesRegex(ValueError, "effort"):
+                options = filter_parameters("rel", 1e-3, effort)
+                file.create_dataset("u", data=values, chunks=values.shape, compression=FILTER_ID, compression_opts=options)
+
     def test_sentinels_can_be_data(self) -> None:
         """With parameter 4 a value far outside of all others is one of them."""
         values = field() + 300

@@ -212,7 +212,7 @@ mod tests {
             assert!(unknown.contains(key), "{unknown}");
         }
         assert!(unknown.contains("accuracy") && unknown.contains("mode"));
-        assert!(message(&[("mode", "max"), ("accuracy", "1")]).contains("ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS"));
+        assert!(message(&[("mode", "max"), ("accuracy", "1")]).contains("ABS|REL|NRMSE|PSNR|BLOCK_L2|LOSSLESS|PW_REL"));
         assert!(message(&[("accuracy", "1"), ("order", "F")]).contains("C or Fortran"));
         assert!(message(&[("accuracy", "tight")]).contains("number"));
         assert!(message(&[("accuracy", "-1")]).contains("greater than 0"));

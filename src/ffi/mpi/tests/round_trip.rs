@@ -48,12 +48,13 @@ fn check(scenario: &Scenario, window: usize) {
         let bound: Bound = variable.bound.parse().unwrap();
         for commit in reader.commits() {
             let (mut squared, mut points, mut largest) = (0.0, 0, 0.0f64);
-            let (mut low, mut high) = (f64::MAX, f64::MIN);
+            let (mut low, mut high, mut relative) = (f64::MAX, f64::MIN, 0.0f64);
             for step in commit.clone() {
                 let (exact, decoded) = (original(scenario, number, step as usize), read(&reader, number, step));
                 for (a, b) in exact.iter().zip(&decoded) {
                     squared += (a - b).powi(2);
                     largest = largest.max((a - b).abs());
+                    relative = relative.max(if a == b { 0.0 } else { (a - b).abs() / a.abs() });
                     (low, high) = (low.min(*a), high.max(*a));
                 }
                 points += exact.len();
@@ -67,6 +68,7 @@ fn check(scenario: &Scenario, window: usize) {
                 Bound::Nrmse(e) => assert!(rmse <= e * range, "{rmse} {}", e * range),
                 Bound::Psnr(db) => assert!(20.0 * (range / rmse).log10() >= db),
                 Bound::BlockL2(_) => {}
+                Bound::PwRel(e) => assert!(relative <= e),
                 Bound::Lossless => assert_eq!(largest, 0.0),
                 _ => unreachable!("no other bound is tried"),
             }
@@ -119,7 +121,7 @@ proptest! {
             read_back: true,
             ..Default::default()
         };
-        let bounds = ["abs=1e-3", "rel=1e-3", "nrmse=1e-3", "psnr=55", "block_l2=0.05", "lossless"];
+        let bounds = ["abs=1e-3", "rel=1e-3", "nrmse=1e-3", "psnr=55", "block_l2=0.05", "lossless", "pw_rel=1e-2"];
         for (k, bound) in bounds.iter().enumerate() {
             let ndim = 1 + random(&mut seed) as usize % 4;
             let dims = (0..ndim).map(|_| 3 + random(&mut seed) as usize % (40 / ndim)).collect();
