@@ -24,6 +24,7 @@ DISTANCES = (1, 2, 4, 8)
 FAILING = 5e-3
 """NRMSE of the neighbours' average from which on it counts as failing: about the middle one of the bounds."""
 MODES = ("off", "auto", "on")
+BLOCK_POINTS = 8**3
 GIVEN = "given"
 """The kind of files that are named."""
 LOSS_ALLOWED = 1.005
@@ -92,11 +93,19 @@ def fields(files: Sequence[tuple[str, Path]], frames: int, size: int, distances:
             yield Field(kind, path.stem, distance, values, miss, distance == first)
 
 
+def spelled(of: str, bound: float, values: np.ndarray) -> str:
+    """A bound as the tool takes it: `block_l2` at the error that blocks have on average under that NRMSE."""
+    if of == "block_l2":
+        value_range = float(values.max()) - float(values.min())
+        return f"block_l2={bound * value_range * BLOCK_POINTS**0.5:.9g}"
+    return f"{of}={bound:g}"
+
+
 def compress(
-    tool: Path, field: Path, bound: float, mode: str, effort: int, package: Path, folder: Path
+    tool: Path, field: Path, bound: str, mode: str, effort: int, package: Path, folder: Path
 ) -> dict[str, object]:
     out = folder / "stream.fp"
-    command = [tool, "compress", field, "-o", out, "--bound", f"nrmse={bound:g}", "--fm", mode, "--model", package]
+    command = [tool, "compress", field, "-o", out, "--bound", bound, "--fm", mode, "--model", package]
     command += ["--effort", effort, "--device", "cpu", "--threads", "1", "--json"]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
     if done.returncode:
@@ -106,12 +115,11 @@ def compress(
     return report
 
 
-def measure(
-    field: Field, bound: float, tool: Path, package: Path, folder: Path, modes: Sequence[str], effort: int
-) -> Row:
+def measure(field: Field, bound: float, config: "GainConfig", folder: Path) -> Row:
     path = folder / "field.npy"
     np.save(path, field.values)
-    found = {mode: compress(tool, path, bound, mode, effort, package, folder) for mode in modes}
+    asked = spelled(config.of, bound, field.values)
+    found = {m: compress(config.tool, path, asked, m, config.effort, config.package, folder) for m in config.modes}
     size = {mode: int(report["bytes"]) for mode, report in found.items()}
     prediction = found["auto"]["modes"]
     return Row(
@@ -185,6 +193,8 @@ class GainConfig:
     size: int = 128
     distances: tuple[int, ...] = DISTANCES
     bounds: tuple[float, ...] = BOUNDS
+    of: str = "nrmse"
+    """What they bound: `nrmse`, `rel`, or `block_l2` at the error of an NRMSE."""
     only_failing: bool = False
     modes: tuple[str, ...] = MODES
     effort: int = 1
@@ -204,9 +214,7 @@ def gain(config: GainConfig) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="fieldpress-gain-") as scratch:
         for field in tqdm(todo, desc="gain", disable=None):
             for bound in config.bounds:
-                rows.append(
-                    measure(field, bound, config.tool, config.package, Path(scratch), config.modes, config.effort)
-                )
+                rows.append(measure(field, bound, config, Path(scratch)))
             write(rows, config.out)
     return rows
 
