@@ -72,7 +72,7 @@ def of_fieldpress() -> Package:
     def by(kind: str) -> Encode:
         return lambda a, e: fieldpress.compress(a, **{kind: e})
 
-    kinds: dict[str, Encode] = {kind: by(kind) for kind in ("abs", "rel", "psnr", "ratio")}
+    kinds: dict[str, Encode] = {kind: by(kind) for kind in ("abs", "rel", "pw_rel", "psnr", "ratio")}
     kinds["lossless"] = lambda a, _: fieldpress.compress(a, lossless=True)
     return Package(lambda s, _: fieldpress.decompress(s), kinds)
 
