@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .data import Corrupt, Reader, Unsupported, crc, require
-from .header import LOSSLESS_BOUND, PW_REL
+from .header import PW_REL
 
 SUPERBLOCK = 4096
 BLOCK = 512
