@@ -182,9 +182,9 @@ def compress(array: ArrayLike, **settings: Unpack[BoundOrSizeAndOptions]) -> byt
         as the native one. What a masked array masks becomes ``fill_value``, or NaN.
     **settings
         One bound of `fieldpress.Bounds` (nrmse, abs, rel, psnr, block_l2, pw_rel, lossless), or ratio=50: the stream is
-        at most a fiftieth of the field, under the tightest nrmse with which it is, which the stream names; that takes up to
-        eight times as long. And any of `fieldpress.Options` (effort, fm, device, threads, fill_value, sentinels, axes,
-        segment, range, model).
+        at most a fiftieth of the field, under the tightest nrmse with which it is, which the stream names; that takes
+        up to eight times as long. And any of `fieldpress.Options` (effort, fm, device, threads, fill_value, sentinels,
+        axes, segment, range, model).
 
     Returns
     -------
