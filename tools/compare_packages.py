@@ -72,7 +72,7 @@ def of_fieldpress() -> Package:
     def by(kind: str) -> Encode:
         return lambda a, e: fieldpress.compress(a, **{kind: e})
 
-    kinds: dict[str, Encode] = {kind: by(kind) for kind in ("abs", "rel", "psnr", "ratio")}
+    kinds: dict[str, Encode] = {kind: by(kind) for kind in ("abs", "rel", "pw_rel", "psnr", "ratio")}
     kinds["lossless"] = lambda a, _: fieldpress.compress(a, lossless=True)
     return Package(lambda s, _: fieldpress.decompress(s), kinds)
 
@@ -147,15 +147,20 @@ def of_hdf5plugin() -> Package:
             "rel": by(lambda e: hdf5plugin.SZ3(relative=e)),
             "psnr": by(lambda e: hdf5plugin.Sperr(peak_signal_to_noise_ratio=e, swap=True)),
             "ratio": by(lambda r: hdf5plugin.Sperr(rate=32 / r, swap=True)),
+            "pw_rel": by(lambda e: hdf5plugin.SZ(pointwise_relative=e)),
             "lossless": by(lambda _: hdf5plugin.Zfp(reversible=True)),
         },
-        "SPERR; rel SZ3; lossless ZFP",
+        "SPERR; rel SZ3; at each point SZ2; lossless ZFP",
     )
 
 
 def of_numcodecs() -> Package:
-    """Its own codecs, without those of other packages: decimal digits, then Zstandard."""
-    from numcodecs import Quantize, Shuffle, Zstd
+    """Its own codecs, without those of other packages: decimal digits, or binary ones, then Zstandard."""
+    from numcodecs import BitRound, Quantize, Shuffle, Zstd
+
+    def rounded(a: np.ndarray, e: float) -> bytes:
+        keep = next(bits for bits in range(1, 52) if 2.0 ** -(bits + 1) <= e)
+        return Zstd(9).encode(Shuffle(a.itemsize).encode(BitRound(keep).encode(np.array(a))))
 
     def encode(a: np.ndarray, e: float) -> bytes:
         return Zstd(9).encode(
@@ -171,9 +176,10 @@ def of_numcodecs() -> Package:
         decode,
         {
             "abs": encode,
+            "pw_rel": rounded,
             "lossless": lambda a, _: Zstd(9).encode(Shuffle(a.itemsize).encode(np.ascontiguousarray(a))),
         },
-        "Quantize, Shuffle, Zstd",
+        "Quantize (at each point BitRound), Shuffle, Zstd",
     )
 
 

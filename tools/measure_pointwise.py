@@ -62,7 +62,7 @@ FIELDS = {
 def largest(values, decoded):
     """The largest error over the point's own size; infinite where a zero or a sign changed."""
     x, y = values.astype("f8"), decoded.astype("f8")
-    kept = (np.sign(x) == np.sign(y)) & (values == values)
+    kept = np.sign(x) == np.sign(y)
     with np.errstate(all="ignore"):
         return float(np.max(np.where(kept, np.where(x == y, 0, np.abs(x - y) / np.abs(x)), np.inf)))
 

@@ -181,10 +181,10 @@ def compress(array: ArrayLike, **settings: Unpack[BoundOrSizeAndOptions]) -> byt
         float32 or float64, or what has ``__array__`` of these. float16 is compressed as float32, the other byte order
         as the native one. What a masked array masks becomes ``fill_value``, or NaN.
     **settings
-        One bound of `fieldpress.Bounds` (nrmse, abs, rel, psnr, block_l2, pw_rel, lossless), or ratio=50: the stream is at most
-        a fiftieth of the field, under the tightest nrmse with which it is, which the stream names; that takes up to
-        eight times as long. And any of `fieldpress.Options` (effort, fm, device, threads, fill_value, sentinels, axes,
-        segment, range, model).
+        One bound of `fieldpress.Bounds` (nrmse, abs, rel, psnr, block_l2, pw_rel, lossless), or ratio=50: the stream is
+        at most a fiftieth of the field, under the tightest nrmse with which it is, which the stream names; that takes
+        up to eight times as long. And any of `fieldpress.Options` (effort, fm, device, threads, fill_value, sentinels,
+        axes, segment, range, model).
 
     Returns
     -------

@@ -70,7 +70,7 @@ _MODEL = {None: 0, "auto": 0, "off": 4, False: 4, "on": 8, True: 8}
 
 def _marks(sentinels: str | Sequence[float] | None) -> tuple[float, ...] | None:
     """Values that mark points without data; None where they are found in each chunk."""
-    if sentinels is None or isinstance(sentinels, str) and sentinels == "auto":
+    if sentinels is None or (isinstance(sentinels, str) and sentinels == "auto"):
         return None
     if isinstance(sentinels, str):
         sentinels = () if sentinels == "off" else [float(part) for part in sentinels.split(",")]

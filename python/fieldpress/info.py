@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bound:
-    """An error bound: its kind, one of ``abs``, ``rel``, ``nrmse``, ``psnr``, ``block_l2``, ``pw_rel``, ``lossless``, and value."""
+    """An error bound: its value and its kind, ``abs``, ``rel``, ``nrmse``, ``psnr``, ``block_l2``, ``pw_rel`` or
+    ``lossless``."""
 
     kind: str
     value: float

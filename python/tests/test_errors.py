@@ -14,7 +14,11 @@ from fieldpress import _fieldpress
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
-        ({}, ValueError, "no bound is given; expected one of abs=, rel=, nrmse=, psnr=, block_l2=, lossless=True, pw_rel="),
+        (
+            {},
+            ValueError,
+            "no bound is given; expected one of abs=, rel=, nrmse=, psnr=, block_l2=, lossless=True, pw_rel=",
+        ),
         ({"abs": 1, "rel": 1}, ValueError, "the bounds abs, rel are given"),
         ({"rel": -1}, ValueError, "finite and greater than 0"),
         ({"lossless": False}, ValueError, "no bound is given"),

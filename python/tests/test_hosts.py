@@ -207,7 +207,9 @@ class TestHdf5:
                 assert stream == fieldpress.compress(field[chunk], effort=0, **bound)
 
     @pytest.mark.parametrize(
-        "options", [{"fm": "off"}, {"effort": 2, "fm": False}, {"sentinels": "off"}, {"sentinels": [-9999, 1e20]}], ids=str
+        "options",
+        [{"fm": "off"}, {"effort": 2, "fm": False}, {"sentinels": "off"}, {"sentinels": [-9999, 1e20]}],
+        ids=str,
     )
     def test_options_are_those_of_compress(self, tmp_path: Path, field: np.ndarray, options: dict[str, Any]) -> None:
         field[:, 4:9, 4:9] = -9999

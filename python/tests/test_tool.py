@@ -5,11 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fieldpress
 import netCDF4
 import numpy as np
 import pytest
 from conftest import waves
+
+import fieldpress
 
 TOOL = os.environ.get("FIELDPRESS_TOOL", "")
 

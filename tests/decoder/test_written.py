@@ -63,7 +63,9 @@ def test_reads_what_the_library_reads(seed: int, tmp_path: Path) -> None:
     chance, noise = random.Random(seed), np.random.default_rng(seed)
     shape, dtype = shape_of(chance), np.dtype(chance.choice(["<f4", "<f8"]))
     window = chance.choice([1, 2, 3, 4, 5, 8, 8, 12])
-    bound = chance.choice(["abs=0.05", "rel=1e-3", "nrmse=1e-3", "nrmse=3e-2", "psnr=70", "block_l2=4", "pw_rel=1e-3", "lossless"])
+    bound = chance.choice(
+        ["abs=0.05", "rel=1e-3", "nrmse=1e-3", "nrmse=3e-2", "psnr=70", "block_l2=4", "pw_rel=1e-3", "lossless"]
+    )
     options = {
         "window": window,
         "keyframe": chance.choice([1, 2, 3, 8]),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .data import Corrupt, Reader, Unsupported, crc, require
-from .header import LOSSLESS_BOUND
+from .header import PW_REL
 
 SUPERBLOCK = 4096
 BLOCK = 512
@@ -191,7 +191,7 @@ def read_commit(record: Record, own: Entry, axes: list[int]) -> Commit:
         require(last < number < len(axes), f"variable {number} after {last}, of {len(axes)}")
         last = number
         bound, value = reader.u8(), reader.f64()
-        require(bound <= LOSSLESS_BOUND, f"bound {bound}")
+        require(bound <= PW_REL, f"bound {bound}")
         value_range, squares, points = reader.f64(), reader.f64(), reader.varint()
         chunks = read_chunks(reader, own, axes[number], len(files))
         variables[number] = VariableIndex(bound, value, value_range, squares, points, chunks)
