@@ -264,9 +264,8 @@ def main() -> None:
     p.add_argument("--size", type=int, default=128, help="rows and columns of the central crop")
     p.add_argument("--distances", type=int, nargs="*", default=[1, 2, 4, 8], help="frame distances, in saved frames")
     p.add_argument("--bounds", type=float, nargs="*", default=[1e-2, 4e-3, 1e-3], help="NRMSE, or what --of says")
-    p.add_argument(
-        "--of", default="nrmse", choices=["nrmse", "rel", "block_l2"], help="what is bounded; block_l2 at an NRMSE's error"
-    )
+    kinds = ["nrmse", "rel", "block_l2"]
+    p.add_argument("--of", default="nrmse", choices=kinds, help="what is bounded; block_l2 at an NRMSE's error")
     p.add_argument("--modes", nargs="*", default=["off", "auto", "on"], choices=["off", "auto", "on"])
     p.add_argument("--effort", type=int, default=1, choices=[0, 1, 2], help="of both; both networks at once only at 2")
     p.add_argument("--only-failing", action="store_true", help="only the distance where averaging begins to fail")

@@ -115,7 +115,7 @@ def compress(
     return report
 
 
-def measure(field: Field, bound: float, config: "GainConfig", folder: Path) -> Row:
+def measure(field: Field, bound: float, config: GainConfig, folder: Path) -> Row:
     path = folder / "field.npy"
     np.save(path, field.values)
     asked = spelled(config.of, bound, field.values)
