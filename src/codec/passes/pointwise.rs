@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::field::Element;
 use crate::options::FmMode;
 use crate::residual::kernels::Kernel;
-use crate::stream::is_closed_loop;
+use crate::stream::{PredictionMode, is_closed_loop};
 use std::time::Instant;
 
 /// What boxes must say of the bytes of one way over the other's for the other not to be tried: boxes err, those of few
@@ -226,8 +226,8 @@ impl<T: Element> Passes<'_, T> {
         Ok(Found { segment, closed_loop, step })
     }
 
-    /// A segment coded by transforms, at about the step that boxes say costs least: where that is of few bytes, which
-    /// boxes say little of, or time does not count, at the best of those tried on the whole.
+    /// A segment coded by transforms, at about the step that boxes say costs least: where that is of few bytes or of a
+    /// hierarchy, which boxes say little of, or time does not count, at the best of those tried on the whole.
     fn transformed<R: Kernel>(&self, index: usize, step: f64) -> Result<Option<CodedSegment>> {
         let plan = Plan::at(step);
         let begin = Instant::now();
@@ -235,28 +235,32 @@ impl<T: Element> Passes<'_, T> {
         let seconds = begin.elapsed().as_secs_f64();
         // Boxes are not enhanced: the step with which as much error is left.
         let step = step * candidate.enhancement_ratio.powf(-1.0 / STEP_POWER);
-        let code = |step: f64| -> Result<Option<CodedSegment>> {
-            Ok(match self.code_segment::<R>(index, &plan, step, None, Some(&candidate))? {
+        let code = |passes: &Self, step: f64| -> Result<Option<CodedSegment>> {
+            Ok(match passes.code_segment::<R>(index, &plan, step, None, Some(&candidate))? {
                 Attempt::Done(segment) => Some(segment),
                 _ => None,
             })
         };
-        let Some(mut best) = code(step)? else { return Ok(None) };
+        let Some(mut best) = code(self, step)? else { return Ok(None) };
+        // A segment's progress is counted once.
+        let silent = Self { context: FieldContext { progress: None, ..self.context }, ..*self };
         best.encoded.stages.mode_decision += seconds;
         let whole = self.knobs().sample == SampleSize::Whole;
-        if whole || 8.0 * (best.encoded.bytes.len() as f64) < ENOUGH_WHOLE {
-            for factor in [NEXT, 1.0 / NEXT] {
+        // Boxes are coded without a hierarchy, whose errors serve other frames: finer steps suit it.
+        let finer = candidate.header.mode == PredictionMode::Hierarchical;
+        if whole || finer || 8.0 * (best.encoded.bytes.len() as f64) < ENOUGH_WHOLE {
+            for factor in if finer { [1.0 / NEXT, NEXT] } else { [NEXT, 1.0 / NEXT] } {
                 let (mut at, first) = (step, best.encoded.bytes.len());
                 loop {
                     at *= factor;
-                    let Some(next) = code(at)? else { break };
+                    let Some(next) = code(&silent, at)? else { break };
                     if next.encoded.bytes.len() >= best.encoded.bytes.len() {
                         break;
                     }
                     best = next;
                 }
-                // Boxes err towards finer steps.
-                if best.encoded.bytes.len() < first || !whole {
+                // Else boxes err towards finer steps.
+                if best.encoded.bytes.len() < first || !whole && !finer {
                     break;
                 }
             }
