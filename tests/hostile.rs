@@ -445,3 +445,37 @@ fn headers_are_those_of_their_versions() {
     assert_eq!(decode(&reader(), &corrected, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
     assert_eq!(inspect(&version(NAME, 10)).unwrap_err().kind(), ErrorKind::Unsupported);
 }
+
+/// A field of logarithms stands alone and is that of its field, which begins version 9.
+#[test]
+fn headers_of_logarithms_are_those_of_their_fields() {
+    let _alone = alone();
+    const NAME: &str = "logarithms-wide-f64";
+    let version = |name: &str, version: u8| with_header(name, |header| header[4] = version);
+    // The header inside begins as all do: magic, version, type, number of dimensions, sizes, choice of axes, axes.
+    let stored = stored_as(NAME);
+    let inside = stored.windows(4).rposition(|bytes| bytes == b"FPRS").unwrap();
+    assert!(inside > 0 && stored[inside + 4] < 9);
+    let changed = |at: usize, byte: u8| with_header(NAME, |header| header[at] = byte);
+    for (what, bytes) in [
+        ("masked values under abs in version 9", version("masked-raw-f64", 9)),
+        ("logarithms in version 8", version(NAME, 8)),
+        ("pw_rel in version 1", version("pw-rel-exact-f64", 1)),
+        ("more patterns of points without data than patterns", changed(inside - 1, 9)),
+        ("no header inside", changed(inside, 0)),
+        ("logarithms held by logarithms", changed(inside + 4, 9)),
+        ("logarithms of a later version", changed(inside + 4, 10)),
+        ("logarithms of another shape", changed(inside + 8, 7)),
+        ("logarithms of other axes", changed(inside + 11, 0)),
+    ] {
+        assert_eq!(inspect(&bytes).unwrap_err().kind(), ErrorKind::Corrupt, "{what}");
+    }
+    // A logarithm that stands for a pattern that there is not: all of them are taken away.
+    let none = with_header("logarithms-signs-f32", |header| {
+        let inside = header.windows(4).rposition(|bytes| bytes == b"FPRS").unwrap();
+        let count = (1..).find(|count| usize::from(header[inside - 2 - 4 * count]) == *count).unwrap();
+        header.splice(inside - 2 - 4 * count..inside, [0, 0]);
+    });
+    assert_eq!(inspect(&none).unwrap().bound.name(), "pw_rel");
+    assert_eq!(decode(&reader(), &none, &Request::default()).unwrap_err().kind(), ErrorKind::Corrupt);
+}

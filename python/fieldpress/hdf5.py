@@ -127,7 +127,9 @@ def h5(
             f"HDF5's plugin {PLUGIN} is not part of this installation; {VARIABLE} may name its folder "
             "(lib/fieldpress/hdf5 of a CMake installation)"
         )
-    parameters = [_KINDS[kind], *_halves(value), (1 if effort is None else effort) + _MODEL[fm]]
+    parameters = [_KINDS[kind], *_halves(value)]
+    if (effort, fm, marks) != (None, None, None):
+        parameters.append((1 if effort is None else effort) + _MODEL[fm])
     if marks is not None:
         parameters += [0] * (_MARKS - len(parameters)) + [1 + len(marks)]
         parameters += [half for mark in marks for half in _halves(mark)]

@@ -34,24 +34,58 @@ class Field(ctypes.Structure):
     )
 
 
+class CAbi:
+    """The library's calls from C, with a handle and room for streams."""
+
+    def __init__(self, field: np.ndarray, options: bytes) -> None:
+        self.library = ctypes.CDLL(LIBRARY)
+        self.handle = ctypes.c_void_p()
+        assert self.library.fieldpress_create(options, ctypes.byref(self.handle)) == 0
+        dtype = 1 if field.dtype == np.float32 else 2
+        self.field = Field(field.ctypes.data, dtype, 3, (ctypes.c_size_t * 5)(*field.shape))
+        self.most = ctypes.c_size_t()
+        assert self.library.fieldpress_compress_bound(ctypes.byref(self.field), ctypes.byref(self.most)) == 0
+        self.stream = ctypes.create_string_buffer(self.most.value)
+
+    def compress(self, nrmse: float) -> int:
+        """The length of the stream."""
+        kind, length = 3, ctypes.c_size_t(self.most.value)
+        status = self.library.fieldpress_compress(
+            self.handle, ctypes.byref(self.field), kind, ctypes.c_double(nrmse), self.stream, ctypes.byref(length), None
+        )
+        assert status == 0
+        return length.value
+
+    def close(self) -> None:
+        self.library.fieldpress_destroy(self.handle)
+
+
 @pytest.mark.skipif(not LIBRARY, reason="FIELDPRESS_LIBRARY names no library")
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_bytes_are_those_of_the_c_abi(dtype: str) -> None:
     field = waves((24, 64, 80), dtype)
-    library = ctypes.CDLL(LIBRARY)
-    handle = ctypes.c_void_p()
-    assert library.fieldpress_create(b"effort=1;threads=2;fm=off", ctypes.byref(handle)) == 0
-    of = Field(field.ctypes.data, 1 if dtype == "f4" else 2, 3, (ctypes.c_size_t * 5)(*field.shape))
-    room = ctypes.c_size_t()
-    assert library.fieldpress_compress_bound(ctypes.byref(of), ctypes.byref(room)) == 0
-    stream = ctypes.create_string_buffer(room.value)
-    nrmse = 3
-    status = library.fieldpress_compress(
-        handle, ctypes.byref(of), nrmse, ctypes.c_double(1e-3), stream, ctypes.byref(room), None
-    )
-    assert status == 0
-    library.fieldpress_destroy(handle)
-    assert fieldpress.compress(field, nrmse=1e-3, effort=1, threads=2, fm=False) == stream.raw[: room.value]
+    c = CAbi(field, b"effort=1;threads=2;fm=off")
+    length = c.compress(1e-3)
+    c.close()
+    assert fieldpress.compress(field, nrmse=1e-3, effort=1, threads=2, fm=False) == c.stream.raw[:length]
+
+
+@pytest.mark.skipif(not LIBRARY, reason="FIELDPRESS_LIBRARY names no library")
+def test_a_call_takes_the_time_of_the_c_call() -> None:
+    """Processor time in pairs that alternate; docs/python.md has what it comes to where nothing else runs."""
+    field = waves((24, 256, 256))
+    c, codec = CAbi(field, b"effort=0;threads=1"), fieldpress.Codec(effort=0, threads=1)
+    ratios = []
+    for _ in range(21):
+        times = []
+        for call in (lambda: codec.compress(field, nrmse=1e-3), lambda: c.compress(1e-3)):
+            begin = time.process_time()
+            call()
+            times.append(time.process_time() - begin)
+        ratios.append(times[0] / times[1])
+    c.close()
+    print(f"Python over C: median {np.median(ratios):.4f}, quartiles {np.quantile(ratios, [0.25, 0.75])}")
+    assert np.median(ratios) < 1.1
 
 
 @pytest.mark.skipif(not TOOL, reason="FIELDPRESS_TOOL names no tool")
