@@ -220,29 +220,26 @@ fn try_one<T: Element + Default>(draw: &mut Draw) {
     }
     assert!(stream.len() <= Codec::compress_bound(&report.info.shape, T::DTYPE), "{} bytes", stream.len());
     parts(draw, &codec, &stream, &drawn.dims, &decoded);
-    // Drawn last, so that older seeds mean what they meant.
-    if draw.below(6) == 0 {
+    // What came first is drawn as it was for the fields that were found once.
+    if draw.below(3) == 0 {
         relative(draw, &codec, &drawn, size);
     }
 }
 
-/// The field under a bound relative at each point.
+/// The same field under a bound relative at each point: whatever is a mark or zero is the same bits.
 fn relative<T: Element + Default>(draw: &mut Draw, codec: &Codec, drawn: &Drawn<T>, size: f64) {
     let view = FieldView::new(&drawn.values, &drawn.dims).unwrap();
-    let (stream, _) = codec.compress(&view, Bound::PwRel(size)).unwrap();
+    let (stream, report) = codec.compress(&view, Bound::PwRel(size)).unwrap();
     let mut decoded = vec![T::default(); drawn.values.len()];
-    codec.decompress(&stream, &Request::default(), &mut FieldViewMut::new(&mut decoded, &drawn.dims).unwrap()).unwrap();
-    for (a, b) in drawn.values.iter().zip(&decoded) {
-        let (exact, value) = (a.to_f64(), b.to_f64());
-        if exact.is_finite() && exact != 0.0 {
-            // Rounded to nearest, where the library rounds down.
-            let allowed = size * exact.abs();
-            let holds = (exact - value).abs() <= allowed && value.is_sign_negative() == exact.is_sign_negative();
-            assert!(holds, "pw_rel={size}: {value:e} for {exact:e}");
-        } else {
-            assert_eq!(a.to_bits_u64(), b.to_bits_u64(), "pw_rel={size}: {value:e} for {exact:e}");
-        }
+    let mut target = FieldViewMut::new(&mut decoded, &drawn.dims).unwrap();
+    codec.decompress(&stream, &Request::default(), &mut target).unwrap();
+    compare(drawn, &decoded, &report.sentinels);
+    for (i, (a, b)) in drawn.values.iter().zip(&decoded).enumerate() {
+        let (x, y) = (a.to_f64(), b.to_f64());
+        let near = (x - y).abs() <= size * x.abs() && x.is_sign_negative() == y.is_sign_negative();
+        assert!(a.to_bits_u64() == b.to_bits_u64() || near, "{x} and {y} at {i} under pw_rel={size}");
     }
+    assert!(stream.len() <= Codec::compress_bound(&report.info.shape, T::DTYPE), "{} bytes", stream.len());
     parts(draw, codec, &stream, &drawn.dims, &decoded);
 }
 
