@@ -40,8 +40,8 @@ HPEZ = {
 """Ratios of HPEZ (level 4) at these bounds, which this script does not run."""
 
 
-def random_field(shape, slope, seed):
-    """Gaussian, with the power spectrum k^-slope and unit deviation."""
+def gaussian(shape, slope, seed):
+    """A random field with the power spectrum k^-slope and unit deviation; float64."""
     spectrum = np.fft.rfftn(np.random.default_rng(seed).standard_normal(shape))
     axes = [np.fft.fftfreq(n) * n for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1]) * shape[-1]]
     squares = (np.square(k).reshape([-1 if i == j else 1 for j in range(len(shape))]) for i, k in enumerate(axes))
@@ -50,7 +50,11 @@ def random_field(shape, slope, seed):
     spectrum = spectrum * power ** (-slope / 4)
     spectrum[(0,) * len(shape)] = 0
     values = np.fft.irfftn(spectrum, s=shape, axes=tuple(range(len(shape))))
-    return (values / values.std()).astype("f4")
+    return values / values.std()
+
+
+def random_field(shape, slope, seed):
+    return gaussian(shape, slope, seed).astype("f4")
 
 
 def shock():
@@ -204,26 +208,25 @@ def table(rows):
         yield f"| {row['kind'].replace('_', ' ')} | {row['rel']} | {' | '.join(cells)} | {row['mode_1']} |"
 
 
-def write(rows, out):
-    with open(out / "kinds.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    text = (out / "kinds.md").read_text() if (out / "kinds.md").exists() else f"# Kinds of data\n\n{MARK}\n"
-    (out / "kinds.md").write_text(text.split(MARK)[0] + MARK + "\n" + "\n".join(table(rows)) + "\n")
-
-
 MARK = "<!-- measured -->"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def publish(description, name, title, measure, table):
+    """Measures as the command line says, and writes NAME.csv and the table of NAME.md, which stands below a mark."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        write(list(measure(arguments.tool.absolute(), Path(scratch))), arguments.out)
+        rows = list(measure(arguments.tool.absolute(), Path(scratch)))
+    with open(arguments.out / f"{name}.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    path = arguments.out / f"{name}.md"
+    text = path.read_text() if path.exists() else f"# {title}\n\n{MARK}\n"
+    path.write_text(text.split(MARK)[0] + MARK + "\n" + "\n".join(table(rows)) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    publish(__doc__, "kinds", "Kinds of data", measure, table)

@@ -8,20 +8,15 @@ Needs a release build (`cargo build --release -p fieldpress-cli`), the fields of
 numpy h5py hdf5plugin numcodecs`. Every stream is decoded, and each point compared with the bound.
 """
 
-import argparse
-import csv
 import json
-import multiprocessing
 import subprocess
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import h5py
 import hdf5plugin
 import numcodecs
 import numpy as np
+from measure_kinds import apart, gaussian, publish
 
 BOUNDS = ("1e-1", "1e-2", "1e-3", "1e-4", "1e-5")
 EFFORTS = (0, 1)
@@ -33,23 +28,11 @@ def climate(name, shape):
     return np.fromfile(DATA / f"{name}.f32", "<f4").reshape(shape)
 
 
-def random_field(shape, slope, seed):
-    """Gaussian, with the power spectrum k^-slope and unit deviation."""
-    spectrum = np.fft.rfftn(np.random.default_rng(seed).standard_normal(shape))
-    axes = [np.fft.fftfreq(n) * n for n in shape[:-1]] + [np.fft.rfftfreq(shape[-1]) * shape[-1]]
-    power = sum(np.square(k).reshape([-1 if i == j else 1 for j in range(len(shape))]) for i, k in enumerate(axes))
-    power[(0,) * len(shape)] = 1
-    spectrum = spectrum * power ** (-slope / 4)
-    spectrum[(0,) * len(shape)] = 0
-    values = np.fft.irfftn(spectrum, s=shape, axes=tuple(range(len(shape))))
-    return values / values.std()
-
-
 FIELDS = {
     # Of one sign: temperature, and mass over eight and over sixty orders of magnitude.
     "temperature": lambda: climate("TS", (96, 192, 288)),
-    "density": lambda: np.exp(2.5 * random_field((24, 192, 192), 4.5, 3)).astype("f4"),
-    "tracer": lambda: np.exp(20 * random_field((24, 128, 128), 5.5, 4)),
+    "density": lambda: np.exp(2.5 * gaussian((24, 192, 192), 4.5, 3)).astype("f4"),
+    "tracer": lambda: np.exp(20 * gaussian((24, 128, 128), 5.5, 4)),
     # With zeros.
     "rain": lambda: climate("PRECT", (56, 192, 288)),
     "cloud": lambda: climate("CLOUD", (3, 30, 192, 288)),
@@ -97,12 +80,10 @@ RIVALS = {"SZ2": sz2, "BitRound + zstd": rounded, "zstd, lossless": exact}
 
 def rival(function, values, bound, scratch):
     """Bytes of another's output; none where it crashes, refuses, or misses the bound: filters are run apart."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool:
-        try:
-            stored, error = pool.submit(function, values, bound, scratch / "rival.h5").result()
-        except (BrokenProcessPool, OSError, RuntimeError, ValueError):
-            return None, "fails"
+    found = apart(function, values, bound, scratch / "rival.h5")
+    if found is None:
+        return None, "fails"
+    stored, error = found
     return (stored, "") if error <= bound else (None, "misses")
 
 
@@ -150,27 +131,5 @@ def table(rows):
         yield f"| {row['field']}, {row['type']} | {row['pw_rel']} | {' | '.join(cells)} | {share} | {row['mode_1']} |"
 
 
-def write(rows, out):
-    with open(out / "pointwise-relative.csv", "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    path = out / "pointwise-relative.md"
-    text = path.read_text() if path.exists() else f"# Bounds relative at each point\n\n{MARK}\n"
-    path.write_text(text.split(MARK)[0] + MARK + "\n" + "\n".join(table(rows)) + "\n")
-
-
-MARK = "<!-- measured -->"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tool", type=Path, default=Path("target/release/fieldpress"))
-    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        write(list(measure(arguments.tool.absolute(), Path(scratch))), arguments.out)
-
-
 if __name__ == "__main__":
-    main()
+    publish(__doc__, "pointwise-relative", "Bounds relative at each point", measure, table)
